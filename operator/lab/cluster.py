@@ -1,0 +1,213 @@
+"""The cluster that the operator works on: the lab's own control plane, or one that a person brings.
+
+`lab.rig` uses either through `Cluster` and prepares it as `kubectl apply -k manifests/kustomize/base` would, without
+the Deployment: the operator runs as a process beside it, with the ServiceAccount's rights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from kubernetes import client, config
+
+from lab.controlplane import KubectlFailed
+from lab.pki import write_private
+from lab.processes import wait_until
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "manifests" / "kustomize" / "base"
+OWN_NAMESPACE = "microseg"
+"""The namespace, and the ServiceAccount, of the manifests."""
+ACCOUNT = "microseg"
+_KINDS = frozenset(
+    {
+        "CustomResourceDefinition",
+        "Namespace",
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "ClusterRole",
+        "ClusterRoleBinding",
+    }
+)
+_APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=lab", "-f", "-")
+
+
+class Cluster(Protocol):
+    """A Kubernetes API server, as administrator. `lab.controlplane.ControlPlane` is one."""
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        ...
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        """A kubeconfig for people."""
+        ...
+
+    def kubectl(self, *args: str, input: str | None = None, kubeconfig: Path | None = None) -> str:  # noqa: A002 - as in subprocess.run
+        """Run kubectl; returns what it printed. Raises KubectlFailed."""
+        ...
+
+    def api_client(self, kubeconfig: Path | None = None) -> client.ApiClient:
+        """Return the official client; the caller closes it."""
+        ...
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str, path: Path) -> Path:
+        """Write a kubeconfig with a fresh token of an existing ServiceAccount."""
+        ...
+
+
+class UserCluster:
+    """A cluster of somebody's own, by kubeconfig and its current context. It is neither started nor stopped here."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        """Use `kubeconfig`; raises KubectlFailed where there is no kubectl."""
+        found = shutil.which("kubectl")
+        if found is None:
+            raise KubectlFailed("kubectl is not on the PATH")
+        self._program = found
+        self._kubeconfig = kubeconfig
+
+    @property
+    def url(self) -> str:
+        """The API server's address."""
+        return str(self._view()["clusters"][0]["cluster"]["server"])
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        """The kubeconfig that was given."""
+        return self._kubeconfig
+
+    def kubectl(self, *args: str, input: str | None = None, kubeconfig: Path | None = None) -> str:  # noqa: A002 - as in subprocess.run
+        """Run kubectl and return its standard output. Raises KubectlFailed."""
+        environment = os.environ | {"KUBECONFIG": str(kubeconfig or self._kubeconfig)}
+        done = subprocess.run(
+            [self._program, *args], input=input, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise KubectlFailed(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def api_client(self, kubeconfig: Path | None = None) -> client.ApiClient:
+        """Return the official client; the caller closes it."""
+        settings = client.Configuration()
+        config.load_kube_config(str(kubeconfig or self._kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]
+        return client.ApiClient(settings)
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str, path: Path) -> Path:
+        """Write a kubeconfig with a fresh token (8 h, or what the cluster allows) of an existing ServiceAccount."""
+        document = self._view()
+        token = self.kubectl("-n", namespace, "create", "token", name, "--duration=8h").strip()
+        document["users"] = [{"name": name, "user": {"token": token}}]
+        context = document["contexts"][0]
+        context["context"] |= {"user": name, "namespace": namespace}
+        document["current-context"] = context["name"]
+        write_private(path, yaml.safe_dump(document).encode())
+        return path
+
+    def _view(self) -> dict[str, Any]:
+        text = self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json")
+        view: dict[str, Any] = json.loads(text)
+        return view
+
+
+def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, Any]]:
+    """Apply the definitions and the rights, for an operator in `namespace`; returns the objects that were applied.
+
+    Returns when the definitions are served and the ServiceAccount may list hosts.
+    """
+    documents = _documents(cluster.kubectl("kustomize", str(BASE)), namespace)
+    apply(cluster, documents)
+    for document in documents:
+        if document["kind"] == "CustomResourceDefinition":
+            name = f"crd/{document['metadata']['name']}"
+            cluster.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
+    _await_rights(cluster, namespace)
+    return documents
+
+
+def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
+    """Server-side apply."""
+    cluster.kubectl(*_APPLY, input=yaml.safe_dump_all(documents))
+
+
+def remove(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
+    """Delete what `prepare` applied, and with the namespace all that is in it, without waiting for its end."""
+    cluster.kubectl(
+        "delete", "--ignore-not-found", "--wait=false", "-f", "-", input=yaml.safe_dump_all(reversed(documents))
+    )
+
+
+def exists(cluster: Cluster, kind: str, name: str) -> bool:
+    """Whether a cluster-wide object is there."""
+    return bool(cluster.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").strip())
+
+
+def _documents(rendered: str, namespace: str) -> list[dict[str, Any]]:
+    """What the base renders, but for what runs in Pods, in another namespace if need be."""
+    documents = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in _KINDS]
+    if namespace == OWN_NAMESPACE:
+        return documents
+    for document in documents:
+        metadata = document["metadata"]
+        if document["kind"] == "Namespace":
+            metadata["name"] = namespace
+        elif "namespace" in metadata:
+            metadata["namespace"] = namespace
+        elif document["kind"] == "ClusterRoleBinding":
+            metadata["name"] = f"{metadata['name']}-{namespace}"
+        for subject in document.get("subjects", ()):
+            subject["namespace"] = namespace
+    return documents
+
+
+def _await_rights(cluster: Cluster, namespace: str) -> None:
+    """The API server's authorizer learns of a binding by its own watch."""
+    who = f"--as=system:serviceaccount:{namespace}:{ACCOUNT}"
+
+    def allowed() -> bool:
+        try:
+            answer = cluster.kubectl("-n", namespace, "auth", "can-i", "list", "managedhosts.microseg.dev", who)
+        except KubectlFailed:  # "no" is exit code 1
+            return False
+        return answer.strip() == "yes"
+
+    wait_until(allowed, seconds=15, what=f"{who[5:]} may list hosts")
+
+
+@contextmanager
+def borrowed(kubeconfig: Path) -> Iterator[UserCluster]:
+    """Use somebody's own cluster and leave it as it was. Raises AlreadyThere where microseg is installed already."""
+    cluster = UserCluster(kubeconfig)
+    documents = _documents(cluster.kubectl("kustomize", str(BASE)), OWN_NAMESPACE)
+    for kind, name in (("namespace", OWN_NAMESPACE), ("crd", "managedhosts.microseg.dev")):
+        if exists(cluster, kind, name):
+            raise AlreadyThere(f"{cluster.url} has {kind}/{name} already: nothing is done there")
+    try:
+        yield cluster
+    finally:
+        _forget_estates(cluster)
+        remove(cluster, documents)
+
+
+def _forget_estates(cluster: Cluster) -> None:
+    """Delete the estates; their finalizer waits for an operator that is stopped by now."""
+    if not exists(cluster, "crd", "estates.microseg.dev"):
+        return
+    for name in cluster.kubectl("-n", OWN_NAMESPACE, "get", "estates", "-o", "name").split():
+        cluster.kubectl("-n", OWN_NAMESPACE, "delete", name, "--wait=false")
+        cluster.kubectl("-n", OWN_NAMESPACE, "patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+
+
+class AlreadyThere(RuntimeError):
+    """The cluster has an installation that the lab must not touch."""

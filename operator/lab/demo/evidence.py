@@ -1,0 +1,137 @@
+"""What there is to judge at the end: the hosts, and what the worlds themselves recorded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from lab.cluster import ACCOUNT
+from lab.controlplane import KubectlFailed
+from lab.demo.story import Told
+from lab.hosts import Host
+from lab.rig import Rig
+from simulators.azure.timing import Timing
+from simulators.checkpoint import Durations
+from simulators.illumio import Traits
+
+INSTALL = "install"
+_READABLE = "managedhosts,estates,events,configmaps,controllerrevisions,leases"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The end of the story. `installs`: vmId -> scripts in mode install that began on it."""
+
+    told: Told
+    hosts: Sequence[Host]
+    installs: Counter[str]
+    probes: Counter[str]
+    calls: dict[str, dict[str, int]]
+    workloads: list[dict[str, Any]]
+    objects: list[dict[str, Any]]
+    leaks: list[str]
+    may_everything: bool
+    scale: float
+
+    def host(self, vm: str) -> Host:
+        """The record of a VM; LookupError where there is none."""
+        vm_id = self.told.vms[vm]
+        return next(each for each in self.hosts if each.vm_id == vm_id)
+
+    @property
+    def commissioned(self) -> list[Host]:
+        """Hosts that got all the way."""
+        return [host for host in self.hosts if host.commissioned]
+
+    @property
+    def publishes(self) -> int:
+        """Publishes that were asked for."""
+        return self.calls["checkpoint"].get("publish", 0)
+
+    @property
+    def installs_of_policy(self) -> int:
+        """Installations of policy that were asked for."""
+        return self.calls["checkpoint"].get("install-policy", 0)
+
+    def durations(self) -> list[tuple[float, str]]:
+        """Seconds from seen to commissioned, with the VM's name, shortest first."""
+        found = [(host.seconds("discoveredAt", "commissionedAt"), host.vm) for host in self.commissioned]
+        return sorted((seconds, vm) for seconds, vm in found if seconds is not None)
+
+
+def gather(rig: Rig, told: Told) -> Evidence:
+    """Ask the API server and the worlds."""
+    worlds = rig.worlds
+    scripts = worlds.scripts()
+    return Evidence(
+        told=told,
+        hosts=rig.hosts(),
+        installs=Counter(script.vm_id for script in scripts if script.mode == INSTALL),
+        probes=Counter(script.vm_id for script in scripts if script.mode != INSTALL),
+        calls=worlds.operator_calls(),
+        workloads=[each for each in worlds.get("/illumio/workloads")["workloads"] if not each["deleted"]],
+        objects=worlds.get("/checkpoint/objects", type="host")["objects"],
+        leaks=_leaks(rig),
+        may_everything=_may_everything(rig),
+        scale=rig.tempo.scale,
+    )
+
+
+def summary(evidence: Evidence) -> str:
+    """The sums, for a person."""
+    lines = ["calls that the operator made:"]
+    for system, operations in sorted(evidence.calls.items()):
+        most = ", ".join(f"{name} {number}" for name, number in Counter(operations).most_common(6))
+        lines.append(f"  {system:11} {sum(operations.values()):5}   {most}")
+    starts = Counter(evidence.installs.values())
+    per_vm = ", ".join(f"{vms} VMs: {number}" for number, vms in sorted(starts.items()))
+    probed, objects = sum(evidence.probes.values()), len(evidence.objects)
+    lines += [
+        f"installers that began, by VM: {per_vm}; keyless probes: {probed}",
+        f"publishes: {evidence.publishes}, policy installs: {evidence.installs_of_policy}; host objects: {objects}",
+        *_times(evidence),
+    ]
+    return "\n".join(lines)
+
+
+def _times(evidence: Evidence) -> list[str]:
+    durations = evidence.durations()
+    if not durations:
+        return ["no host was commissioned"]
+    slowest, vm = durations[-1]
+    middle = median(seconds for seconds, _ in durations)
+    agent, firewall = vendor_seconds()
+    bound = max(agent, firewall) / evidence.scale
+    return [
+        f"seconds from seen to commissioned: p50 {middle:.1f}, max {slowest:.1f} ({vm})",
+        f"  of which the vendors' own: {bound:.1f} = max(agent {agent:g}, firewall {firewall:g}) / {evidence.scale:g}",
+        "  agent: agent heard + run-command picked up + pairing + report; firewall: publish + install",
+    ]
+
+
+def vendor_seconds() -> tuple[float, float]:
+    """Vendor seconds that one host needs at least: the agent's way, and the firewall's beside it."""
+    azure, pce, firewall = Timing(), Traits(), Durations()
+    return azure.agent + azure.pickup + pce.pairing_seconds + azure.report, firewall.publish + firewall.install
+
+
+def _leaks(rig: Rig) -> list[str]:
+    """Where a secret value stands that should not: names of places, never the value."""
+    places = {
+        "the operator's log": rig.operator.output(),
+        "an object of the API server": rig.kubectl("get", _READABLE, "-o", "yaml"),
+    }
+    secrets = rig.worlds.secrets()
+    return [place for place, text in places.items() if any(secret in text for secret in secrets)]
+
+
+def _may_everything(rig: Rig) -> bool:
+    """Whether the operator's account is an administrator."""
+    who = f"--as=system:serviceaccount:{rig.namespace}:{ACCOUNT}"
+    try:
+        return rig.cluster.kubectl("auth", "can-i", "*", "*", "--all-namespaces", who).strip() == "yes"
+    except KubectlFailed:  # "no" is exit code 1
+        return False

@@ -1,0 +1,175 @@
+"""What a person sees while the fleet advances: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lab.hosts import PROGRESS, Host
+
+_STAGES = ("Discovered", "Pairing", "Labelling", "Grouping", "Installing", "Blocked", "Commissioned")
+_HEADINGS = ("seen", "agent", "labels", "groups", "policy")
+_LEAST_WIDTH = {"VM": 16, "stage": 26, "labels": 8}
+_SHOWN = 6
+"""Names in one plain line."""
+_CHROME = 14
+"""Lines of the terminal that are not rows of the table."""
+
+
+class Screen(Protocol):
+    """Where the story is told. A context manager."""
+
+    def say(self, text: str) -> None:
+        """Tell what happens now."""
+        ...
+
+    def show(self, hosts: Sequence[Host]) -> None:
+        """Show how the fleet stands."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End, leaving the last state on the screen."""
+        ...
+
+
+def choose() -> Screen:
+    """The screen for this standard output."""
+    console = Console()
+    return LiveScreen(console) if console.is_terminal and not console.is_dumb_terminal else PlainScreen()
+
+
+class PlainScreen:
+    """One line for each thing that happens, with the seconds since the beginning."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._began = time.monotonic()
+        self._stages: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """Print it."""
+        self._print(f"-- {text}")
+
+    def show(self, hosts: Sequence[Host]) -> None:
+        """Print which hosts came to another stage, and the sums."""
+        moved: dict[str, list[str]] = {}
+        for host in hosts:
+            stage = _place(host)
+            if self._stages.get(host.vm_id) != stage:
+                self._stages[host.vm_id] = stage
+                moved.setdefault(stage, []).append(host.vm)
+        for stage, names in sorted(moved.items()):
+            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+            self._print(f"   {stage:30} {', '.join(names[:_SHOWN])}{more}")
+        if moved:
+            self._print(f"   = {_sums(hosts)}")
+
+    def __enter__(self) -> Self:
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Nothing to clear up."""
+
+    def _print(self, text: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - self._began:6.1f} s {text}\n")
+        sys.stdout.flush()
+
+
+class LiveScreen:
+    """A table that is redrawn in place, below the story's last lines."""
+
+    def __init__(self, console: Console) -> None:
+        """Begin now."""
+        self._console = console
+        self._began = time.monotonic()
+        self._told: deque[str] = deque(maxlen=6)
+        self._hosts: Sequence[Host] = ()
+        self._live = Live(console=console, get_renderable=self._picture, refresh_per_second=4, vertical_overflow="crop")
+
+    def say(self, text: str) -> None:
+        """Add a line to the story."""
+        self._told.append(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+    def show(self, hosts: Sequence[Host]) -> None:
+        """Redraw with these."""
+        self._hosts = hosts
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop drawing."""
+        self._live.stop()
+
+    def _picture(self) -> Group:
+        story = Text("\n".join(self._told))
+        elapsed = time.monotonic() - self._began
+        if not self._hosts:
+            return Group(story, Text(f"{elapsed:6.1f} s", style="dim"))
+        room = max(self._console.height - _CHROME, 5)
+        return Group(story, table(self._hosts, room), Text(f"{elapsed:6.1f} s  {_sums(self._hosts)}", style="bold"))
+
+
+def table(hosts: Sequence[Host], room: int = 1000) -> Table:
+    """The fleet, a row a host. Where there are more than `room` rows, the commissioned ones go first."""
+    rows = list(hosts)
+    if len(rows) > room:
+        rows.sort(key=lambda host: (host.commissioned, host.name))
+        rows = sorted(rows[:room], key=lambda host: host.name)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    for heading in ("VM", *_HEADINGS, "stage", "in groups", "labels"):
+        room_needed = _LEAST_WIDTH.get(heading, len(heading))
+        drawn.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=room_needed)
+    for host in rows:
+        stages = (_mark(host, kind) for kind in PROGRESS)
+        drawn.add_row(host.vm, *stages, _stage(host), host.groups, host.labels)
+    if len(hosts) > len(rows):
+        drawn.caption = f"and {len(hosts) - len(rows)} more"
+    return drawn
+
+
+def _mark(host: Host, kind: str) -> Text:
+    condition = host.condition(kind)
+    match condition.status:
+        case "True":
+            return Text("yes", style="green")
+        case "False":
+            return Text("-", style="yellow")
+        case _:
+            return Text("?", style="dim")
+
+
+def _stage(host: Host) -> Text:
+    style = "green" if host.commissioned else "bold red" if host.blocked else "yellow"
+    return Text(_place(host), style=style)
+
+
+def _place(host: Host) -> str:
+    """Stage, and the reason where it is more than that the operator works on it."""
+    obstacle = host.obstacle
+    if host.commissioned or obstacle is None or not obstacle.reason:
+        return host.stage or "NeverDecided"
+    return f"{host.stage}: {obstacle.reason}"
+
+
+def _sums(hosts: Iterable[Host]) -> str:
+    counts = Counter(host.stage or "Discovered" for host in hosts)
+    return ", ".join(
+        f"{stage} {counts[stage]}" for stage in (*_STAGES, *sorted(set(counts) - {*_STAGES})) if counts[stage]
+    )

@@ -1,0 +1,251 @@
+"""Child processes with a log file, a deadline for getting ready, and an end that is certain.
+
+Used by `lab.controlplane`, the demo, the bench and the integration tests, which all start servers and the operator as
+the separate processes that they are in a cluster, and sometimes kill them at a chosen moment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import random
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+T = TypeVar("T")
+
+_PAUSE = 0.05
+"""Seconds between two looks at a condition."""
+
+_PORTS = range(15_000, 32_000)
+"""Below the ports that Linux and macOS give to outgoing connections; see `free_port`."""
+
+
+class NotInTime(TimeoutError):
+    """What was waited for did not happen before its deadline."""
+
+
+class ProcessFailed(RuntimeError):
+    """A process ended when it should have run, or did not get ready; the text ends with the tail of its log."""
+
+
+def wait_until(
+    condition: Callable[[], T],
+    *,
+    seconds: float,
+    what: str,
+    otherwise: Callable[[], str] = lambda: "",
+    pause: float = _PAUSE,
+) -> T:
+    """Look until `condition()` is truthy and return its value; raise NotInTime after `seconds`.
+
+    `what` completes the sentence "not seen within 5 s: ..."; `otherwise()` may add what was seen instead.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() >= deadline:
+            message = f"not seen within {seconds:g} s: {what}"
+            raise NotInTime("\n".join(filter(None, (message, otherwise()))))
+        time.sleep(pause)
+    return value
+
+
+def free_port() -> int:
+    """Return a loopback TCP port that nothing listens on, and that stays free while its server is restarted.
+
+    A port from the kernel's own range would not: while the server is down, the kernel may give it to an outgoing
+    connection, even to that of a client which tries to reach the server, and it then talks to itself.
+    """
+    while True:
+        port = random.SystemRandom().choice(_PORTS)  # not the shared generator: a test may have seeded it
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Process:
+    """One running child: its log, its readiness, its end. It cannot outlive the process that started it.
+
+    A context manager: leaving it ends the child. It leads a process group of its own, so Ctrl-C in a terminal reaches
+    only the parent, which then ends its children in its own order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        """Start `argv`. Both output streams are appended to `log`; `env` replaces the environment if it is given."""
+        self.name, self.log = name, log
+        self._swept = False
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._log_start = output.tell()
+            self._child = subprocess.Popen(
+                [str(word) for word in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if env is None else dict(env),
+                cwd=cwd,
+                start_new_session=True,
+            )
+        _LIFELINE.begun(self._child.pid)
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of the process group."""
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._child.poll() is None
+
+    def output(self) -> str:
+        """Everything that this process has written so far (not what an earlier one wrote to the same log)."""
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            return file.read().decode(errors="replace")
+
+    def tail(self, lines: int = 30) -> str:
+        """Return the last lines of the output, for a message about a failure."""
+        return "\n".join(self.output().splitlines()[-lines:])
+
+    def wait_for(self, condition: Callable[[], object], *, seconds: float, what: str) -> None:
+        """Wait until `condition()` is truthy. Raise ProcessFailed if the process ends first or time runs out."""
+
+        def met() -> bool:
+            if condition():
+                return True
+            if not self.running:
+                raise self._failed(f"ended with {self._child.returncode} before: {what}")
+            return False
+
+        try:
+            wait_until(met, seconds=seconds, what=what)
+        except NotInTime as late:
+            raise self._failed(str(late)) from None
+
+    def wait_for_line(self, pattern: str, *, seconds: float) -> re.Match[str]:
+        """Wait for the first line of output in which the regular expression `pattern` is found."""
+        matcher = re.compile(pattern)
+        found: list[re.Match[str]] = []
+
+        def look() -> bool:
+            found.extend(filter(None, map(matcher.search, self.output().splitlines())))
+            return bool(found)
+
+        self.wait_for(look, seconds=seconds, what=f"a line like {pattern!r}")
+        return found[0]
+
+    def wait_for_url(self, url: str, *, seconds: float, ca_file: Path | None = None) -> None:
+        """Wait until a GET of `url` is answered with 200; https is verified against `ca_file`."""
+        self.wait_for(lambda: answers(url, ca_file=ca_file), seconds=seconds, what=f"200 from {url}")
+
+    def wait(self, *, seconds: float) -> int:
+        """Wait for the process to end by itself and return its exit code (negative: the signal that ended it)."""
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise self._failed(f"had not ended after {seconds:g} s") from None
+        self._sweep()
+        return self._child.returncode
+
+    def terminate(self, *, grace: float = 10.0) -> int:
+        """Ask it to end (SIGTERM), kill it and its group after `grace` seconds, and return its exit code."""
+        if self.running:
+            self._child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(grace)
+        return self.kill()
+
+    def kill(self) -> int:
+        """End it and all of its group at once (SIGKILL), as a crash would; return its exit code."""
+        self._sweep()
+        return self._child.wait()
+
+    def __enter__(self) -> Self:
+        """Return itself: it runs already."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End the process."""
+        self.terminate()
+
+    def _sweep(self) -> None:
+        if self._swept:  # by now the number may be another process's
+            return
+        self._swept = True
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        _LIFELINE.ended(self._child.pid)
+
+    def _failed(self, what: str) -> ProcessFailed:
+        return ProcessFailed(f"{self.name} {what}\n--- the end of {self.log}:\n{self.tail()}")
+
+
+def answers(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> bool:
+    """Whether a GET of `url` is answered with 200 within `seconds`. Proxies from the environment are not used."""
+    context = ssl.create_default_context(cafile=ca_file) if ca_file else None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with opener.open(url, timeout=seconds) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+class _Lifeline:
+    """The pipe to `lifeline.py`, which kills our children when we are gone. Started with the first child."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def begun(self, group: int) -> None:
+        self._tell(f"+{group}\n")
+
+    def ended(self, group: int) -> None:
+        self._tell(f"-{group}\n")
+
+    def _tell(self, line: str) -> None:
+        with self._lock:
+            if self._keeper is None:
+                self._keeper = self._start()
+            assert self._keeper.stdin is not None  # noqa: S101 - a pipe was asked for
+            self._keeper.stdin.write(line.encode())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        script = Path(__file__).with_name("lifeline.py")
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,
+        )
+        atexit.register(keeper.communicate)  # closes the pipe, and waits for the rest to be killed
+        return keeper
+
+
+_LIFELINE = _Lifeline()

@@ -1,0 +1,251 @@
+"""One estate's life. Read this first.
+
+    mirror ─▶ ┐
+    lanes ──▶ ├─ ledger ─▶ decide (pure) ─▶ recorder ─▶ status
+    mapping ▶ ┘              └────────────▶ lanes carry out what the decisions ask for
+
+Everything runs on one event loop; whatever blocks runs in a pool of its own. Nothing here knows HTTP or Kubernetes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from microseg.estate.book import EstateBook
+from microseg.estate.lanes.azure import AzureLane
+from microseg.estate.lanes.checkpoint import CheckPointLane
+from microseg.estate.lanes.illumio import IllumioLane
+from microseg.estate.lanes.rhythm import Health, Rhythm
+from microseg.estate.ledger import Ledger
+from microseg.estate.mappings import InForce, Mappings
+from microseg.estate.ports import Clock
+from microseg.estate.recorder import Recorder
+from microseg.estate.rules import RulesInForce
+from microseg.estate.view import EstateViews
+from microseg.estate.workers import Workers
+from microseg.kube.errors import KubeError
+from microseg.kube.secrets import ConfigMapData
+from microseg.model.condition import ConditionStatus, ConditionType, Reason
+from microseg.model.estate import DriftPolicy
+from microseg.planning.decide import decide
+from microseg.planning.summary import Overview, SystemState
+from microseg.planning.summary import status as estate_status
+
+log = logging.getLogger(__name__)
+_SLICE = 100
+"""Decisions between two turns of the event loop: under 50 ms."""
+_SETTLE = 0.05
+"""Seconds in which changes that come together are decided together."""
+_STATUS_EVERY = 1.0
+"""Seconds between two writes of the Estate's status."""
+_LOOK_AGAIN_AT_MOST = 60.0
+
+
+class MirrorTask(Protocol):
+    """Follows the records and writes them into the ledger (`estate.following`)."""
+
+    async def run(self) -> None:
+        """For ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """The three lanes."""
+
+    azure: AzureLane
+    illumio: IllumioLane
+    check_point: CheckPointLane
+
+    @property
+    def rhythms(self) -> tuple[Rhythm, Rhythm, Rhythm]:
+        """Their pulses."""
+        return (self.azure.rhythm, self.illumio.rhythm, self.check_point.rhythm)
+
+
+class Keeper:
+    """Keeps one estate while its Lease is held."""
+
+    def __init__(
+        self,
+        book: EstateBook,
+        ledger: Ledger,
+        lanes: Lanes,
+        recorder: Recorder,
+        mirror: MirrorTask,
+        mappings: Mappings,
+        live: Callable[[], Sequence[ConfigMapData]],
+        views: EstateViews,
+        clock: Clock,
+        workers: Workers,
+    ) -> None:
+        """`live`: the mapping ConfigMaps of the estate's namespace, as last seen."""
+        self._book, self._ledger, self._lanes, self._recorder = book, ledger, lanes, recorder
+        self._mirror, self._mappings, self._live = mirror, mappings, live
+        self._views, self._clock, self._workers = views, clock, workers
+        self._rules = RulesInForce(ledger, clock)
+        self._in_force = InForce(None, None, SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at yet."))
+        self._look_again: dict[str, datetime] = {}
+        self._mapping_changed = asyncio.Event()
+        self._status_due = 0.0
+        self._status_stale = True
+        self.beat = time.monotonic()
+        """When the deciding loop last went round (for the probe)."""
+
+    async def run(self) -> None:
+        """Keep the estate until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._mirror.run())
+            tasks.create_task(self._recorder.run())
+            tasks.create_task(self._follow_mapping())
+            for lane in (self._lanes.azure, self._lanes.illumio, self._lanes.check_point):
+                tasks.create_task(lane.run())
+            tasks.create_task(self._decide_forever())
+
+    def mapping_changed(self) -> None:
+        """A mapping ConfigMap came, went or changed."""
+        self._mapping_changed.set()
+
+    def annotated(self, annotations: dict[str, str]) -> None:
+        """A person annotated the Estate: approvals and `reconcile-at`."""
+        before = self._book.estate.annotations.get("microseg.dev/reconcile-at")
+        self._book.annotated(annotations)
+        if annotations.get("microseg.dev/reconcile-at") != before:
+            for rhythm in self._lanes.rhythms:
+                rhythm.look_soon()
+        self._rules.reconsider()
+        self.health_changed()
+
+    def health_changed(self) -> None:
+        """A system's state changed: the Estate's status is looked at."""
+        self._status_stale = True
+        self._ledger.wake.set()
+
+    def beats(self) -> dict[str, float]:
+        """Monotonic time at which each loop last went round."""
+        return {"decide": self.beat, **{rhythm.system: rhythm.beat for rhythm in self._lanes.rhythms}}
+
+    # deciding -------------------------------------------------------------------------------------------------
+
+    async def _decide_forever(self) -> None:
+        while True:
+            self.beat = time.monotonic()
+            await self._wait()
+            await asyncio.sleep(_SETTLE)
+            self._ledger.wake.clear()
+            if self._ledger.synced:
+                await self._decide()
+            await self._write_status()
+
+    async def _wait(self) -> None:
+        """Until something changed, or the next host is to be looked at again, or the Estate's status is due."""
+        now = self._clock()
+        soonest = min(self._look_again.values(), default=now + timedelta(seconds=_LOOK_AGAIN_AT_MOST))
+        pause = min(max((soonest - now).total_seconds(), 0.0), _LOOK_AGAIN_AT_MOST)
+        if self._status_stale:
+            pause = min(pause, max(self._status_due - time.monotonic(), 0.0))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ledger.wake.wait(), max(pause, 0.01))
+        now = self._clock()
+        self._ledger.touch([vm_id for vm_id, at in self._look_again.items() if at <= now])
+
+    async def _decide(self) -> None:
+        """Decide every host that changed, in slices; offer what differs to the recorder; wake the lanes."""
+        dirty, self._ledger.dirty = self._ledger.dirty, set()
+        if not dirty:
+            return
+        self._rules.refresh(self._book.estate)
+        view = self._views.view(self._book.estate, self._ledger, self._lanes.check_point.installs.failures, self._clock())
+        repair = self._book.estate.spec.drift == DriftPolicy.REPAIR
+        for number, vm_id in enumerate(dirty):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            entry = self._ledger.entries.get(vm_id)
+            if entry is None:
+                self._look_again.pop(vm_id, None)
+                continue
+            now = self._clock()
+            facts = self._ledger.facts(vm_id, view.object_prefix, now)
+            entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
+            self._schedule(vm_id, entry.decision.look_again, now)
+            if entry.decision.status != entry.host.status:
+                self._recorder.offer(vm_id)
+        self._status_stale = True
+        for rhythm in self._lanes.rhythms:
+            rhythm.wake()
+
+    def _schedule(self, vm_id: str, at: datetime | None, now: datetime) -> None:
+        """When to decide the host again without news; never sooner than a second from now."""
+        if at is None:
+            self._look_again.pop(vm_id, None)
+        else:
+            self._look_again[vm_id] = max(at, now + timedelta(seconds=1))
+
+    # the mapping ----------------------------------------------------------------------------------------------
+
+    async def _follow_mapping(self) -> None:
+        """Look at the live documents when they change, and every minute, because an override may have ended."""
+        while True:
+            try:
+                self._in_force = await self._workers.call(self._mappings.accept, self._live(), self._clock())
+            except KubeError as error:
+                log.warning("mapping not read", extra={"error": str(error)})
+            else:
+                rules = self._in_force.rules
+                if rules is not None and (self._ledger.rules is None or self._ledger.rules.digest != rules.digest):
+                    log.info("mapping accepted", extra={"mapping": rules.name, "revision": rules.digest})
+                    self._rules.reconsider()
+                    self._ledger.saw_rules(rules)
+            self.health_changed()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._mapping_changed.wait(), _LOOK_AGAIN_AT_MOST)
+            self._mapping_changed.clear()
+
+    # the estate's own status ----------------------------------------------------------------------------------
+
+    async def _write_status(self) -> None:
+        """Write the Estate's status where it differs, at most once a second."""
+        if not self._status_stale or time.monotonic() < self._status_due:
+            return
+        self._status_stale = False
+        self._status_due = time.monotonic() + _STATUS_EVERY
+        overview = self._overview()
+        try:
+            await self._book.update(lambda _: estate_status(self._book.estate, overview, self._clock()))
+        except KubeError as error:
+            log.warning("estate status not written", extra={"error": str(error)})
+            self._status_stale = True
+
+    def _overview(self) -> Overview:
+        poll, firewall = self._lanes.azure.poll, self._ledger.firewall
+        decisions = [entry.decision for entry in self._ledger.entries.values() if entry.decision is not None]
+        azure, illumio, check_point = (_state(rhythm.health) for rhythm in self._lanes.rhythms)
+        return Overview(
+            systems={
+                ConditionType.AZURE_REACHABLE: azure,
+                ConditionType.ILLUMIO_REACHABLE: illumio,
+                ConditionType.CHECK_POINT_REACHABLE: check_point,
+                ConditionType.MAPPING_VALID: self._in_force.valid,
+            },
+            standings=Counter(decision.standing for decision in decisions),
+            vms=poll.vms,
+            poll_complete=poll.complete,
+            mapping=self._in_force.state,
+            hold=self._rules.hold,
+            policies=self._views.policies(self._book.estate, self._ledger),
+            gateways=firewall.gateways if firewall else {},
+        )
+
+
+def _state(health: Health) -> SystemState:
+    """A system's health as a condition."""
+    if health.readable is None:
+        return SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, health.message)
+    return SystemState(ConditionStatus.TRUE if health.readable else ConditionStatus.FALSE, health.reason, health.message)

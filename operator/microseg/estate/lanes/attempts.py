@@ -1,0 +1,293 @@
+"""The effect protocol for scripts on VMs: intent, PUT at most once, then only looks (architecture: exactly-once).
+
+An effect of kind 3: neither repeatable nor named. Everything here is written so that a crash between any two lines
+leaves a state in which a look decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+from microseg import scripts
+from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.ports import Clock, Term
+from microseg.estate.recorder import Intent, Recorder
+from microseg.estate.workers import Workers
+from microseg.gateways.ports import (
+    AzureGateway,
+    Busy,
+    GatewayError,
+    IllumioGateway,
+    OutcomeUnknown,
+    Refused,
+    Rejected,
+    Script,
+    Throttled,
+    Unreachable,
+)
+from microseg.gateways.transport import RateLimiter
+from microseg.model.condition import Reason
+from microseg.model.facts import ABSENT, Absent, PairingProfile, PutOff, RunCommand, Seen, Vm
+from microseg.model.host import AgentOutcome, AgentRecord
+from microseg.model.plan import ReadRunCommand, StartScript
+from microseg.model.secret import Secret
+from microseg.stages.agent import INSTALL, cause_digest, retry_wanted
+from microseg.stages.attempt import command_name, command_prefix, nonce
+from microseg.stages.situation import Timing
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+_DECIDED_WITHIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What a script needs to know of the PCE."""
+
+    endpoint: str
+    """host:port."""
+    path_version: str
+    """Version in the pairing script's URL; `18` is what the vendor's own collection uses
+    (illumio/illumio.core, roles/ven)."""
+    owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be asked of Resource Manager; both start empty, so a restart never doubles a budget (S13)."""
+
+    reads: RateLimiter
+    writes: RateLimiter
+
+
+class Attempts:
+    """Starts scripts and looks at their run-commands."""
+
+    def __init__(
+        self,
+        pce: IllumioGateway,
+        pairing: Pairing,
+        profiles: Callable[[str], PairingProfile | str | None],
+        ledger: Ledger,
+        recorder: Recorder,
+        term: Term,
+        clock: Clock,
+        timing: Timing,
+        workers: tuple[Workers, Workers],
+        budget: Budget,
+    ) -> None:
+        """`profiles`: OS -> checked profile. `workers`: Azure's threads and the PCE's."""
+        self._pce, self._pairing, self._profiles = pce, pairing, profiles
+        self._ledger, self._recorder, self._term = ledger, recorder, term
+        self._clock, self._timing = clock, timing
+        self._azure, self._illumio = workers
+        self._budget = budget
+
+    async def start(self, gateway: AzureGateway, vm: Vm, action: StartScript) -> None:
+        """One attempt, from the last checks to the PUT. Returns early wherever something stands in the way."""
+        entry = self._ledger.entries.get(vm.vm_id)
+        if entry is None:
+            return
+        try:
+            if not await self._fit(gateway, vm, entry):
+                return
+            record = await self._next(gateway, vm, entry, action.mode)
+        except GatewayError as error:
+            self._put_off(entry, Reason.START_PUT_OFF, str(error), _pause_of(error))
+            return
+        if await self._recorder.intend(vm.vm_id, record) is not Intent.COMMITTED:
+            return
+        if record.started_at is None:
+            await self._send(gateway, vm, entry, record)
+
+    async def look(self, gateway: AzureGateway, vm: Vm, action: ReadRunCommand) -> None:
+        """Read one run-command; what it shows becomes a fact of the host."""
+        entry = self._ledger.entries.get(vm.vm_id)
+        if entry is None:
+            return
+        try:
+            seen = await self._read(gateway.run_command, vm.record.resource_id, action.name)
+        except GatewayError as error:
+            log.info("run-command not read", extra={"host": entry.host.name, "error": str(error)})
+            entry.looked_at = self._clock()
+            return
+        entry.looked_at, entry.looks = self._clock(), entry.looks + 1
+        entry.run_command = ABSENT if isinstance(seen, Absent) else Seen(seen)
+
+    async def decided(self, vm_id: str) -> None:
+        """Have the host decided again, and return when it was, so that no action is carried out twice."""
+        entry = self._ledger.entries.get(vm_id)
+        if entry is None:
+            return
+        before = entry.decision
+        self._ledger.touch((vm_id,))
+        deadline = asyncio.get_running_loop().time() + _DECIDED_WITHIN
+        while entry.decision is before and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def _fit(self, gateway: AzureGateway, vm: Vm, entry: Entry) -> bool:
+        """Read the VM itself: still the same vmId, running, its agent ready."""
+        detail = await self._read(gateway.vm, vm.record.resource_id)
+        if isinstance(detail, Absent) or detail.vm_id != vm.vm_id:
+            self._put_off(entry, Reason.START_PUT_OFF, "Azure shows no VM with this vmId under its id any more.", 60.0)
+            return False
+        self._ledger.saw_detail(vm.vm_id, detail)
+        if detail.power_state != "running":
+            return False
+        if not detail.agent_ready:
+            self._put_off(entry, Reason.AGENT_NOT_READY, "Azure's agent on the VM does not report ready yet.", self._timing.look_pause)
+            return False
+        return True
+
+    async def _next(self, gateway: AzureGateway, vm: Vm, entry: Entry, mode: str) -> AgentRecord:
+        """The record of the next attempt; a record that was lost finds what an earlier one began."""
+        known = entry.host.status.agent or AgentRecord()
+        now = self._clock().replace(microsecond=0)
+        profile = self._profiles(vm.record.os_type)
+        life = profile.key_life if isinstance(profile, PairingProfile) and profile.key_life else self._timing.key_life
+        found = 0
+        if known.attempt == 0:
+            latest = await self._latest(gateway, vm)
+            if latest is not None:
+                found, seen = latest
+                if not _over(seen):
+                    return self._followed(vm, found, seen, now)
+        number = max(found, known.attempt) + 1
+        cause = cause_digest(vm, profile)
+        again = retry_wanted(entry.host) or (known.cause and known.cause != cause)
+        return AgentRecord(
+            attempt=number,
+            mode=mode,
+            run_command=command_name(vm.vm_id, number),
+            nonce=nonce(vm.vm_id, number),
+            intended_at=now,
+            seals_at=now + timedelta(seconds=life + self._timing.sealing),
+            failures=0 if again else known.failures,
+            cause=cause,
+        )
+
+    async def _latest(self, gateway: AzureGateway, vm: Vm) -> tuple[int, RunCommand] | None:
+        """The newest run-command of ours on the VM, with its instance view."""
+        pattern = re.compile(re.escape(command_prefix(vm.vm_id)) + r"([0-9]{1,6})")
+        listed = await self._read(gateway.run_commands, vm.record.resource_id)
+        numbers = sorted(int(match[1]) for item in listed if (match := pattern.fullmatch(item.name.lower())))
+        if not numbers:
+            return None
+        seen = await self._read(gateway.run_command, vm.record.resource_id, command_name(vm.vm_id, numbers[-1]))
+        return None if isinstance(seen, Absent) else (numbers[-1], seen)
+
+    def _followed(self, vm: Vm, number: int, seen: RunCommand, now: datetime) -> AgentRecord:
+        """An attempt of a lost record runs still: follow it, with bounds that are late rather than early."""
+        return AgentRecord(
+            attempt=number,
+            mode=INSTALL,
+            run_command=seen.name,
+            nonce=nonce(vm.vm_id, number),
+            intended_at=seen.started_at or now,
+            seals_at=now + timedelta(seconds=self._timing.key_life + self._timing.sealing),
+            started_at=seen.started_at or now,
+        )
+
+    async def _send(self, gateway: AzureGateway, vm: Vm, entry: Entry, record: AgentRecord) -> None:
+        """Read the vmId once more, make a key, PUT once. What is certain not to have begun is said so at once."""
+        try:
+            detail = await self._read(gateway.vm, vm.record.resource_id)
+            if isinstance(detail, Absent) or detail.vm_id != vm.vm_id:
+                entry.concluded = AgentOutcome.NEVER_BEGAN
+                return
+            script = await self._script(vm, record)
+        except GatewayError as error:
+            log.info("nothing was sent", extra={"host": entry.host.name, "error": str(error)})
+            entry.concluded = AgentOutcome.NEVER_BEGAN
+            return
+        try:
+            await self._write(gateway.start_run_command, vm.record.resource_id, script)
+        except OutcomeUnknown as error:
+            log.warning("start in doubt", extra={"host": entry.host.name, "error": str(error)})
+            return
+        except (Busy, Throttled, Unreachable, Refused) as error:
+            log.info("start put off by Azure", extra={"host": entry.host.name, "error": str(error)})
+            entry.concluded = AgentOutcome.NEVER_BEGAN
+            return
+        except Rejected as error:
+            log.warning("start refused by Azure", extra={"host": entry.host.name, "code": error.code})
+            entry.concluded = AgentOutcome.REFUSED
+            return
+        entry.run_command = Seen(RunCommand(record.run_command, "Pending", started_at=self._clock().replace(microsecond=0)))
+        log.info("script started", extra={"host": entry.host.name, "run_command": record.run_command, "mode": record.mode})
+        await self._tidy(gateway, vm, record)
+
+    async def _script(self, vm: Vm, record: AgentRecord) -> Script:
+        """The constant script with this VM's parameters; a key is made for an installer only."""
+        profile = self._profiles(vm.record.os_type)
+        protected: dict[str, Secret] = {}
+        number = 0
+        if record.mode == INSTALL:
+            if not isinstance(profile, PairingProfile):
+                raise Rejected("the pairing profile may not be used any more")
+            self._term.check()
+            number = profile.number
+            protected["MICROSEG_ACTIVATION_CODE"] = await self._illumio.call(self._pce.make_key, profile)
+        assert record.seals_at is not None  # noqa: S101 - `_next` sets it
+        windows = vm.record.os_type == "Windows"
+        return Script(
+            name=record.run_command,
+            location=vm.record.location,
+            windows=windows,
+            text=scripts.WINDOWS if windows else scripts.LINUX,
+            parameters={
+                "MICROSEG_MODE": record.mode,
+                "MICROSEG_VM_ID": vm.vm_id,
+                "MICROSEG_PCE": self._pairing.endpoint,
+                "MICROSEG_PCE_PATH_VERSION": self._pairing.path_version,
+                "MICROSEG_PROFILE_ID": str(number),
+                "MICROSEG_NOT_AFTER": str(int(record.seals_at.timestamp())),
+                "MICROSEG_NONCE": record.nonce,
+            },
+            protected=protected,
+            timeout=int(self._timing.script_timeout),
+            tags={"microseg.dev/owner": self._pairing.owner_id, "microseg.dev/vm-id": vm.vm_id},
+        )
+
+    async def _tidy(self, gateway: AzureGateway, vm: Vm, record: AgentRecord) -> None:
+        """Delete the run-command before this one, which is over: Azure allows 25 a VM, the newest stays."""
+        if record.attempt < 2:  # noqa: PLR2004
+            return
+        name = command_name(vm.vm_id, record.attempt - 1)
+        try:
+            await self._write(gateway.delete_run_command, vm.record.resource_id, name)
+        except GatewayError as error:
+            log.info("old run-command stays", extra={"run_command": name, "error": str(error)})
+
+    async def _read(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """A read of Resource Manager, within the budget."""
+        await asyncio.sleep(self._budget.reads.reserve())
+        return await self._azure.call(function, *args, **kwargs)
+
+    async def _write(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """An effect on Resource Manager, within the budget and only with the Lease."""
+        await asyncio.sleep(self._budget.writes.reserve())
+        self._term.check()
+        return await self._azure.call(function, *args, **kwargs)
+
+    def _put_off(self, entry: Entry, reason: Reason, message: str, pause: float) -> None:
+        """Nothing was intended: say why, and try again after the pause."""
+        entry.put_off = PutOff(reason, message, self._clock() + timedelta(seconds=pause))
+
+
+def _over(seen: RunCommand) -> bool:
+    """Whether a found run-command can be followed no further."""
+    return seen.terminal
+
+
+def _pause_of(error: GatewayError) -> float:
+    """Seconds before the next try."""
+    return error.retry_after if isinstance(error, Throttled) else 30.0
+

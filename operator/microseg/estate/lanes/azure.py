@@ -1,0 +1,131 @@
+"""The Azure lane: polls every source whole, makes records for new VMs, and runs scripts by the effect protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from microseg.estate.lanes.attempts import Attempts
+from microseg.estate.lanes.rhythm import Rhythm
+from microseg.estate.ledger import Ledger
+from microseg.estate.ports import HostStore
+from microseg.estate.workers import Workers
+from microseg.gateways.ports import AzureGateway, GatewayError
+from microseg.kube.errors import KubeError
+from microseg.model.facts import Vm
+from microseg.model.plan import ReadRunCommand, StartScript
+
+log = logging.getLogger(__name__)
+_LISTS_A_MINUTE = 150.0
+"""Half of Azure's 300 high-cost lists a minute and subscription: the interval stretches so that lists use no more.
+
+Source: learn.microsoft.com/azure/virtual-machines/compute-throttling-limits."""
+_AT_ONCE = 32
+"""Scripts that are being started or looked at together; the rate limit below them sets the pace."""
+_CREATES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The latest poll, for the Estate's status."""
+
+    complete: bool
+    vms: tuple[Vm, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class AzureLane:
+    """Observes Azure, and carries out `StartScript` and `ReadRunCommand`."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, AzureGateway],
+        attempts: Attempts,
+        hosts: HostStore,
+        ledger: Ledger,
+        rhythm: Rhythm,
+        workers: Workers,
+        *,
+        estate: str,
+    ) -> None:
+        """`sources`: name -> gateway. `estate`: name that new records get."""
+        self._sources, self._attempts, self._hosts = sources, attempts, hosts
+        self._ledger, self.rhythm, self._workers, self._estate = ledger, rhythm, workers, estate
+        self._floor = rhythm.interval
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self.poll = Poll(complete=False)
+
+    async def run(self) -> None:
+        """Go round for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if self.rhythm.due:
+                    await self._observe()
+                if self._ledger.synced and self._ledger.azure is not None:
+                    await self._record_new(self.poll.vms)
+                self._begin(tasks)
+                await self.rhythm.pause()
+
+    async def _observe(self) -> None:
+        """Read every source whole; a poll is complete or it changes nothing."""
+        try:
+            lists = [await self._workers.call(gateway.list_vms) for gateway in self._sources.values()]
+        except GatewayError as error:
+            self.poll = Poll(complete=False, vms=self.poll.vms)
+            self.rhythm.failed(error)
+            return
+        vms = tuple(vm for listed in lists for vm in listed)
+        problems = tuple(text for gateway in self._sources.values() for text in gateway.problems())
+        self.poll = Poll(True, vms, problems)
+        pages = sum(gateway.list_cost() for gateway in self._sources.values())
+        self.rhythm.interval = max(self._floor, pages * 60.0 / _LISTS_A_MINUTE)
+        self._ledger.saw_azure(vms)
+        self.rhythm.read(f"The latest poll was complete: {len(vms)} VMs.")
+
+    async def _record_new(self, vms: tuple[Vm, ...]) -> None:
+        """Make a record for each selected VM without one (effect of kind 2: its name finds the first)."""
+        new = [vm for vm in vms if vm.selected and vm.unsupported is None and vm.vm_id not in self._ledger.entries]
+        if not new:
+            return
+        gate = asyncio.Semaphore(_CREATES)
+
+        async def create(vm: Vm) -> None:
+            async with gate:
+                try:
+                    self._ledger.upsert(await self._workers.call(self._hosts.create, vm.record.name, vm.vm_id, self._estate))
+                except KubeError as error:
+                    log.warning("record not made", extra={"vm": vm.vm_id, "error": str(error)})
+
+        await asyncio.gather(*(create(vm) for vm in new))
+
+    def _begin(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin what the decisions ask for, one thing at a time for each VM."""
+        for vm_id, entry in self._ledger.entries.items():
+            if len(self._busy) >= _AT_ONCE:
+                return
+            if vm_id in self._busy or entry.decision is None:
+                continue
+            for action in entry.decision.actions:
+                if isinstance(action, StartScript | ReadRunCommand):
+                    self._busy[vm_id] = tasks.create_task(self._do(vm_id, action))
+                    break
+
+    async def _do(self, vm_id: str, action: StartScript | ReadRunCommand) -> None:
+        """Carry out one action; the host is decided again before its next."""
+        try:
+            vm = self._ledger.azure.vms.get(vm_id) if self._ledger.azure else None
+            if vm is not None:
+                gateway = self._sources[vm.source]
+                if isinstance(action, StartScript):
+                    await self._attempts.start(gateway, vm, action)
+                else:
+                    await self._attempts.look(gateway, vm, action)
+        except KubeError as error:
+            log.warning("attempt not recorded", extra={"vm": vm_id, "error": str(error)})
+            await asyncio.sleep(1.0)
+        finally:
+            await self._attempts.decided(vm_id)
+            del self._busy[vm_id]
+            self.rhythm.wake()

@@ -1,0 +1,138 @@
+"""Install-policy, coalesced: one install per package brings all its targets to everything published so far.
+
+An effect of kind 3: its intent is written before the call; a lost answer is settled by looking at the gateways.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from microseg.estate.book import EstateBook
+from microseg.estate.ledger import Ledger
+from microseg.estate.ports import Term
+from microseg.estate.workers import Workers
+from microseg.gateways.ports import Busy, CheckPointGateway, GatewayError, OutcomeUnknown, Rejected
+from microseg.kube.errors import KubeError
+from microseg.model.estate import EstateStatus, InstallRecord
+from microseg.model.facts import Task, TaskState
+from microseg.model.plan import InstallPolicy
+
+log = logging.getLogger(__name__)
+_PATIENCE = 1800.0
+"""Seconds after which an install is no longer waited for (L2)."""
+_RETRY = 30.0
+
+
+class Installs:
+    """Keeps one install under way per package, and none while more is about to be published."""
+
+    def __init__(
+        self, gateway: CheckPointGateway, ledger: Ledger, book: EstateBook, workers: Workers, term: Term, *, task_pause: float, patience: float
+    ) -> None:
+        """`patience`: seconds that a wanted install waits for publishes that are still coming."""
+        self._gateway, self._ledger, self._book = gateway, ledger, book
+        self._workers, self._term = workers, term
+        self._pause, self._patience = task_pause, patience
+        self._wanted_since: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+        self._running: set[str] = set()
+        self.failures: dict[str, str] = {}
+        """Target -> what its latest install said."""
+
+    def begin(self, tasks: asyncio.TaskGroup, *, more_to_publish: bool, done: asyncio.Event) -> None:
+        """Start what is due; `done` is set after each, so that the lane looks at the gateways."""
+        wanted = self._wanted()
+        for package in self._wanted_since.keys() - wanted.keys():
+            del self._wanted_since[package]
+        for package, targets in wanted.items():
+            since = self._wanted_since.setdefault(package, time.monotonic())
+            hold = more_to_publish and time.monotonic() - since < self._patience
+            if package in self._running or hold or time.monotonic() < self._not_before.get(package, 0.0):
+                continue
+            self._running.add(package)
+            tasks.create_task(self._install(package, targets, done))
+
+    def next_due(self) -> float | None:
+        """Monotonic time of the next start that only waits for time."""
+        waits = [at for package, at in self._not_before.items() if package in self._wanted_since]
+        waits += [since + self._patience for package, since in self._wanted_since.items() if package not in self._running]
+        return min((at for at in waits if at > time.monotonic()), default=None)
+
+    def _wanted(self) -> dict[str, tuple[str, ...]]:
+        """Package -> targets, over all hosts' decisions."""
+        wanted: dict[str, set[str]] = {}
+        for entry in self._ledger.entries.values():
+            for action in entry.decision.actions if entry.decision else ():
+                if isinstance(action, InstallPolicy):
+                    wanted.setdefault(action.package, set()).update(action.targets)
+        return {package: tuple(sorted(targets)) for package, targets in wanted.items()}
+
+    async def _install(self, package: str, targets: tuple[str, ...], done: asyncio.Event) -> None:
+        """Intent, install, follow. The gateways' own word decides; here only failures are kept."""
+        try:
+            task = await self._start(package, targets)
+            self._note(targets, task)
+        except (GatewayError, KubeError) as error:
+            log.warning("install not done", extra={"package": package, "error": str(error)})
+            pause = _PATIENCE if isinstance(error, OutcomeUnknown) else _RETRY
+            self._not_before[package] = time.monotonic() + pause
+            if isinstance(error, Rejected | Busy):
+                self.failures |= dict.fromkeys(targets, str(error))
+        finally:
+            self._running.discard(package)
+            self._wanted_since.pop(package, None)
+            self._ledger.touch_all()
+            done.set()
+
+    async def _start(self, package: str, targets: tuple[str, ...]) -> Task:
+        """Follow an install of an earlier term that runs still, or begin one."""
+        revision = self._ledger.firewall.last.uid if self._ledger.firewall and self._ledger.firewall.last else ""
+        earlier = next((item for item in self._book.status.installs if item.package == package), None)
+        if earlier is not None and earlier.task and earlier.revision == revision and _recent(earlier):
+            return await self._follow(Task(earlier.task, TaskState.RUNNING))
+        intent = InstallRecord(package=package, targets=targets, revision=revision, at=_now())
+        await self._book.update(lambda status: _with_install(status, intent))
+        self._term.check()
+        task_id = await self._workers.call(self._gateway.install, package, targets)
+        await self._book.update(lambda status: _with_install(status, msgspec.structs.replace(intent, task=task_id)))
+        log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
+        return await self._follow(Task(task_id, TaskState.RUNNING))
+
+    async def _follow(self, task: Task) -> Task:
+        """Look at the task until it is over or given up."""
+        deadline = time.monotonic() + _PATIENCE
+        while task.state is TaskState.RUNNING and time.monotonic() < deadline:
+            await asyncio.sleep(self._pause)
+            task = await self._workers.call(self._gateway.task, task.id)
+        return task
+
+    def _note(self, targets: Iterable[str], task: Task) -> None:
+        """Keep what failed; success needs no note, the gateways show it."""
+        if task.state is TaskState.SUCCEEDED:
+            self.failures = {name: text for name, text in self.failures.items() if name not in set(targets)}
+            return
+        message = task.messages[0] if task.messages else "the install did not end with success"
+        failed = task.failed_targets or tuple(targets)
+        self.failures |= dict.fromkeys(failed, message)
+        for name in self._wanted_since:
+            self._not_before[name] = time.monotonic() + _RETRY
+
+
+def _recent(record: InstallRecord) -> bool:
+    return record.at is not None and _now() - record.at < timedelta(seconds=_PATIENCE)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _with_install(status: EstateStatus, record: InstallRecord) -> EstateStatus:
+    """The status with the package's latest install."""
+    others = tuple(item for item in status.installs if item.package != record.package)
+    return msgspec.structs.replace(status, installs=(*others, record)[-32:])

@@ -1,0 +1,103 @@
+"""When a lane looks next, and how its system stands. Shared by the three lanes; knows none of the systems."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Throttled, Unreachable
+from microseg.model.condition import Reason
+
+log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 300.0
+_CLOSEST_READINGS = 0.5
+"""Seconds that lie at least between two readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a system stands, for the Estate's conditions. `readable` None: not tried yet."""
+
+    readable: bool | None = None
+    reason: Reason = Reason.UNREACHABLE
+    message: str = "It has not been read yet."
+
+
+class Rhythm:
+    """The pulse of a lane: due every `interval` seconds, sooner when woken, later after failures."""
+
+    def __init__(self, system: str, interval: float, changed: Callable[[], None]) -> None:
+        """`changed` is called when the health changed, so that the Estate's status is looked at."""
+        self.system = system
+        self.interval = interval
+        self.health = Health()
+        self.beat = time.monotonic()
+        """When the lane last went round (for the probe)."""
+        self.read_at: float | None = None
+        """When its system was last read completely."""
+        self._changed = changed
+        self._wake = asyncio.Event()
+        self._due = 0.0
+        self._failures = 0
+
+    def wake(self) -> None:
+        """There may be something to carry out."""
+        self._wake.set()
+
+    def look_soon(self) -> None:
+        """Something was changed outside: read it soon. Changes that follow one another closely share a reading."""
+        spaced = (self.read_at or 0.0) + max(self.interval / 10, _CLOSEST_READINGS)
+        self._due = min(self._due, max(time.monotonic(), spaced))
+        self._wake.set()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to read."""
+        return time.monotonic() >= self._due
+
+    async def pause(self) -> None:
+        """Wait until woken or due."""
+        self.beat = time.monotonic()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(self._due - time.monotonic(), 0.02))
+        self._wake.clear()
+
+    def read(self, message: str) -> None:
+        """The system was read completely."""
+        self._failures = 0
+        self.read_at = time.monotonic()
+        self._due = self.read_at + self.interval
+        self._set(Health(True, Reason.REACHABLE, message))
+
+    def failed(self, error: GatewayError) -> None:
+        """The reading failed: look again later and later, never give up (L3)."""
+        self._failures += 1
+        pause = min(self.interval * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
+        if isinstance(error, Throttled):
+            pause = max(pause, error.retry_after)
+        self._due = time.monotonic() + pause
+        reason = Reason.REFUSED if isinstance(error, Refused) else Reason.UNREACHABLE
+        self._set(Health(False, reason, f"{error} It is read again by itself; what was confirmed stays as it is."))
+
+    def effect_failed(self, what: str, error: GatewayError) -> float:
+        """Tell an effect's failure in the log; returns the seconds until it may be tried again."""
+        log.warning("effect failed", extra={"system": self.system, "effect": what, "error": str(error)})
+        match error:
+            case Throttled():
+                return error.retry_after
+            case Unreachable() | Busy() | OutcomeUnknown():
+                return min(max(self.interval, 1.0), 30.0)
+            case Refused() | Rejected():
+                return min(max(self.interval * 2, 5.0), 120.0)
+            case _:
+                return self.interval
+
+    def _set(self, health: Health) -> None:
+        if health != self.health:
+            log.info("system %s", "reachable" if health.readable else "unreachable", extra={"system": self.system, "why": health.message})
+            self.health = health
+            self._changed()

@@ -1,0 +1,171 @@
+"""Our elector: one holder per estate, by a Lease that is renewed with compare-and-set.
+
+The official client's elector goes on working when the API server is away or the process was stopped for a while, so
+this one keeps a monotonic deadline that is checked before every effect outside (S11): a holder that cannot renew
+stops before its Lease runs out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from microseg.estate.ports import LeaseLost
+from microseg.estate.workers import Workers
+from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from microseg.kube.leases import Lease
+
+log = logging.getLogger(__name__)
+
+
+class LeaseStore(Protocol):
+    """The Leases (`kube.leases.Leases`)."""
+
+    def get(self, namespace: str, name: str) -> Lease:
+        """Read one."""
+
+    def create(self, lease: Lease) -> Lease:
+        """Make it."""
+
+    def replace(self, lease: Lease) -> Lease:
+        """Compare-and-set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds."""
+
+    duration: float = 15.0
+    renew: float = 4.0
+    retry: float = 2.0
+    margin: float = 3.0
+    """How long before its end a Lease counts as lost for effects."""
+
+
+class HeldTerm:
+    """The time for which this process holds the Lease. `check` is cheap and called before every effect."""
+
+    def __init__(self, number: int, monotonic: Callable[[], float]) -> None:
+        """Begin a term; it is not valid before the first `extend`."""
+        self.number = number
+        self._monotonic = monotonic
+        self._until = 0.0
+
+    def extend(self, until: float) -> None:
+        """Valid until this monotonic time."""
+        self._until = until
+
+    def end(self) -> None:
+        """Over, from now on."""
+        self._until = 0.0
+
+    def check(self) -> None:
+        """Raise LeaseLost if the Lease may have run out."""
+        if self._monotonic() >= self._until:
+            raise LeaseLost("the Lease was not renewed in time; nothing outside is touched any more")
+
+
+class Elector:
+    """Gets, renews and releases one Lease."""
+
+    def __init__(
+        self, store: LeaseStore, workers: Workers, *, namespace: str, name: str, identity: str, pace: Pace = Pace()
+    ) -> None:
+        """`identity`: who holds it, unique for this process."""
+        self._store, self._workers, self._pace = store, workers, pace
+        self._namespace, self._name, self._identity = namespace, name, identity
+        self._lease: Lease | None = None
+        self._seen: tuple[str, float] = ("", 0.0)
+
+    async def acquire(self) -> HeldTerm:
+        """Wait until the Lease is ours; returns the term."""
+        while True:
+            try:
+                held = await self._try()
+            except KubeError as error:
+                log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
+                held = None
+            if held is not None:
+                return held
+            await asyncio.sleep(self._pace.retry)
+
+    async def hold(self, term: HeldTerm) -> None:
+        """Renew until it cannot be renewed in time; then end the term and raise LeaseLost."""
+        try:
+            while True:
+                await asyncio.sleep(self._pace.renew)
+                await self._renew(term)
+        finally:
+            term.end()
+
+    async def release(self, term: HeldTerm) -> None:
+        """Give it back, so that another replica takes over within one retry."""
+        term.end()
+        if self._lease is None:
+            return
+        try:
+            await self._workers.call(self._store.replace, replace(self._lease, holder="", duration=1))
+        except KubeError as error:
+            log.info("lease not released", extra={"lease": self._name, "error": str(error)})
+
+    async def _try(self) -> HeldTerm | None:
+        """One attempt to become the holder."""
+        began = time.monotonic()
+        try:
+            lease = await self._workers.call(self._store.get, self._namespace, self._name)
+        except NotFound:
+            lease = None
+        if lease is not None and lease.holder not in {"", self._identity} and not self._expired(lease):
+            return None
+        wanted = self._ours(lease)
+        try:
+            if lease is None:
+                self._lease = await self._workers.call(self._store.create, wanted)
+            else:
+                self._lease = await self._workers.call(self._store.replace, wanted)
+        except (Conflict, AlreadyExists):
+            return None
+        term = HeldTerm(self._lease.transitions, time.monotonic)
+        term.extend(began + self._pace.duration - self._pace.margin)
+        log.info("lease acquired", extra={"lease": self._name, "term": term.number})
+        return term
+
+    def _expired(self, lease: Lease) -> bool:
+        """Whether nobody renewed it for its whole duration, by our own clock: others' clocks are not trusted."""
+        if self._seen[0] != lease.resource_version:
+            self._seen = (lease.resource_version, time.monotonic())
+            return False
+        return time.monotonic() - self._seen[1] > max(lease.duration, 1)
+
+    def _ours(self, lease: Lease | None) -> Lease:
+        """The Lease as it is to be."""
+        now = datetime.now(UTC)
+        return Lease(
+            name=self._name,
+            namespace=self._namespace,
+            holder=self._identity,
+            transitions=lease.transitions + 1 if lease is not None else 1,
+            renewed_at=now,
+            duration=int(self._pace.duration),
+            resource_version=lease.resource_version if lease is not None else "",
+            acquired_at=now,
+        )
+
+    async def _renew(self, term: HeldTerm) -> None:
+        """Renew once; failures are borne until the term's own deadline."""
+        assert self._lease is not None  # noqa: S101 - acquired before held
+        began = time.monotonic()
+        try:
+            self._lease = await self._workers.call(self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC)))
+        except Conflict:
+            raise LeaseLost("another replica took the Lease") from None
+        except KubeError as error:
+            term.check()
+            log.warning("lease not renewed", extra={"lease": self._name, "error": str(error)})
+            return
+        term.extend(began + self._pace.duration - self._pace.margin)

@@ -1,0 +1,242 @@
+"""The one table: all that is known now about each host, and which are to be decided again.
+
+Lanes and the mirror write into it, the keeper reads from it; all on one event loop, so there are no locks. What it
+holds is memory only: every restart builds it anew from the record and the outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import msgspec
+
+from microseg.estate.readings import AzureReading, FirewallReading, PceReading
+from microseg.mapping import Mapping as Rules
+from microseg.model.facts import (
+    UNREADABLE,
+    Absent,
+    FirewallView,
+    HostFacts,
+    PutOff,
+    RunCommand,
+    Seen,
+    Unreadable,
+    Vm,
+    VmDetail,
+)
+from microseg.model.host import AgentOutcome, ManagedHost
+from microseg.model.wanted import Wanted
+from microseg.planning.decide import Decision
+from microseg.planning.wishes import wanted
+from microseg.stages.firewall import object_name
+
+
+@dataclass(slots=True)
+class Entry:
+    """One host: its record, the facts that only concern its present attempt, and the latest decision."""
+
+    host: ManagedHost
+    decision: Decision | None = None
+    run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
+    looked_at: datetime | None = None
+    looks: int = 0
+    put_off: PutOff | None = None
+    concluded: AgentOutcome | None = None
+    illumio_complaint: str = ""
+    rejection: str = ""
+    known_since: float = field(default_factory=time.monotonic)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def new_attempt(self) -> None:
+        """Forget what was seen of the attempt before."""
+        self.run_command, self.looked_at, self.looks = UNREADABLE, None, 0
+        self.put_off, self.concluded = None, None
+
+
+class Ledger:
+    """All hosts of one estate by vmId, and the latest readings."""
+
+    def __init__(self) -> None:
+        """Begin empty: nothing is known."""
+        self.entries: dict[str, Entry] = {}
+        self.azure: AzureReading | None = None
+        self.pce: PceReading | None = None
+        self.firewall: FirewallReading | None = None
+        self.rules: Rules | None = None
+        self.synced = False
+        """Whether the mirror has brought every record."""
+        self.dirty: set[str] = set()
+        self.wake = asyncio.Event()
+        self._names: dict[str, str] = {}
+
+    # what is to be decided again ------------------------------------------------------------------------------
+
+    def touch(self, vm_ids: Iterable[str]) -> None:
+        """These hosts are to be decided again."""
+        known = self.entries.keys() & set(vm_ids)
+        if known:
+            self.dirty |= known
+        self.wake.set()
+
+    def touch_all(self) -> None:
+        """Every host is to be decided again."""
+        self.dirty |= self.entries.keys()
+        self.wake.set()
+
+    # records --------------------------------------------------------------------------------------------------
+
+    def upsert(self, host: ManagedHost) -> None:
+        """A record as the API server has it; one older than what we hold is passed over."""
+        entry = self.entries.get(host.spec.vm_id)
+        if entry is None:
+            self.entries[host.spec.vm_id] = Entry(host)
+        elif _older(host, entry.host):
+            return
+        else:
+            same = (host.spec, host.annotations, host.status) == (entry.host.spec, entry.host.annotations, entry.host.status)
+            entry.host = host
+            if same:
+                return
+        self._names[host.name] = host.spec.vm_id
+        self.touch((host.spec.vm_id,))
+
+    def wrote(self, host: ManagedHost) -> None:
+        """Our own write of a status was taken."""
+        entry = self.entries.get(host.spec.vm_id)
+        if entry is not None and not _older(host, entry.host):
+            entry.host = host
+
+    def drop(self, name: str) -> None:
+        """The record is gone. That means nothing for the VM: it is seen again at the next poll."""
+        vm_id = self._names.pop(name, None)
+        if vm_id is not None and vm_id in self.entries and self.entries[vm_id].host.name == name:
+            del self.entries[vm_id]
+            self.wake.set()
+
+    def keep_only(self, names: frozenset[str], began: float) -> None:
+        """After a list: what it lacks was deleted while nobody watched, unless it was made since the list `began`."""
+        for name in self._names.keys() - names:
+            if self.entries[self._names[name]].known_since < began:
+                self.drop(name)
+        self.synced = True
+        self.wake.set()
+
+    # readings -------------------------------------------------------------------------------------------------
+
+    def saw_azure(self, vms: Iterable[Vm]) -> None:
+        """A complete poll."""
+        reading = AzureReading.of(self._remembering(vm) for vm in vms)
+        changed = reading.changed(self.azure)
+        gone = self.entries.keys() - reading.vms.keys() if self.azure is None else set()
+        self.azure = reading
+        self.touch(changed | gone)
+
+    def _remembering(self, vm: Vm) -> Vm:
+        """A list does not tell whether Azure's agent is ready: the last look holds while the power state does."""
+        before = self.azure.vms.get(vm.vm_id) if self.azure else None
+        known = before.record if before else None
+        if known is None and vm.vm_id in self.entries:
+            known = self.entries[vm.vm_id].host.status.azure
+        if vm.record.agent_ready is not None or known is None or known.power_state != vm.record.power_state:
+            return vm
+        return replace(vm, record=msgspec.structs.replace(vm.record, agent_ready=known.agent_ready))
+
+    def saw_detail(self, vm_id: str, detail: VmDetail) -> None:
+        """One VM read by itself: newer than the list in power state and readiness."""
+        vm = self.azure.vms.get(vm_id) if self.azure else None
+        if self.azure is None or vm is None:
+            return
+        record = _replaced(vm, detail)
+        if record != vm:
+            self.azure.vms[vm_id] = record
+            self.touch((vm_id,))
+
+    def saw_pce(self, reading: PceReading) -> None:
+        """A complete reading of the PCE."""
+        before, self.pce = self.pce, reading
+        if before is None or before.labels != reading.labels or before.profiles != reading.profiles:
+            self.touch_all()
+        else:
+            self.touch(reading.changed(before, self._waiting_keys()))
+
+    def saw_firewall(self, reading: FirewallReading) -> None:
+        """A complete reading of Check Point."""
+        changed = reading.changed(self.firewall)
+        self.firewall = reading
+        if changed is None:
+            self.touch_all()
+        else:
+            self.touch(changed)
+
+    def saw_rules(self, rules: Rules) -> None:
+        """A mapping was accepted."""
+        self.rules = rules
+        self.touch_all()
+
+    # one host's view ------------------------------------------------------------------------------------------
+
+    def facts(self, vm_id: str, prefix: str, now: datetime) -> HostFacts:
+        """Everything known now about one host outside the cluster."""
+        entry = self.entries[vm_id]
+        vm = self.azure.vms.get(vm_id) if self.azure else None
+        agent = entry.host.status.agent
+        put_off = entry.put_off if entry.put_off is not None and entry.put_off.until > now else None
+        return HostFacts(
+            azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
+            pce=Seen(self.pce.view(vm_id, vm, agent.workload if agent else "")) if self.pce else UNREADABLE,
+            firewall=self._firewall_view(entry.host, vm, prefix),
+            run_command=entry.run_command,
+            looked_at=entry.looked_at,
+            looks=entry.looks,
+            put_off=put_off,
+            concluded=entry.concluded,
+            illumio_complaint=entry.illumio_complaint,
+            rejection=entry.rejection,
+        )
+
+    def wanted(self, vm_id: str, now: datetime) -> Wanted | None:
+        """What the mapping wants for the host; None: no mapping, or no VM to ask about."""
+        vm = self.azure.vms.get(vm_id) if self.azure else None
+        if self.rules is None or vm is None:
+            return None
+        workload = self.pce.by_vm.get(vm_id) if self.pce else None
+        return wanted(self.rules, vm, workload, pce_read=self.pce is not None, now=now)
+
+    def _firewall_view(self, host: ManagedHost, vm: Vm | None, prefix: str) -> Seen[FirewallView] | Unreadable:
+        """What Check Point has published that touches this host."""
+        if self.firewall is None:
+            return UNREADABLE
+        addresses = [address.ip for address in vm.record.addresses()] if vm else []
+        names = [object_name(prefix, host.name, "" if rank == 0 else ip) for rank, ip in enumerate(addresses)]
+        return Seen(self.firewall.view(host.spec.vm_id, names, addresses))
+
+    def _waiting_keys(self) -> Mapping[str, str]:
+        """Hostname, address or claimed uuid -> vmId of hosts without a stamped workload."""
+        keys: dict[str, str] = {}
+        for vm_id, entry in self.entries.items():
+            if self.pce is not None and vm_id in self.pce.by_vm:
+                continue
+            vm = self.azure.vms.get(vm_id) if self.azure else None
+            if vm is not None:
+                keys[vm.record.computer_name.split(".", 1)[0].lower()] = vm_id
+                keys.update({address.ip: vm_id for address in vm.record.addresses()})
+            if entry.host.status.agent and entry.host.status.agent.workload:
+                keys[entry.host.status.agent.workload.lower()] = vm_id
+        return keys
+
+
+def _replaced(vm: Vm, detail: VmDetail) -> Vm:
+    """The VM with what its own reading said."""
+    record = msgspec.structs.replace(vm.record, power_state=detail.power_state, agent_ready=detail.agent_ready)
+    return replace(vm, record=record)
+
+
+def _older(host: ManagedHost, held: ManagedHost) -> bool:
+    """Whether this state of the same object is older than the held one (resourceVersions count up since 1.35)."""
+    if host.uid != held.uid or not (host.resource_version.isdigit() and held.resource_version.isdigit()):
+        return False
+    return int(host.resource_version) < int(held.resource_version)

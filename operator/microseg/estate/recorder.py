@@ -1,0 +1,160 @@
+"""The only writer of hosts' statuses: intents at once by compare-and-swap, everything else coalesced.
+
+One write is in flight per host. A status that does not differ is not written. A conflict means that somebody else
+wrote: the fresh record is taken and the host is decided again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.ports import EventSink, HostStore, Term
+from microseg.estate.workers import Workers
+from microseg.kube.errors import Conflict, Invalid, KubeError, NotFound
+from microseg.model.host import AgentRecord, HostStatus, ManagedHost
+from microseg.stages.agent import RETRY_ANNOTATION
+from microseg.stages.attempt import under_way
+
+log = logging.getLogger(__name__)
+_WRITERS = 8
+"""Writes in flight: eight threads reach 0.85-0.9 of what the API server takes (measured, see docs/decisions)."""
+_PAUSE = 2.0
+"""Seconds before a write is tried again when the API server is away."""
+_EVENT_BACKLOG = 2000
+"""Events that may wait to be posted; more are dropped, as an Event is worth nothing once it delays anything."""
+
+
+class Intent(enum.Enum):
+    """Whether an intent was written."""
+
+    COMMITTED = "committed"
+    CONFLICT = "conflict"
+
+
+class Recorder:
+    """Writes statuses and posts the Events that follow from them."""
+
+    def __init__(self, hosts: HostStore, events: EventSink, ledger: Ledger, workers: Workers, term: Term) -> None:
+        """Take the stores; nothing runs before `run`."""
+        self._hosts, self._sink, self._ledger, self._workers, self._term = hosts, events, ledger, workers, term
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queued: set[str] = set()
+        self._events: asyncio.Queue[tuple[ManagedHost, str, str, bool]] = asyncio.Queue(_EVENT_BACKLOG)
+        self.writes = 0
+        """Status writes that the API server took."""
+
+    def offer(self, vm_id: str) -> None:
+        """This host's decision differs from its record: write it when its turn comes."""
+        if vm_id not in self._queued:
+            self._queued.add(vm_id)
+            self._queue.put_nowait(vm_id)
+
+    async def run(self) -> None:
+        """Write for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_WRITERS):
+                tasks.create_task(self._write_forever())
+            tasks.create_task(self._post_forever())
+
+    async def settled(self) -> None:
+        """Return when nothing waits to be written (for tests and a clean stop)."""
+        while self._queued:
+            await asyncio.sleep(0.01)
+
+    async def intend(self, vm_id: str, agent: AgentRecord) -> Intent:
+        """Write an intent now. Only after COMMITTED may the effect be tried. Raises KubeError when nobody can know."""
+        entry = self._ledger.entries.get(vm_id)
+        if entry is None:
+            return Intent.CONFLICT
+        async with entry.writing:
+            self._term.check()
+            base = entry.decision.status if entry.decision else entry.host.status
+            status = msgspec.structs.replace(base, agent=agent)
+            try:
+                written = await self._workers.call(self._hosts.patch_status, entry.host, status)
+            except Conflict:
+                await self._refresh(entry)
+                return Intent.CONFLICT
+            except NotFound:
+                self._ledger.drop(entry.host.name)
+                return Intent.CONFLICT
+            entry.new_attempt()
+            self._took(entry, written)
+        self._ledger.touch((vm_id,))
+        return Intent.COMMITTED
+
+    async def _write_forever(self) -> None:
+        while True:
+            vm_id = await self._queue.get()
+            self._queued.discard(vm_id)
+            entry = self._ledger.entries.get(vm_id)
+            if entry is not None:
+                await self._write(vm_id, entry)
+
+    async def _write(self, vm_id: str, entry: Entry) -> None:
+        """Write one host's decision, if it still differs from the record."""
+        async with entry.writing:
+            if entry.decision is None or entry.decision.status == entry.host.status:
+                await self._clear_retry(entry)
+                return
+            try:
+                self._term.check()
+                self._took(entry, await self._workers.call(self._hosts.patch_status, entry.host, entry.decision.status))
+                await self._clear_retry(entry)
+            except Conflict:
+                await self._refresh(entry)
+            except NotFound:
+                self._ledger.drop(entry.host.name)
+            except Invalid as error:
+                log.error("status refused", extra={"host": entry.host.name, "error": str(error)})
+            except KubeError as error:
+                log.warning("status not written", extra={"host": entry.host.name, "error": str(error)})
+                await asyncio.sleep(_PAUSE)
+                self.offer(vm_id)
+
+    async def _clear_retry(self, entry: Entry) -> None:
+        """A person's `retry: agent` was acted on once its attempt is under way."""
+        agent = entry.host.status.agent
+        if RETRY_ANNOTATION in entry.host.annotations and agent is not None and under_way(agent):
+            entry.host = await self._workers.call(self._hosts.clear_annotation, entry.host, RETRY_ANNOTATION)
+
+    async def _refresh(self, entry: Entry) -> None:
+        """Somebody else wrote: decide again from what is there now."""
+        try:
+            entry.host = await self._workers.call(self._hosts.read, entry.host.name)
+        except NotFound:
+            self._ledger.drop(entry.host.name)
+            return
+        self._ledger.touch((entry.host.spec.vm_id,))
+
+    def _took(self, entry: Entry, written: ManagedHost) -> None:
+        """The API server took a write: remember it, and tell it where a stage changed."""
+        self.writes += 1
+        before = entry.host
+        self._ledger.wrote(written)
+        for event in _news(before.status, written.status):
+            try:
+                self._events.put_nowait((written, *event))
+            except asyncio.QueueFull:
+                log.warning("event dropped", extra={"host": written.name})
+
+    async def _post_forever(self) -> None:
+        while True:
+            host, reason, message, warning = await self._events.get()
+            await self._workers.call(self._sink.post, host, reason, message, warning=warning)
+
+
+def _news(before: HostStatus, after: HostStatus) -> Sequence[tuple[str, str, bool]]:
+    """One Event for each change of stage: (reason, message, warning)."""
+    if before.stage == after.stage:
+        return ()
+    ready = next((made for made in after.conditions if made.type == "Ready"), None)
+    if ready is None:
+        return ()
+    return ((ready.reason, f"Stage {before.stage or 'none'} -> {after.stage}. {ready.message}", after.stage == "Blocked"),)

@@ -1,0 +1,196 @@
+"""One Estate in this process: get its Lease, keep it, begin anew when its spec or its Secrets change, let go in the end.
+
+    wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, take our finalizer off
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from microseg.estate.keeper import Keeper
+from microseg.estate.lease import Elector, HeldTerm
+from microseg.estate.ports import Clock, EstateStore, LeaseLost
+from microseg.estate.workers import Workers
+from microseg.kube.errors import Conflict, KubeError, NotFound
+from microseg.model.condition import ConditionStatus, ConditionType, Reason
+from microseg.model.estate import Estate
+from microseg.planning.summary import Overview, SystemState
+from microseg.planning.summary import status as estate_status
+
+log = logging.getLogger(__name__)
+FINALIZER = "microseg.dev/session"
+"""On every Estate that is kept: taken off by the Lease's holder after its Check Point session is closed."""
+_INPUTS_EVERY = 30.0
+"""Seconds between two looks at the Secrets and CA bundles."""
+_AGAIN = 15.0
+"""Seconds before an estate that could not be kept is tried again."""
+
+
+class Unusable(Exception):  # noqa: N818 - a state that a person ends
+    """The estate cannot be kept as it is; `reason` and the sentence go into its conditions."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        """Take both."""
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A keeper that was built, and what must be closed behind it."""
+
+    keeper: Keeper
+    close: Callable[[], None]
+    inputs: str
+    """Digest of the Secrets and CA bundles that it was built from."""
+
+
+Build = Callable[[Estate, HeldTerm], Awaitable[Running]]
+Inputs = Callable[[Estate], Awaitable[str]]
+
+
+class FinalizedStore(EstateStore, Protocol):
+    """The Estates, with their finalizer."""
+
+    def add_finalizer(self, estate: Estate, finalizer: str) -> Estate:
+        """Put ours on."""
+
+    def remove_finalizer(self, estate: Estate, finalizer: str) -> Estate:
+        """Take ours off."""
+
+
+class Tenure:
+    """Keeps one Estate whenever this process holds its Lease."""
+
+    def __init__(
+        self, estate: Estate, elector: Elector, store: FinalizedStore, workers: Workers, build: Build, inputs: Inputs, clock: Clock
+    ) -> None:
+        """`build` and `inputs`: see wiring."""
+        self.estate = estate
+        self.shared_with = ""
+        """Another Estate that has this one's PCE organisation or Check Point domain; empty: none."""
+        self.running: Running | None = None
+        self._elector, self._store, self._workers = elector, store, workers
+        self._build, self._inputs, self._clock = build, inputs, clock
+        self._changed = asyncio.Event()
+        self._gone = False
+
+    def saw(self, estate: Estate, shared_with: str) -> None:
+        """The Estate as it is now. Only a change of spec, of deletion or of sharing begins a new keeper."""
+        before, self.estate = self.estate, estate
+        again = (before.spec, before.deleting, self.shared_with) != (estate.spec, estate.deleting, shared_with)
+        self.shared_with = shared_with
+        if again:
+            self._changed.set()
+        elif self.running is not None and before.annotations != estate.annotations:
+            self.running.keeper.annotated(estate.annotations)
+
+    def gone(self) -> None:
+        """The Estate is no more."""
+        self._gone = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until the Estate is gone. Losing the Lease ends every effect and begins the waiting anew."""
+        while not self._gone:
+            term = await self._elector.acquire()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    holding = tasks.create_task(self._elector.hold(term))
+                    await self._keep(term)
+                    holding.cancel()
+            except* LeaseLost as lost:
+                log.warning("lease lost", extra={"estate": self.estate.name, "why": str(lost.exceptions[0])})
+            finally:
+                await asyncio.shield(self._elector.release(term))
+
+    async def _keep(self, term: HeldTerm) -> None:
+        """Keep, and begin anew when something that it was built from changed."""
+        while not self._gone:
+            self._changed.clear()
+            if self.estate.deleting:
+                await self._let_go()
+                await self._changed.wait()
+                continue
+            try:
+                await self._one_run(term)
+            except Unusable as unusable:
+                await self._tell(unusable, term)
+                await self._pause(_AGAIN)
+            except KubeError as error:
+                log.warning("estate not kept", extra={"estate": self.estate.name, "error": str(error)})
+                await self._pause(_AGAIN)
+
+    async def _one_run(self, term: HeldTerm) -> None:
+        """Build a keeper and run it until its inputs change."""
+        if self.shared_with:
+            raise Unusable(Reason.ENDPOINT_SHARED, f"Estate {self.shared_with} has the same PCE organisation or Check Point domain.")
+        current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
+        self.estate = await self._workers.call(self._store.add_finalizer, current, FINALIZER)
+        running = self.running = await self._build(self.estate, term)
+        keeping = asyncio.create_task(running.keeper.run())
+        watching = asyncio.create_task(self._until_changed(running))
+        try:
+            await asyncio.wait({keeping, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.running = None
+            for task in (keeping, watching):
+                task.cancel()
+            ended = await asyncio.gather(keeping, watching, return_exceptions=True)
+            running.close()
+        self._judge_end(ended[0])
+
+    def _judge_end(self, ended: object) -> None:
+        """A keeper ends because it was asked to; anything else is told, and the estate is begun anew."""
+        if isinstance(ended, BaseExceptionGroup):
+            lost, other = ended.split(LeaseLost)
+            if lost is not None:
+                raise LeaseLost(str(lost.exceptions[0]))
+            if other is not None:
+                log.error("keeper failed", exc_info=other, extra={"estate": self.estate.name})
+                raise Unusable(Reason.IN_PROGRESS, "The operator met an error of its own and begins this estate anew; its log has it.")
+
+    async def _until_changed(self, running: Running) -> None:
+        """Return when the spec changed, or a Secret or CA bundle."""
+        while not self._changed.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _INPUTS_EVERY)
+                return
+            with suppress(KubeError):
+                if await self._inputs(self.estate) != running.inputs:
+                    log.info("credentials changed", extra={"estate": self.estate.name})
+                    return
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+
+    async def _let_go(self) -> None:
+        """Deleted: the session is closed already; take our finalizer off. Hosts stay protected, their records stay."""
+        try:
+            current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
+            await self._workers.call(self._store.remove_finalizer, current, FINALIZER)
+        except (NotFound, Conflict):
+            await asyncio.sleep(1.0)
+
+    async def _tell(self, unusable: Unusable, term: HeldTerm) -> None:
+        """Say in the Estate's status why it cannot be kept."""
+        log.warning("estate unusable", extra={"estate": self.estate.name, "reason": unusable.reason.value, "why": str(unusable)})
+        term.check()
+        doubt = SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at while the estate is stalled.")
+        kinds = (
+            ConditionType.AZURE_REACHABLE, ConditionType.ILLUMIO_REACHABLE,
+            ConditionType.CHECK_POINT_REACHABLE, ConditionType.MAPPING_VALID,
+        )  # fmt: skip
+        overview = Overview(
+            systems=dict.fromkeys(kinds, doubt), standings={}, vms=(), poll_complete=False, mapping=None, hold=None,
+            policies=(), gateways={}, stalled=SystemState(ConditionStatus.TRUE, unusable.reason, f"{unusable} It is looked at again by itself."),
+        )  # fmt: skip
+        with suppress(Conflict, NotFound):
+            current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
+            await self._workers.call(self._store.patch_status, current, estate_status(current, overview, self._clock()))

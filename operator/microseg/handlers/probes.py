@@ -1,0 +1,52 @@
+"""The probe port: /healthz (the loops go round) and /readyz (the cluster is watched). A watch may be silent; a loop may not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+_SILENT = 420.0
+"""Seconds after which a loop counts as stuck: longer than the longest pause between two rounds, five minutes."""
+
+
+class Probes:
+    """Serves two pages to the kubelet."""
+
+    def __init__(self, beats: Callable[[], Mapping[str, float]], ready: asyncio.Event) -> None:
+        """`beats`: loop -> monotonic time of its latest round."""
+        self._beats, self._ready = beats, ready
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port. Raises OSError where it is taken."""
+        app = web.Application()
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        addresses: list[Any] = self._runner.addresses
+        return int(addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        """200 while every loop goes round; else 503 and which does not."""
+        now = time.monotonic()
+        stuck = {loop: now - at for loop, at in self._beats().items() if now - at > _SILENT}
+        if stuck:
+            lines = "".join(f"{loop} has not gone round for {age:.0f} s\n" for loop, age in sorted(stuck.items()))
+            return web.Response(status=503, text=lines)
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        """200 once the cluster is watched. A standby without the Lease is ready too."""
+        return web.Response(text="ok\n") if self._ready.is_set() else web.Response(status=503, text="not watching yet\n")

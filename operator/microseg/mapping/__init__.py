@@ -1,0 +1,62 @@
+"""The mapping: tags of a VM to Illumio labels and Check Point groups. Pure: no I/O, no clock, no logging.
+
+`parse` makes a Mapping from YAML or says what is wrong with it; `evaluate` answers for one host; `explain` says why;
+`lint` and `run_tests` judge a mapping before it is accepted; `json_schema` is for editors. Planning, the stages and
+the command line call these; nothing here knows who calls.
+"""
+
+from .document import (
+    Answer,
+    Group,
+    GroupAnswer,
+    Keep,
+    LabelAnswer,
+    LabelTable,
+    LintWarning,
+    Mapping,
+    MappingError,
+    Miss,
+    OnMiss,
+    Override,
+    Place,
+    Problem,
+    Remove,
+    Subject,
+    Value,
+    When,
+)
+from .explaining import explain
+from .lint import lint
+from .proving import TestFailure, run_tests
+from .reading import parse
+from .schema import json_schema
+from .tables import Evaluator, evaluate
+
+__all__ = [
+    "Answer",
+    "Evaluator",
+    "Group",
+    "GroupAnswer",
+    "Keep",
+    "LabelAnswer",
+    "LabelTable",
+    "LintWarning",
+    "Mapping",
+    "MappingError",
+    "Miss",
+    "OnMiss",
+    "Override",
+    "Place",
+    "Problem",
+    "Remove",
+    "Subject",
+    "TestFailure",
+    "Value",
+    "When",
+    "evaluate",
+    "explain",
+    "json_schema",
+    "lint",
+    "parse",
+    "run_tests",
+]

@@ -1,0 +1,229 @@
+"""Evaluates a mapping for a host: the one function that planning calls 10,000 times.
+
+An `Evaluator` compiles a mapping once (folded keys, look-up tables, questions) and remembers answers by exactly
+what the rules can read, so that a fleet of equal hosts costs one evaluation. The memory changes no answer: it is
+keyed by everything that the answer depends on. Time comes in as a value; only overrides look at it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from . import document as doc
+from .groups import CompiledGroup, LabelState
+from .limits import MAX_REMEMBERED
+from .matching import FIELDS, Question, TagAsked, View, all_hold, fold, normalizer, questions
+from .wording import plain, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class TagHit:
+    """The tag decided: `key` and `value` as the VM has them."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCase:
+    """A case and its questions."""
+
+    case: doc.Case
+    asked: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A table's answer and what gave it: an override, a case, the tag, or (None) what the table does on a miss."""
+
+    answer: doc.LabelAnswer
+    source: doc.Override | CompiledCase | TagHit | None
+
+
+class CompiledTable:
+    """One label's table, ready to be asked."""
+
+    def __init__(self, table: doc.LabelTable) -> None:
+        self.table = table
+        self.spell = normalizer(table.normalize)
+        self.cases = tuple(CompiledCase(case, questions(case.when, self.spell)) for case in table.cases)
+        self.from_tag = tuple((key, fold(key)) for key in table.from_tag)
+        self._known: dict[str, doc.Value] = {}
+        for value in table.allowed:
+            part = "oneOf" if value in table.one_of else "value"
+            self._known[self.spell(value)] = doc.Value(table.key, value, f"{part} {value}")
+        # A synonym, being written on purpose, goes before a label's own name.
+        for key, value in sorted(table.values.items()):
+            self._known[self.spell(key)] = doc.Value(table.key, value, f"values {key}")
+
+    def tag(self, view: View) -> TagHit | None:
+        """The first tag of `fromTag` that the host has."""
+        for _, folded in self.from_tag:
+            pair = view.tags.get(folded)
+            if pair is not None:
+                return TagHit(*pair)
+        return None
+
+    def rule(self, view: View, overrides: Iterable[doc.Override] = ()) -> Ruling:
+        """Exactly one answer: an override, else the first case that holds, else the tag, else `onMiss`."""
+        key = self.table.key
+        for override in overrides:
+            if key in override.labels:
+                return Ruling(doc.Value(key, override.labels[key], "override"), override)
+        for each in self.cases:
+            if all_hold(each.asked, view):
+                return Ruling(doc.Value(key, each.case.value, each.case.name), each)
+        hit = self.tag(view)
+        known = None if hit is None else self._known.get(self.spell(hit.value))
+        if known is not None:
+            return Ruling(known, hit)
+        return Ruling(self._missed(hit), None)
+
+    def _missed(self, hit: TagHit | None) -> doc.LabelAnswer:
+        table = self.table
+        match table.on_miss:
+            case doc.OnMiss.DEFAULT:
+                return doc.Value(table.key, table.default or "", "default")
+            case doc.OnMiss.KEEP:
+                return doc.Keep(table.key)
+            case doc.OnMiss.REMOVE:
+                return doc.Remove(table.key)
+            case doc.OnMiss.HOLD if hit is not None:
+                return doc.Miss(table.key, hit.key, hit.value)
+            case doc.OnMiss.HOLD:
+                return doc.Miss(table.key, " or ".join(table.from_tag), None)
+        assert_never(table.on_miss)
+
+
+def miss_text(miss: doc.Miss) -> str:
+    """One sentence naming key and tag, for the reason `MappingMiss`."""
+    if not miss.tag:
+        return f"{miss.key}: no case matches"
+    if miss.value is None:
+        return f"{miss.key}: the VM has no tag {plain(miss.tag)}"
+    return f"{miss.key}: no rule knows tag {plain(miss.tag)}={quoted(miss.value)}"
+
+
+class Evaluator:
+    """A compiled mapping. Make one for each accepted revision and keep it; it is cheap to ask again."""
+
+    def __init__(self, mapping: doc.Mapping) -> None:
+        self.mapping = mapping
+        self.tables = tuple(CompiledTable(mapping.tables[key]) for key in sorted(mapping.tables))
+        self.groups = tuple(CompiledGroup(group) for group in sorted(mapping.groups, key=lambda group: group.name))
+        self._tags = tuple(sorted(self._tags_read()))
+        self._read = frozenset(self._tags)
+        self._fields = _getter(self._fields_read())
+        self._current = tuple(sorted({key for group in self.groups for key in group.labels}))
+        self._overrides: dict[str, tuple[doc.Override, ...]] = {}
+        for override in mapping.overrides:
+            self._overrides[override.vm_id] = (*self._overrides.get(override.vm_id, ()), override)
+        self._remembered: dict[object, doc.Answer] = {}
+
+    def evaluate(
+        self, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
+    ) -> doc.Answer:
+        """What the mapping says about a host.
+
+        `current` are the labels the workload has in the PCE, key -> value; None while that is not known.
+        `now` must be aware; ValueError if not.
+        """
+        if now.tzinfo is None:
+            raise ValueError("now has no time zone")
+        tags, doubled = self.tags(subject)
+        active = self.overrides(subject, now)
+        key = (
+            tuple(map(tags.get, self._tags)),
+            self._fields(subject),
+            doubled,
+            tuple(id(override) for override in active),  # they live as long as the mapping does
+            None if current is None else tuple(map(current.get, self._current)),
+        )
+        answer = self._remembered.get(key)
+        if answer is None:
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            answer = self._remembered[key] = self._answer(View(subject, tags), doubled, active, current)
+        return answer
+
+    def tags(self, subject: doc.Subject) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
+        """The tags that rules read, by folded key; and a warning for each key that the VM has in two spellings."""
+        found: dict[str, tuple[str, str]] = {}
+        doubled: set[str] = set()
+        for pair in subject.tags:
+            folded = fold(pair[0])
+            if folded in self._read:
+                first = found.setdefault(folded, pair)
+                if first is not pair:
+                    doubled.add(folded)
+                    found[folded] = min(pair, first)
+        kept = (plain(found[each][0]) for each in sorted(doubled))
+        return found, tuple(f"tag keys that differ only in case from {key} are ignored" for key in kept)
+
+    def overrides(self, subject: doc.Subject, now: datetime.datetime) -> tuple[doc.Override, ...]:
+        """The overrides of this VM that have not ended."""
+        own = self._overrides.get(subject.vm_id.lower())
+        return () if own is None else tuple(each for each in own if now < each.until)
+
+    def ended(self, subject: doc.Subject, now: datetime.datetime) -> tuple[doc.Override, ...]:
+        """The overrides of this VM that have ended."""
+        return tuple(each for each in self._overrides.get(subject.vm_id.lower(), ()) if now >= each.until)
+
+    def _answer(
+        self,
+        view: View,
+        warnings: tuple[str, ...],
+        active: tuple[doc.Override, ...],
+        current: Mapping[str, str] | None,
+    ) -> doc.Answer:
+        rulings = [table.rule(view, active) for table in self.tables]
+        labels = tuple(ruling.answer for ruling in rulings)
+        misses = [label for label in labels if isinstance(label, doc.Miss)]
+        state = LabelState.of(labels, current)
+        return doc.Answer(
+            labels=labels,
+            groups=tuple(
+                doc.GroupAnswer(group.name, None if misses else group.member(view, state)) for group in self.groups
+            ),
+            held=bool(misses),
+            miss_message="; ".join(map(miss_text, misses)),
+            cases=tuple(ruling.source.case.name for ruling in rulings if isinstance(ruling.source, CompiledCase)),
+            warnings=warnings,
+        )
+
+    def _questions(self) -> Iterable[Question]:
+        for table in self.tables:
+            for case in table.cases:
+                yield from case.asked
+        for group in self.groups:
+            yield from group.asked
+
+    def _tags_read(self) -> set[str]:
+        asked = {question.folded for question in self._questions() if isinstance(question, TagAsked)}
+        return asked | {folded for table in self.tables for _, folded in table.from_tag}
+
+    def _fields_read(self) -> list[str]:
+        asked = {question.attribute for question in self._questions() if not isinstance(question, TagAsked)}
+        return [attribute for attribute in FIELDS.values() if attribute in asked]
+
+
+def _getter(attributes: list[str]) -> Callable[[doc.Subject], Any]:
+    return operator.attrgetter(*attributes) if attributes else lambda _: None
+
+
+@functools.lru_cache(maxsize=16)
+def evaluator(mapping: doc.Mapping) -> Evaluator:
+    """The evaluator of a mapping; the last few are kept."""
+    return Evaluator(mapping)
+
+
+def evaluate(
+    mapping: doc.Mapping, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
+) -> doc.Answer:
+    """What `mapping` says about a host; see `Evaluator.evaluate`."""
+    return evaluator(mapping).evaluate(subject, current=current, now=now)

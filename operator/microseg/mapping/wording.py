@@ -1,0 +1,46 @@
+"""How text that other people wrote is shown: cut, and with nothing in it that could steer a terminal.
+
+Used for every message of this package, because tags and names are whatever their authors wanted.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+SHOWN = 60
+TOLD = 8  # names that a hint lists in full
+COMPARED = 200  # names among which a near one is looked for: the search is slow
+
+
+def plain(text: str, limit: int = SHOWN) -> str:
+    """`text` with what does not print escaped, and cut at `limit` characters."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isprintable():
+        return cut
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut)
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes."""
+    return f'"{plain(text)}"'
+
+
+def listed(texts: Sequence[str], joint: str = "or", most: int = 6) -> str:
+    """`a, b or c`; the rest beyond `most` is counted."""
+    shown = [plain(text) for text in texts[:most]]
+    if len(texts) > most:
+        return f"{', '.join(shown)} {joint} {len(texts) - most} more"
+    return f" {joint} ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or the known words where they are few, or nothing."""
+    names = list(dict.fromkeys(map(str, known)))
+    folded: dict[str, str] = {}
+    for name in names:
+        folded.setdefault(name.lower(), name)
+    near = difflib.get_close_matches(word[:SHOWN].lower(), folded, n=1, cutoff=0.6) if len(names) <= COMPARED else []
+    if near:
+        return f"did you mean {plain(folded[near[0]])!r}?"
+    return f"known: {', '.join(plain(name) for name in names)}" if 0 < len(names) <= TOLD else ""

@@ -1,0 +1,101 @@
+"""The plan as data: every wanted effect on an outside system. Printed by `microseg plan`, carried out by the lanes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StartScript:
+    """Run the constant script on the VM once, by the effect protocol (kind 3: never repeated)."""
+
+    vm_id: str
+    mode: str
+    """`install` (makes a key) or `probe` (keyless: asks only whether the VM is paired)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRunCommand:
+    """Look at one run-command: at its expected end, or in doubt (kind 1: repeatable)."""
+
+    vm_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StampWorkload:
+    """Write our mark and the vmId on the proven workload (kind 1: repeatable)."""
+
+    vm_id: str
+    workload: str
+
+
+@dataclass(frozen=True, slots=True)
+class RaiseEnforcement:
+    """Bring a workload that we paired up to the estate's floor; never down (kind 1: repeatable)."""
+
+    vm_id: str
+    workload: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateLabel:
+    """Create a label that the mapping names and the PCE lacks (kind 2: named by key and value)."""
+
+    vm_id: str
+    key: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLabels:
+    """Set labels by key on one workload; other keys stay (kind 1: repeatable)."""
+
+    vm_id: str
+    workload: str
+    labels: tuple[tuple[str, str], ...]
+    """(key, href) to set."""
+    clear: tuple[str, ...] = ()
+    """Keys to take off."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutObject:
+    """Create, or bring to its wanted form, one host object (kind 2: named)."""
+
+    vm_id: str
+    name: str
+    uid: str
+    """Empty: it does not exist yet."""
+    address: str
+    join: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DropObject:
+    """Take one host object of ours out of its groups and delete it (kind 2: named)."""
+
+    vm_id: str
+    name: str
+    uid: str
+    leave: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPolicy:
+    """Bring targets of a package to a revision published at or after `published_at` (kind 3; coalesced per package)."""
+
+    vm_id: str
+    package: str
+    targets: tuple[str, ...]
+    published_at: datetime
+
+
+AzureAction = StartScript | ReadRunCommand
+IllumioAction = StampWorkload | RaiseEnforcement | CreateLabel | SetLabels
+FirewallChange = PutObject | DropObject
+CheckPointAction = FirewallChange | InstallPolicy
+Action = AzureAction | IllumioAction | CheckPointAction

@@ -1,0 +1,133 @@
+"""One decision about one host: run the stages in order, collect the plan, build the next status.
+
+The keeper calls `decide` whenever something about the host changed. The same arguments give the same decision, so a
+decision may be taken as often as one likes; only a status that differs is written.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from microseg.model.condition import ConditionStatus, ConditionType, Reason, find
+from microseg.model.facts import HostFacts
+from microseg.model.host import AgentRecord, HostStatus, ManagedHost
+from microseg.model.plan import Action, ReadRunCommand
+from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
+from microseg.model.wanted import Wanted
+from microseg.planning import drift, record, report
+from microseg.stages import STAGES
+from microseg.stages.attempt import absorb
+from microseg.stages.situation import EstateView, Situation
+
+
+class Standing(enum.StrEnum):
+    """How a host counts in its estate's status."""
+
+    COMMISSIONED = "commissioned"
+    IN_PROGRESS = "inProgress"
+    WAITING = "waiting"
+    BLOCKED = "blocked"
+    DESELECTED = "deselected"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from the facts."""
+
+    status: HostStatus
+    verdicts: Mapping[ConditionType, Verdict]
+    actions: tuple[Action, ...]
+    look_again: datetime | None
+    """When to decide again at the latest, if nothing new is seen before."""
+    standing: Standing
+
+
+def decide(
+    host: ManagedHost,
+    facts: HostFacts,
+    estate: EstateView,
+    wanted: Wanted | None,
+    now: datetime,
+    *,
+    repair: bool = True,
+) -> Decision:
+    """The next status of one host and the actions that would bring it further. `repair`: drift is mended, not only shown."""
+    before = host
+    agent = absorb(host.status.agent or AgentRecord(), facts, estate.timing, now)
+    if agent.attempt:
+        host = _with(host, agent=agent)
+    verdicts: dict[ConditionType, Verdict] = {}
+    held: set[ConditionType] = set()
+    situation = Situation(host, facts, estate, wanted, now)
+    for stage in STAGES:
+        situation = replace(situation, held=frozenset(held))
+        verdict = stage.judge(situation)
+        verdicts[stage.condition] = verdict
+        if isinstance(verdict, Done) or report.takes_nothing_back(find(before.status.conditions, stage.condition), verdict):
+            held.add(stage.condition)
+        situation = replace(situation, host=record.after(stage.condition, verdict, situation))
+    drifted = drift.found(before, situation, verdicts)
+    allowed = _allowed(situation, verdicts)
+    shown = {kind: _shown(verdict, kind, situation, drifted, repair=repair) for kind, verdict in verdicts.items()}
+    status = report.status(situation.host, verdicts=shown, drifted=drifted, now=now)
+    return Decision(
+        status=status,
+        verdicts=verdicts,
+        actions=tuple(action for verdict in shown.values() for action in _actions(verdict, allowed=allowed)),
+        look_again=min((at for v in verdicts.values() if isinstance(v, Wait) and (at := v.until)), default=None),
+        standing=standing(status, shown),
+    )
+
+
+def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict]) -> Standing:
+    """How the host counts."""
+    discovered = verdicts[ConditionType.DISCOVERED]
+    if isinstance(discovered, Wait) and discovered.reason == Reason.DESELECTED:
+        return Standing.DESELECTED
+    if any(isinstance(verdict, Blocked) for verdict in verdicts.values()):
+        return Standing.BLOCKED
+    if status.ready == ConditionStatus.TRUE:
+        return Standing.COMMISSIONED
+    return Standing.IN_PROGRESS if report.moving(verdicts) else Standing.WAITING
+
+
+def _with(host: ManagedHost, **changes: object) -> ManagedHost:
+    """The host with parts of its status replaced."""
+    return msgspec.structs.replace(host, status=msgspec.structs.replace(host.status, **changes))
+
+
+def _allowed(situation: Situation, verdicts: Mapping[ConditionType, Verdict]) -> bool:
+    """Whether anything outside may change for this host (S11)."""
+    discovered = isinstance(verdicts[ConditionType.DISCOVERED], Done)
+    return situation.estate.enforcing and not situation.host.spec.suspend and discovered
+
+
+def _shown(
+    verdict: Verdict, kind: ConditionType, situation: Situation, drifted: Mapping[ConditionType, str], *, repair: bool
+) -> Verdict:
+    """The verdict as people see it: an effect that is not allowed is told as what would be done."""
+    if not isinstance(verdict, Act):
+        return verdict
+    if situation.host.spec.suspend:
+        return Wait(Reason.SUSPENDED, f"The host is suspended. Otherwise: {verdict.message}", moving=False)
+    if not situation.estate.enforcing:
+        return Wait(Reason.OBSERVING, f"The estate observes. Enforcing, it would: {verdict.message}", moving=False)
+    if kind in drifted and not repair:
+        return Wait(Reason.DRIFT_FOUND, f"{drifted[kind]} It is only reported, as spec.drift says.", moving=False)
+    return verdict
+
+
+def _actions(verdict: Verdict, *, allowed: bool) -> tuple[Action, ...]:
+    """The verdict's actions; looks are always allowed, effects only when the host may be changed."""
+    match verdict:
+        case Done(_, _, actions) | Act(_, _, actions) if allowed:
+            return actions
+        case Wait():
+            return tuple(action for action in verdict.actions if isinstance(action, ReadRunCommand))
+        case _:
+            return ()

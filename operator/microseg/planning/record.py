@@ -1,0 +1,146 @@
+"""The CMDB part of the next status: what each stage's verdict and facts add to the host's record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from microseg.model.condition import ConditionType
+from microseg.model.facts import Gateway, HostObject, Seen
+from microseg.model.host import (
+    CheckPointRecord,
+    FirewallObject,
+    HostStatus,
+    IllumioRecord,
+    InstalledAt,
+    LabelRecord,
+    ManagedHost,
+    MappingRecord,
+    clip,
+)
+from microseg.model.verdict import Act, Done, Verdict
+from microseg.stages.situation import Situation
+
+Recorder = Callable[[HostStatus, Verdict, Situation], HostStatus]
+
+
+def after(kind: ConditionType, verdict: Verdict, situation: Situation) -> ManagedHost:
+    """The host with what this stage confirmed in its record."""
+    status = _RECORDERS[kind](situation.host.status, verdict, situation)
+    return msgspec.structs.replace(situation.host, status=status)
+
+
+def _azure(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+    """Stage 1's richer record, as the latest complete poll shows it."""
+    vm = situation.vm
+    if vm is None:
+        return status
+    addresses = vm.record.addresses()
+    return msgspec.structs.replace(status, azure=vm.record, ip=addresses[0].ip if addresses else "")
+
+
+def _illumio(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+    """The stamped workload; its labels are recorded by the labels stage."""
+    view = situation.facts.pce
+    if not isinstance(view, Seen) or view.value.stamped is None or not isinstance(verdict, Done):
+        return status
+    workload = view.value.stamped
+    before = status.illumio or IllumioRecord()
+    labels = before.labels if before.workload == workload.href else ()
+    return msgspec.structs.replace(
+        status,
+        illumio=IllumioRecord(
+            workload=clip(workload.href),
+            ven=clip(workload.ven),
+            hostname=clip(workload.hostname),
+            enforcement_mode=clip(workload.enforcement_mode, 32),
+            labels=labels,
+            owned_keys=before.owned_keys if before.workload == workload.href else (),
+        ),
+    )
+
+
+def _labels(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+    """The labels as confirmed, and which rules decided; keys that we are about to set become ours before the call."""
+    view, wanted = situation.facts.pce, situation.wanted
+    if status.illumio is None or wanted is None or not isinstance(view, Seen) or view.value.stamped is None:
+        return status
+    if isinstance(verdict, Act):
+        keys = tuple(sorted({*status.illumio.owned_keys, *(key for key, _ in wanted.labels)}))
+        return msgspec.structs.replace(status, illumio=msgspec.structs.replace(status.illumio, owned_keys=keys))
+    if not isinstance(verdict, Done):
+        return status
+    labels = tuple(
+        LabelRecord(key=clip(label.key, 64), value=clip(label.value), href=clip(label.href))
+        for label in sorted(view.value.stamped.labels, key=lambda label: label.key)
+    )
+    return msgspec.structs.replace(
+        status, illumio=msgspec.structs.replace(status.illumio, labels=labels), mapping=_rules(status, situation)
+    )
+
+
+def _rules(status: HostStatus, situation: Situation) -> MappingRecord | None:
+    """Which rules decided. A revision that changes nothing for this host is not written on it."""
+    wanted = situation.wanted
+    if wanted is None:
+        return status.mapping
+    cases = tuple(clip(case) for case in wanted.cases)
+    if status.mapping is not None and status.mapping.cases == cases and status.mapping.revision:
+        return status.mapping
+    return MappingRecord(revision=wanted.revision, cases=cases)
+
+
+def _check_point(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+    """Objects, memberships that are ours, and the revision that first published them in this form."""
+    view, wanted = situation.facts.firewall, situation.wanted
+    if not isinstance(verdict, Done) or not isinstance(view, Seen) or wanted is None:
+        return status
+    before = status.check_point or CheckPointRecord()
+    hosts = tuple(_object(item) for item in sorted(view.value.own, key=lambda item: item.name))
+    groups = tuple(sorted(wanted.groups))
+    unchanged = before.hosts == hosts and before.groups == groups and before.published_at is not None
+    revision = situation.estate.last_revision
+    if unchanged:
+        return status
+    return msgspec.structs.replace(
+        status,
+        check_point=CheckPointRecord(
+            hosts=hosts,
+            groups=groups,
+            published_revision=clip(revision.uid) if revision else "",
+            published_at=revision.published_at if revision else None,
+            installed_at=(),
+        ),
+        mapping=_rules(status, situation),
+    )
+
+
+def _object(item: HostObject) -> FirewallObject:
+    """One object in the record's form."""
+    if ":" in item.address:
+        return FirewallObject(name=clip(item.name), uid=clip(item.uid), ipv6=clip(item.address, 45))
+    return FirewallObject(name=clip(item.name), uid=clip(item.uid), ipv4=clip(item.address, 45))
+
+
+def _policy(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+    """The first install on each target that covered this host, frozen: later installs are not written on hosts."""
+    record = status.check_point
+    if not isinstance(verdict, Done) or record is None or not record.groups or record.installed_at:
+        return status
+    installed = tuple(
+        InstalledAt(target=clip(name), at=gateway.installed_at or situation.now)
+        for policy in situation.estate.policies
+        for name in policy.targets
+        if isinstance(gateway := situation.estate.gateways.get(name), Gateway)
+    )
+    return msgspec.structs.replace(status, check_point=msgspec.structs.replace(record, installed_at=installed))
+
+
+_RECORDERS: dict[ConditionType, Recorder] = {
+    ConditionType.DISCOVERED: _azure,
+    ConditionType.AGENT_PAIRED: _illumio,
+    ConditionType.LABELLED: _labels,
+    ConditionType.GROUPED: _check_point,
+    ConditionType.POLICY_INSTALLED: _policy,
+}

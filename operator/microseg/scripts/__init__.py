@@ -1,0 +1,148 @@
+"""The constant scripts that run on VMs, and the only reader of what they say.
+
+The Azure gateway sends `LINUX` or `WINDOWS` unchanged as the source of a managed run-command; the agent stage reads
+their result with `parse_result`. What differs from VM to VM goes in as run-command parameters: `MICROSEG_MODE`
+(install or probe), `_VM_ID`, `_PCE` (host:port), `_PCE_PATH_VERSION`, `_PROFILE_ID`, `_NOT_AFTER` (epoch seconds),
+`_NONCE` (8 to 64 hex digits) and, protected, `_ACTIVATION_CODE` (install only). On Linux they are environment variables
+(Azure/run-command-handler-linux, internal/exec/exec.go), on Windows PowerShell parameters.
+
+The output of a script is the word of whoever has root on the VM: a result here is a hint until the PCE confirms it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from types import MappingProxyType
+from typing import Final
+
+
+def _text(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="ascii")
+
+
+LINUX: Final = _text("install.sh")
+"""The script for bash on Linux."""
+
+WINDOWS: Final = _text("install.ps1")
+"""The script for Windows PowerShell 5.1 and later."""
+
+SCRIPT_VERSION: Final = hashlib.sha256(f"{LINUX}\0{WINDOWS}".encode()).hexdigest()[:12]
+"""Changes when either script does: 12 hex digits."""
+
+
+class Outcome(StrEnum):
+    """How a run of a script ended: the word in its result line."""
+
+    PAIRED = "paired"
+    """The VEN was installed and is paired with our PCE."""
+    ALREADY_PAIRED = "already-paired"
+    """A VEN paired with our PCE was there before; nothing was done, no key was used."""
+    NOT_PAIRED = "not-paired"
+    """A probe found no VEN of any PCE."""
+    WRONG_VM = "wrong-vm"
+    """The VM is not the one meant, or could not tell which it is; nothing was done."""
+    TOO_LATE = "too-late"
+    """The run began after its time; nothing was done."""
+    BUSY = "busy"
+    """Another run holds the VM's lock; nothing was done."""
+    PAIRED_ELSEWHERE = "paired-elsewhere"
+    """A VEN paired with another PCE is there; nothing was done."""
+    KEY_REFUSED = "key-refused"
+    """The PCE did not accept the activation code."""
+    PCE_UNREACHABLE = "pce-unreachable"
+    """The VM could not reach the PCE, or does not trust its certificate."""
+    UNSUPPORTED_OS = "unsupported-os"
+    """The operating system, the processor or a missing program rules the VEN out."""
+    SCRIPT_FAILED = "script-failed"
+    """Anything else; the code tells what."""
+
+
+EXIT_CODES: Final[Mapping[Outcome, int]] = MappingProxyType(
+    {
+        Outcome.PAIRED: 0,
+        Outcome.ALREADY_PAIRED: 0,
+        Outcome.NOT_PAIRED: 0,
+        Outcome.WRONG_VM: 10,
+        Outcome.TOO_LATE: 11,
+        Outcome.BUSY: 12,
+        Outcome.PAIRED_ELSEWHERE: 13,
+        Outcome.KEY_REFUSED: 14,
+        Outcome.PCE_UNREACHABLE: 15,
+        Outcome.UNSUPPORTED_OS: 16,
+        Outcome.SCRIPT_FAILED: 17,
+    }
+)
+"""The exit code that goes with each outcome, on both systems. Azure may lose it: the result line counts."""
+
+CODES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        600: "the script itself ended unexpectedly",
+        601: "a parameter is missing or malformed",
+        602: "there is no activation code and the VM is not paired",
+        603: "the script could not make its lock or its working folder",
+        604: "what the PCE sent as its pairing script is not a script",
+        605: "the pairing script ended well, but the VM is not paired",
+        606: "the script was told to stop",
+        607: "the pairing script paired the VM with another PCE",
+        611: "the VM's own vmId is another one",
+        612: "the VM's own vmId could not be read",
+        621: "the operating system is not supported",
+        622: "the processor is not supported",
+        623: "a program that the script needs is missing",
+    }
+)
+"""The scripts' own values of `ScriptResult.code`. Lower ones are of the tool that failed: the pairing script's exit
+code; when downloading, an HTTP status (400 and up) or curl's exit code (Windows: the WebExceptionStatus)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptResult:
+    """What a script said. `workload` (lower-case uuid) and `org` are set exactly for paired and already-paired."""
+
+    outcome: Outcome
+    code: int
+    workload: str | None
+    org: int | None
+
+
+_RESULT = re.compile(
+    r"microseg-result v1"
+    r" nonce=(?P<nonce>[0-9a-f]{8,64})"
+    r" outcome=(?P<outcome>" + "|".join(Outcome) + r")"
+    r" code=(?P<code>[0-9]{1,10})"
+    r" workload=(?P<workload>-|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"
+    r" org=(?P<org>-|[0-9]{1,10})"
+)
+
+_WITH_IDENTITY = frozenset({Outcome.PAIRED, Outcome.ALREADY_PAIRED})
+
+
+def parse_result(output: str, nonce: str) -> ScriptResult | None:
+    """The result in the last line of `output` that is one with this nonce; None where there is none.
+
+    Every other text is ignored and never returned: it is an attacker's to choose.
+    """
+    for line in reversed(output.split("\n")):
+        match = _RESULT.fullmatch(line.removesuffix("\r"))
+        if match is None or match["nonce"] != nonce:
+            continue
+        result = _result(match)
+        if result is not None:
+            return result
+    return None
+
+
+def _result(match: re.Match[str]) -> ScriptResult | None:
+    outcome = Outcome(match["outcome"])
+    workload = None if match["workload"] == "-" else str(uuid.UUID(match["workload"]))
+    org = None if match["org"] == "-" else int(match["org"])
+    expected = outcome in _WITH_IDENTITY
+    if (workload is not None) is not expected or (org is not None) is not expected:
+        return None
+    return ScriptResult(outcome=outcome, code=int(match["code"]), workload=workload, org=org)

@@ -1,0 +1,73 @@
+"""Stage 5: every target reports an installed revision that covers this host's published objects (S8)."""
+
+from __future__ import annotations
+
+from microseg.model.condition import ConditionType, Reason
+from microseg.model.facts import Gateway, Unreadable
+from microseg.model.plan import InstallPolicy
+from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
+from microseg.stages.situation import Policy, Situation
+
+
+def judge(situation: Situation) -> Verdict:
+    """Published is not installed: only the gateways' side counts."""
+    if isinstance(situation.facts.firewall, Unreadable):
+        return Wait(Reason.CHECK_POINT_UNREADABLE, "Check Point has not been read completely yet.", doubt=True)
+    record = situation.host.status.check_point
+    if ConditionType.GROUPED not in situation.held:
+        return Wait(Reason.AWAITING_PUBLISH, "Nothing is installed before this host's objects are published.", moving=False)
+    if record is None or not record.groups:
+        return Done(Reason.NOTHING_TO_INSTALL, "The host stands in no group of ours, so no policy has to be installed for it.")
+    if record.published_at is None:
+        return Wait(Reason.AWAITING_PUBLISH, "Check Point does not tell which revision published this host's objects.", doubt=True)
+    if not situation.estate.policies:
+        return Blocked(Reason.NO_POLICY_CONFIGURED, "The estate names no policy package: set spec.checkPoint.policies.")
+    behind = [(policy, late) for policy in situation.estate.policies if (late := _late(situation, policy))]
+    nowhere = [policy.package for policy in situation.estate.policies if not policy.targets]
+    if nowhere and not behind:
+        return Blocked(
+            Reason.NO_POLICY_CONFIGURED,
+            f"Package {nowhere[0]} is installed nowhere and the estate names no target for it: set spec.checkPoint.policies.",
+        )
+    if not behind:
+        targets = sorted({target for policy in situation.estate.policies for target in policy.targets})
+        return Done(Reason.INSTALLED, f"Installed on {', '.join(targets)}.")
+    return _install(situation, behind)
+
+
+def covers(gateway: Gateway | None, policy: Policy, situation: Situation) -> bool:
+    """Whether the gateway's installed revision was published at or after this host's."""
+    record = situation.host.status.check_point
+    published = record.published_at if record is not None else None
+    if gateway is None or published is None or gateway.policy != policy.package:
+        return False
+    if gateway.revision is not None:
+        return gateway.revision.published_at >= published
+    return gateway.installed_at is not None and gateway.installed_at > published
+
+
+def _late(situation: Situation, policy: Policy) -> tuple[str, ...]:
+    """Targets whose installed revision does not cover this host."""
+    return tuple(t for t in policy.targets if not covers(situation.estate.gateways.get(t), policy, situation))
+
+
+def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]]) -> Verdict:
+    """Ask for the installs, or say when the window opens."""
+    names = ", ".join(sorted({target for _, late in behind for target in late}))
+    opens = situation.estate.window_opens
+    if opens is not None:
+        return Wait(
+            Reason.OUTSIDE_INSTALL_WINDOW,
+            f"Published; {names} get the policy when the estate's install window opens.",
+            until=opens,
+            moving=False,
+        )
+    record = situation.host.status.check_point
+    published = record.published_at if record is not None else None
+    assert published is not None  # noqa: S101 - judged above
+    actions = tuple(InstallPolicy(situation.vm_id, policy.package, policy.targets, published) for policy, _ in behind)
+    failed = {t: m for _, late in behind for t in late if (m := situation.estate.install_failures.get(t))}
+    if failed:
+        target, message = sorted(failed.items())[0]
+        return Act(Reason.INSTALL_FAILED, f"{target} refused the policy: {message} It is installed again by itself.", actions)
+    return Act(Reason.INSTALLING_POLICY, f"Published; the policy is being installed on {names}.", actions)

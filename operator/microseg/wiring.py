@@ -1,0 +1,271 @@
+"""The composition root: from settings and an Estate to gateways, lanes and a keeper. Nothing else builds anything."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from microseg.credentials import Inputs, read_inputs
+from microseg.estate.book import EstateBook
+from microseg.estate.following import Following
+from microseg.estate.keeper import Keeper, Lanes
+from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
+from microseg.estate.lanes.azure import AzureLane
+from microseg.estate.lanes.checkpoint import CheckPointLane
+from microseg.estate.lanes.flush import Flush
+from microseg.estate.lanes.illumio import IllumioLane
+from microseg.estate.lanes.installs import Installs
+from microseg.estate.lanes.rhythm import Rhythm
+from microseg.estate.lease import Elector, HeldTerm, Pace
+from microseg.estate.ledger import Ledger
+from microseg.estate.mappings import Mappings
+from microseg.estate.recorder import Recorder
+from microseg.estate.register import Register
+from microseg.estate.tenure import Running, Tenure, Unusable
+from microseg.estate.view import EstateViews, profile
+from microseg.estate.workers import Workers
+from microseg.gateways.azure import AzureArm
+from microseg.gateways.azure_credentials import credential_maker, endpoints
+from microseg.gateways.checkpoint import Management
+from microseg.gateways.checkpoint_session import ApiKey, Password
+from microseg.gateways.illumio import Pce
+from microseg.gateways.transport import RateLimiter
+from microseg.kube import schema
+from microseg.kube.client import Api, connect
+from microseg.kube.errors import KubeError
+from microseg.kube.estates import Estates
+from microseg.kube.events import Events
+from microseg.kube.hosts import Hosts
+from microseg.kube.leases import Leases
+from microseg.kube.mirror import Mirror
+from microseg.kube.resources import DEFINITIONS, ESTATES, GROUP, MANAGED_HOSTS
+from microseg.kube.revisions import Revisions
+from microseg.kube.secrets import ConfigMapData
+from microseg.model.condition import Reason
+from microseg.model.estate import Estate, Source, seconds
+from microseg.settings import Settings
+
+_THREADS = {"azure": 16, "illumio": 4, "checkpoint": 3, "kube": 12}
+"""Azure is asked VM by VM when scripts start; the other two mostly in bulk."""
+_READS, _WRITES = 20.0, 8.0
+"""A second: below what Resource Manager refills for a subscription and principal, 25 reads and 10 writes.
+
+Source: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling."""
+_PATH_VERSION = "18"
+_FEDERATED_TOKEN = Path("/var/run/secrets/azure/tokens/azure-identity-token")
+"""Where Azure's workload-identity webhook projects the token (azure.github.io/azure-workload-identity)."""
+
+
+def now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """One pool of threads a system."""
+
+    azure: Workers
+    illumio: Workers
+    check_point: Workers
+    kube: Workers
+
+    @classmethod
+    def make(cls) -> Pools:
+        """New ones."""
+        return cls(*(Workers(name, threads) for name, threads in _THREADS.items()))
+
+
+class House:
+    """Everything of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connect to the cluster. Raises KubeError where no cluster can be found."""
+        self.settings = settings
+        self._api = connect(settings.kubeconfig)
+        self._pools = Pools.make()
+        self.register = Register(self._tenure)
+
+    def _tenure(self, estate: Estate) -> Tenure:
+        """A tenure for one Estate."""
+        lease = self.settings.lease_seconds
+        elector = Elector(
+            Leases(self._api, timeout=lease / 5),
+            self._pools.kube,
+            namespace=estate.namespace,
+            name=f"microseg-{estate.name}",
+            identity=self.settings.identity,
+            pace=Pace(duration=lease, renew=lease / 4, retry=lease / 8, margin=lease / 5),
+        )
+        return Tenure(estate, elector, Estates(self._api), self._pools.kube, self._build, self._inputs_digest, now)
+
+    async def _inputs_digest(self, estate: Estate) -> str:
+        return (await self._pools.kube.call(read_inputs, self._api, estate)).digest
+
+    async def _build(self, estate: Estate, term: HeldTerm) -> Running:
+        """A keeper for one Estate. Raises Unusable where its Secrets, bundles or the CRDs do not fit; KubeError."""
+        await self._pools.kube.call(_check_schema, self._api)
+        inputs = await self._pools.kube.call(read_inputs, self._api, estate)
+        folder = tempfile.TemporaryDirectory(prefix="microseg-")
+        try:
+            gateways = _gateways(estate, inputs, Path(folder.name))
+        except (ValueError, OSError) as error:
+            folder.cleanup()
+            raise Unusable(Reason.SPEC_INVALID, f"The Estate cannot be used: {error}.") from None
+        keeper = self._keeper(estate, term, gateways, lambda: self.register.mappings(estate.namespace))
+        return Running(keeper, folder.cleanup, inputs.digest)
+
+    def _keeper(
+        self, estate: Estate, term: HeldTerm, gateways: _Gateways, live: Callable[[], Sequence[ConfigMapData]]
+    ) -> Keeper:
+        """Lanes, recorder and the rest around one ledger."""
+        settings, pools = self.settings, self._pools
+        ledger = Ledger()
+        book = EstateBook(estate, Estates(self._api), pools.kube, term)
+        hosts = Hosts(self._api, estate.namespace)
+        recorder = Recorder(hosts, Events(self._api, settings.identity), ledger, pools.kube, term)
+        interval = seconds(estate.spec.azure.poll_interval)
+        kept: list[Keeper] = []
+
+        def changed() -> None:
+            for keeper in kept:
+                keeper.health_changed()
+
+        attempts = Attempts(
+            gateways.pce,
+            Pairing(_endpoint(estate.spec.illumio.url), _PATH_VERSION, estate.owner_id),
+            lambda os: profile(estate, ledger.pce, os),
+            ledger,
+            recorder,
+            term,
+            now,
+            settings.timing,
+            (pools.azure, pools.illumio),
+            Budget(RateLimiter(_READS, _READS * 5), RateLimiter(_WRITES, _WRITES * 5)),
+        )
+        flush = Flush(gateways.check_point, book, pools.check_point, term, owner=estate.owner_id, task_pause=settings.task_pause)
+        installs = Installs(
+            gateways.check_point, ledger, book, pools.check_point, term,
+            task_pause=settings.task_pause, patience=settings.install_patience,
+        )  # fmt: skip
+        lanes = Lanes(
+            AzureLane(
+                gateways.azure, attempts, hosts, ledger, Rhythm("azure", interval, changed), pools.azure,
+                estate=estate.name,
+            ),
+            IllumioLane(
+                gateways.pce, f"microseg.dev/{estate.owner_id}", ledger, Rhythm("illumio", interval, changed),
+                pools.illumio, term,
+            ),
+            CheckPointLane(
+                gateways.check_point, flush, installs, ledger, Rhythm("checkpoint", interval, changed),
+                pools.check_point, term,
+                owner=estate.owner_id, session_prefix=f"microseg/{estate.namespace}/{estate.name}/",
+            ),
+        )  # fmt: skip
+        keeper = Keeper(
+            book=book,
+            ledger=ledger,
+            lanes=lanes,
+            recorder=recorder,
+            mirror=Following(Mirror(self._api, estate.namespace, estate.name), ledger),
+            mappings=Mappings(
+                Revisions(self._api, estate.namespace), estate.spec.mapping, frozenset(estate.spec.check_point.allowed_groups)
+            ),
+            live=live,
+            views=EstateViews(settings.timing),
+            clock=now,
+            workers=pools.kube,
+        )
+        kept.append(keeper)
+        return keeper
+
+
+@dataclass(frozen=True, slots=True)
+class _Gateways:
+    azure: dict[str, AzureArm]
+    pce: Pce
+    check_point: Management
+
+
+def _gateways(estate: Estate, inputs: Inputs, folder: Path) -> _Gateways:
+    """The clients of the three systems. ValueError or OSError: something in the spec or a bundle cannot be used."""
+    files = {name: _written(folder, bundle) for name, bundle in inputs.bundles.items()}
+    illumio, check_point = estate.spec.illumio, estate.spec.check_point
+    return _Gateways(
+        azure={source.name: _azure(source, inputs, files) for source in estate.spec.azure.sources},
+        pce=Pce(
+            illumio.url,
+            illumio.org_id,
+            inputs.value(illumio.secret_ref.name, "user").reveal(),
+            inputs.value(illumio.secret_ref.name, "secret"),
+            ca_file=files.get(illumio.ca_bundle.config_map) if illumio.ca_bundle else None,
+        ),
+        check_point=Management(
+            check_point.url,
+            check_point.domain,
+            _check_point_credential(check_point.secret_ref.name, inputs),
+            ca_file=files.get(check_point.ca_bundle.config_map) if check_point.ca_bundle else None,
+            fingerprint=check_point.fingerprint,
+        ),
+    )
+
+
+def _azure(source: Source, inputs: Inputs, files: dict[str, str]) -> AzureArm:
+    """The client of one source."""
+    places = endpoints(source.cloud)
+    ca_file = files.get(source.cloud.ca_bundle.config_map) if source.cloud.ca_bundle else None
+    way = source.identity.client_secret
+    secret = inputs.value(way.secret_ref.name, "clientSecret") if way is not None else None
+    maker = credential_maker(
+        source.identity, places, ca_file=ca_file, client_secret=secret, token_file=_FEDERATED_TOKEN
+    )
+    return AzureArm(source, maker, places, ca_file=ca_file)
+
+
+def _check_point_credential(name: str, inputs: Inputs) -> ApiKey | Password:
+    """By key where the Secret has one, else by password."""
+    if inputs.has(name, "apiKey"):
+        return ApiKey(inputs.value(name, "apiKey"))
+    return Password(inputs.value(name, "user").reveal(), inputs.value(name, "password"))
+
+
+def _check_schema(api: Api) -> None:
+    """Refuse to act where the live CRDs lack a field: the API server would prune it, and with it the attempt counter."""
+    for resource in (MANAGED_HOSTS, ESTATES):
+        name = f"{resource.plural}.{GROUP}"
+        try:
+            live = api.get(DEFINITIONS.one(None, name), dict)
+        except KubeError as error:
+            raise Unusable(Reason.MISSING_SCHEMA, f"The CRD {name} cannot be read: {error}") from None
+        missing = schema.missing_fields(live)
+        if missing:
+            raise Unusable(
+                Reason.MISSING_SCHEMA,
+                f"The CRD {name} in the cluster lacks {', '.join(missing[:3])}: apply the CRDs of this version first.",
+            )
+
+
+def _written(folder: Path, bundle: str) -> str:
+    """A CA bundle as a file, for the clients that only take one."""
+    path = folder / f"{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
+    path.write_text(bundle, encoding="utf-8")
+    return str(path)
+
+
+def _endpoint(url: str) -> str:
+    """host:port of the PCE, as the pairing script wants it."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or 443}"
+
+
+async def stop(house: House) -> None:
+    """End every tenure."""
+    await house.register.stop()
+    await asyncio.sleep(0)

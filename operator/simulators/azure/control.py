@@ -1,0 +1,89 @@
+"""The Azure world's routes on the control port: order VMs and let things happen to them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, assert_never, cast, get_args
+
+from aiohttp import web
+
+from simulators.azure import render
+from simulators.azure.machine import PowerOff, Vm
+from simulators.azure.world import World
+from simulators.control import BadOrderError, read_json, read_object
+
+_Action = Literal["stop", "start", "retag", "recreate", "delete", "readdress"]
+
+
+def add_control(router: web.UrlDispatcher, world: World) -> None:
+    """Add `/azure/...` to the control port's router."""
+
+    async def add(request: web.Request) -> web.Response:
+        body = await read_json(request)
+        added = [world.add(_order(each)) for each in (body if isinstance(body, list) else [body])]
+        return web.json_response({"vms": [summary(vm) for vm in added]}, status=201)
+
+    async def listing(_: web.Request) -> web.Response:
+        return web.json_response({"vms": [summary(vm) for vm in world.all()]})
+
+    async def change(request: web.Request) -> web.Response:
+        vm = world.named(request.match_info["name"])
+        action = cast("_Action", request.match_info["action"])
+        return web.json_response(summary(_change(world, vm, action, await read_object(request))))
+
+    async def revoke(_: web.Request) -> web.Response:
+        return web.json_response({"revoked": world.directory.revoke()})
+
+    actions = "|".join(get_args(_Action))
+    router.add_get("/azure/vms", listing)
+    router.add_post("/azure/vms", add)
+    router.add_post(f"/azure/vms/{{name}}/{{action:{actions}}}", change)
+    router.add_post("/azure/tokens/revoke", revoke)
+
+
+def _order(each: object) -> dict[str, Any]:
+    if not isinstance(each, dict):
+        message = "an order for a VM must be a JSON object"
+        raise BadOrderError(message)
+    return each
+
+
+def _change(world: World, vm: Vm, action: _Action, body: dict[str, Any]) -> Vm:
+    match action:
+        case "stop":
+            state = body.get("state", "deallocated")
+            if state not in get_args(PowerOff):
+                message = f"'state' must be stopped or deallocated, not {state!r}"
+                raise BadOrderError(message)
+            world.stop(vm, state)
+        case "start":
+            world.start(vm)
+        case "retag":
+            world.retag(vm, body.get("tags") or {})
+        case "recreate":
+            return world.recreate(vm)
+        case "delete":
+            world.delete(vm)
+        case "readdress":
+            world.readdress(vm, body.get("addresses") or ())
+        case _:
+            assert_never(action)
+    return vm
+
+
+def summary(vm: Vm) -> dict[str, Any]:
+    """A VM as the control port shows it: what a person or a test wants to know."""
+    return {
+        "name": vm.name,
+        "id": render.vm_id(vm),
+        "vmId": vm.vm_id,
+        "subscription": vm.subscription,
+        "resourceGroup": vm.group,
+        "os": vm.os.lower(),
+        "power": vm.power,
+        "tags": vm.tags,
+        "computerName": vm.computer_name,
+        "addresses": [address.ip for nic in vm.nics for address in nic.addresses],
+        "runCommands": {
+            command.name: {"state": command.state, "exitCode": command.exit_code} for command in vm.commands.values()
+        },
+    }

@@ -1,0 +1,160 @@
+"""Azure's front door: recognises a request in any letter case, checks token and api-version, throttles, wraps errors.
+
+`create` in the package's `__init__` makes one per world; the server's middleware asks it for operations' names.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from aiohttp import web
+
+from simulators.azure import errors
+from simulators.azure.errors import ArmError, SignInError
+from simulators.azure.routes import ROUTES, Parts, Route, base_url
+from simulators.azure.throttle import Throttle, Verb
+from simulators.azure.world import World
+
+_TOKEN = re.compile("/(?P<tenant>[^/]+)/oauth2/v2.0/token", re.IGNORECASE)
+_METADATA = re.compile("/(?P<tenant>[^/]+)/v2.0/.well-known/openid-configuration", re.IGNORECASE)
+_VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?", re.IGNORECASE)
+_OLDEST = {"compute": "2021-03-01", "network": "2018-10-01"}
+_FOUND = web.RequestKey("found", tuple[Route, Parts])
+_VERBS: dict[str, Verb] = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
+
+
+class Front:
+    """Everything between the socket and the handlers of `routes`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._throttle = Throttle(enforced=lambda: world.stage.limits)
+
+    def name_of(self, request: web.Request) -> str:
+        """What the ledger calls a request."""
+        if _TOKEN.fullmatch(request.path):
+            return "token"
+        if _METADATA.fullmatch(request.path):
+            return "openid-configuration"
+        found = _find(request)
+        if found is None:
+            return "unknown"
+        request[_FOUND] = found
+        if found[0].name == "vms.list" and request.query.get("statusOnly", "").lower() == "true":
+            return "vms.list-status"
+        return found[0].name
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
+        if token := _TOKEN.fullmatch(request.path):
+            return await self._sign_in(request, token["tenant"])
+        if metadata := _METADATA.fullmatch(request.path):
+            return self._metadata(request, metadata["tenant"])
+        headers: dict[str, str] = {}
+        try:
+            response = await self._answer(request, headers)
+        except ArmError as error:
+            headers |= {"x-ms-failure-cause": "gateway", **error.headers}
+            response = web.json_response(error.envelope(), status=error.status)
+        identifier = str(uuid.uuid4())
+        response.headers.update(headers)
+        response.headers.update(
+            {
+                "x-ms-request-id": identifier,
+                "x-ms-correlation-request-id": request.headers.get("x-ms-correlation-request-id", identifier),
+                "x-ms-routing-request-id": f"WESTEUROPE:{identifier}",
+                "Cache-Control": "no-cache",
+                "Pragma": "no-cache",
+                "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+                "X-Content-Type-Options": "nosniff",
+            }
+        )
+        return response
+
+    async def _answer(self, request: web.Request, headers: dict[str, str]) -> web.Response:
+        directory = self._world.directory
+        authority = f"{base_url(request)}/{directory.tenant}"
+        request["who"] = directory.check(request.headers.get("Authorization", ""), authority)
+        found: tuple[Route, Parts] | None = request.get(_FOUND)
+        _check_version(request)
+        if found is None:
+            raise _unknown(request)
+        route, parts = found
+        headers |= self._admit(request, route, parts)
+        self._world.fleet(parts["sub"])
+        return await route.answer(self._world, request, parts)
+
+    def _admit(self, request: web.Request, route: Route, parts: Parts) -> dict[str, str]:
+        subscription, vm = parts["sub"].lower(), ""
+        if "vm" in parts:
+            vm = f"{subscription}/{parts['group']}/{parts['vm']}".lower()
+        elif route.name == "operations.get":
+            operation = self._world.desk.operation(parts["sub"], parts["location"], parts["id"])
+            vm = operation.vm if operation else ""
+        return self._throttle.admit(
+            subscription, request["who"], _VERBS.get(request.method, "writes"), route.policy, vm
+        )
+
+    async def _sign_in(self, request: web.Request, tenant: str) -> web.Response:
+        if request.method != "POST":
+            return web.Response(status=405)
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        request["who"] = form.get("client_id", "")
+        try:
+            return web.json_response(self._world.directory.issue(tenant, form))
+        except SignInError as error:
+            trace = str(uuid.uuid4())
+            body = {
+                "error": error.error,
+                "error_description": f"AADSTS{error.number}: {error.message} Trace ID: {trace}",
+                "error_codes": [error.number],
+                "trace_id": trace,
+                "correlation_id": str(uuid.uuid4()),
+            }
+            return web.json_response(body, status=error.status)
+
+    def _metadata(self, request: web.Request, tenant: str) -> web.Response:
+        authority = f"{base_url(request)}/{tenant}"
+        return web.json_response(
+            {
+                "issuer": f"{authority}/v2.0",
+                "token_endpoint": f"{authority}/oauth2/v2.0/token",
+                "authorization_endpoint": f"{authority}/oauth2/v2.0/authorize",
+                "device_authorization_endpoint": f"{authority}/oauth2/v2.0/devicecode",
+                "jwks_uri": f"{authority}/discovery/v2.0/keys",
+                "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
+                "response_types_supported": ["code"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }
+        )
+
+
+def _find(request: web.Request) -> tuple[Route, Parts] | None:
+    path, method = request.path, request.method
+    for route in ROUTES:
+        if route.method == method and (found := route.path.fullmatch(path)):
+            return route, found.groupdict()
+    return None
+
+
+def _check_version(request: web.Request) -> None:
+    version = request.query.get("api-version", "")
+    if not version:
+        text = "The api-version query parameter (?api-version=) is required for all requests."
+        raise errors.ArmError(400, "MissingApiVersionParameter", text)
+    found = _VERSION.fullmatch(version)
+    if not found:
+        raise errors.ArmError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
+    provider = "network" if "/microsoft.network/" in request.path.lower() else "compute"
+    if found[1] < _OLDEST[provider]:
+        text = f"No registered resource provider found for API version '{version}' of 'Microsoft.{provider.title()}'."
+        raise errors.ArmError(400, "NoRegisteredProviderFound", text)
+
+
+def _unknown(request: web.Request) -> ArmError:
+    """404 of a path, 405 of a method that this world does not have."""
+    if any(route.path.fullmatch(request.path) for route in ROUTES):
+        return errors.ArmError(405, "MethodNotAllowed", f"The HTTP method '{request.method}' is not supported here.")
+    return errors.ArmError(404, "InvalidResourceType", "The resource type could not be found in the namespace.")

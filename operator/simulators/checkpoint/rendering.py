@@ -1,0 +1,229 @@
+"""The JSON of everything that the server shows: objects at three levels of detail, sessions, tasks, gateways, packages.
+
+Called by the command modules. Shapes as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/show-host.j.md`,
+`show-group.j.md`, `show-session.j.md`, `show-gateways-and-servers.j.md`, `show-package.j.md`); a publish task's as in
+demisto/content Packs/CheckpointFirewall.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+from simulators.checkpoint.gateways import Firewalls, Gateway, Package
+from simulators.checkpoint.published import Revision
+from simulators.checkpoint.session import Locks, Session
+from simulators.checkpoint.tasks import Task
+from simulators.checkpoint.things import DOMAIN, Thing
+
+Level = Literal["uid", "standard", "full"]
+Json = dict[str, object]
+
+_ICONS = {"host": "Objects/host", "group": "General/group", "tag": "General/tag"}
+
+
+@lru_cache(maxsize=4096)
+def moment(seconds: float) -> Json:
+    """A time as the server writes it; `posix` is milliseconds. Kept: many objects share one time."""
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M+0000")
+    return {"posix": int(seconds * 1000), "iso-8601": text}
+
+
+def brief(thing: Thing) -> Json:
+    """An object inside another one, or in a list at the level "standard"."""
+    shown: Json = {"uid": thing.uid, "name": thing.name, "type": thing.kind, "domain": DOMAIN}
+    if thing.ipv4:
+        shown["ipv4-address"] = thing.ipv4
+    if thing.ipv6:
+        shown["ipv6-address"] = thing.ipv6
+    return shown
+
+
+class Renderer:
+    """Shows objects to one session: locks look different from each side."""
+
+    def __init__(self, session: Session, locks: Locks) -> None:
+        self._session = session
+        self._locks = locks
+
+    def listed(self, thing: Thing, level: Level, *, membership: bool) -> object:
+        """An object in a list; its groups only where they are asked for."""
+        if level == "uid":
+            return thing.uid
+        shown = self._whole(thing, "standard") if level == "full" else brief(thing)
+        if membership:
+            shown["groups"] = self._groups(thing, level)
+        return shown
+
+    def single(self, thing: Thing, level: Level) -> Json:
+        """An object by itself; `level` is that of the objects inside it."""
+        shown = self._whole(thing, level)
+        shown["groups"] = self._groups(thing, level)
+        return shown
+
+    def _whole(self, thing: Thing, level: Level) -> Json:
+        holder = self._locks.holder(thing.uid)
+        foreign = holder is not None and holder is not self._session
+        shown = brief(thing) | {
+            "meta-info": self._meta(thing, holder),
+            "tags": self._many(thing.tags, level),
+            "read-only": foreign or self._session.read_only,
+            "comments": thing.comments,
+            "color": thing.color,
+            "icon": _ICONS[thing.kind],
+        }
+        if thing.kind == "host":
+            shown |= {"interfaces": [], "nat-settings": {"auto-rule": False}}
+        elif thing.kind == "group":
+            shown["members"] = self._many(sorted(thing.members), level)
+        return shown
+
+    def _groups(self, thing: Thing, level: Level) -> list[object]:
+        groups = self._session.view.groups_of(thing.uid)
+        return [group.uid if level == "uid" else brief(group) for group in groups]
+
+    def _many(self, uids: list[str] | tuple[str, ...], level: Level) -> list[object]:
+        if level == "uid":
+            return list(uids)
+        found = (self._session.view.get(uid) for uid in uids)
+        return [brief(thing) for thing in found if thing is not None]
+
+    def _meta(self, thing: Thing, holder: Session | None) -> Json:
+        meta: Json = {
+            "lock": "unlocked",
+            "validation-state": "ok",
+            "last-modify-time": moment(thing.modified),
+            "last-modifier": thing.modifier,
+            "creation-time": moment(thing.created),
+            "creator": thing.creator,
+        }
+        if holder is None:
+            return meta
+        side = "current" if holder is self._session else "other"
+        return meta | {
+            "lock": f"locked by {side} session",
+            "locking-admin": holder.admin.name,
+            "locking-session-id": holder.uid,
+        }
+
+
+def session(shown: Session) -> Json:
+    """A session in full. Disconnected ones are not in work; those that were idle for too long are expired as well."""
+    body: Json = {
+        "uid": shown.uid,
+        "name": shown.label,
+        "type": "session",
+        "domain": DOMAIN,
+        "application": shown.application,
+        "changes": shown.overlay.changes,
+        "locks": len(shown.locks),
+        "connection-mode": "read only" if shown.read_only else "read write",
+        "state": "open",
+        "in-work": shown.is_connected,
+        "expired-session": shown.expired,
+        "user-name": shown.admin.name,
+        "ip-address": shown.address,
+        "description": shown.description,
+        "comments": shown.comments,
+        "session-timeout": shown.timeout,
+        "last-login-time": moment(shown.since),
+        "color": "black",
+        "icon": "Objects/worksession",
+        "tags": [],
+    }
+    return body | ({"last-logout-time": moment(shown.left)} if shown.left else {})
+
+
+def revision(shown: Revision) -> Json:
+    """A published session: what show-last-published-session answers and what a gateway's revision is."""
+    return {
+        "uid": shown.uid,
+        "name": shown.session_name,
+        "type": "session",
+        "domain": DOMAIN,
+        "application": shown.application,
+        "state": "published",
+        "user-name": shown.user,
+        "description": shown.description,
+        "changes": shown.changes,
+        "locks": 0,
+        "in-work": False,
+        "expired-session": False,
+        "publish-time": moment(shown.at),
+    }
+
+
+def task(shown: Task, now: float, level: Level) -> Json:
+    """A task; its details only at the level "full"."""
+    body: Json = {
+        "uid": shown.uid,
+        "name": shown.name,
+        "type": "CdmTaskNotification",
+        "domain": DOMAIN,
+        "task-id": shown.uid,
+        "task-name": shown.name,
+        "status": shown.status,
+        "progress-percentage": shown.progress(now),
+        "progress-description": shown.description,
+        "start-time": moment(shown.started),
+        "last-update-time": moment(min(now, shown.ends) if not shown.is_running else now),
+        "suppressed": False,
+        "meta-info": {"creator": shown.user},
+    }
+    return body | ({"task-details": shown.details} if level == "full" else {})
+
+
+def gateway(shown: Gateway, level: Level) -> object:
+    """A gateway; what it enforces only at the level "full", and nothing if nothing was ever installed."""
+    if level == "uid":
+        return shown.uid
+    body: Json = {"uid": shown.uid, "name": shown.name, "type": "simple-gateway", "domain": DOMAIN}
+    body["ipv4-address"] = shown.address
+    if level == "standard":
+        return body
+    policy: Json = {}
+    if shown.installed:
+        policy = {
+            "access-policy-installed": True,
+            "access-policy-name": shown.installed.package,
+            "access-policy-installation-date": moment(shown.installed.at),
+            "access-policy-revision": revision(shown.installed.revision),
+        }
+    return body | {
+        "operating-system": "Gaia",
+        "hardware": "Open server",
+        "version": "R81.20",
+        "sic-status": "communicating",
+        "policy": policy,
+        "network-security-blades": {"firewall": True},
+        "management-blades": {},
+        "groups": [],
+        "tags": [],
+        "comments": "",
+        "color": "black",
+    }
+
+
+def package(shown: Package, firewalls: Firewalls, level: Level) -> object:
+    """A policy package; targets and their revisions only at the level "full"."""
+    if level == "uid":
+        return shown.uid
+    body: Json = {"uid": shown.uid, "name": shown.name, "type": "package", "domain": DOMAIN}
+    if level == "standard":
+        return body
+    targets = [firewalls.gateways[name] for name in shown.targets]
+    return body | {
+        "access": True,
+        "threat-prevention": False,
+        "installation-targets": [gateway(target, "standard") for target in targets],
+        "installation-targets-revision": [
+            {
+                "target-name": target.name,
+                "target-uid": target.uid,
+                "revision": {"uid": target.installed.revision.uid},
+            }
+            for target in targets
+            if target.installed
+        ],
+    }

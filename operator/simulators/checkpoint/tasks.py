@@ -1,0 +1,112 @@
+"""Long operations: a publish, a batch, an installation. Each has its effect at an end that is fixed when it begins.
+
+Started by the commands, settled by `World.settle`, shown by show-task and show-tasks. Shapes as in demisto/content
+Packs/CheckpointFirewall (test data), statuses as in chkp-antonr/checkpoint-api-ref `jmd/show-task.j.md`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from simulators.checkpoint import errors
+from simulators.checkpoint.things import new_uid
+
+Status = Literal["in progress", "succeeded", "succeeded with warnings", "partially succeeded", "failed"]
+TaskKind = Literal["publish", "batch", "install"]
+Outcome = Literal["failed", "stuck", "lost"]
+"""What can be ordered for the next task of a kind: it fails, never ends, or ends as it should but cannot be found."""
+
+
+@dataclass(slots=True)
+class Task:
+    """One long operation.
+
+    At its end `free` gives back what it kept busy, then `effect` sets `status` and `details`; an ordered failure takes
+    the place of `effect`, never of `free`. Times are epoch seconds.
+    """
+
+    uid: str
+    kind: TaskKind
+    name: str
+    user: str
+    started: float
+    ends: float
+    effect: Callable[[Task], None]
+    free: Callable[[], None]
+    status: Status = "in progress"
+    description: str = ""
+    details: list[dict[str, object]] = field(default_factory=list)
+    hidden: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.status == "in progress"
+
+    def progress(self, now: float) -> int:
+        """Percent done; one that never ends stays at 99."""
+        if not self.is_running:
+            return 100
+        if math.isinf(self.ends):
+            return 99
+        return min(99, max(0, int(100 * (now - self.started) / max(self.ends - self.started, 1e-6))))
+
+    def fail(self, description: str, details: list[dict[str, object]] | None = None) -> None:
+        """End it without success."""
+        self.status, self.description, self.details = "failed", description, details or []
+
+
+class Tasks:
+    """All tasks since the start, oldest first; `order` decides the end of later ones."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._running: dict[str, Task] = {}
+        self._orders: dict[TaskKind, deque[Outcome]] = defaultdict(deque)
+
+    def order(self, kind: TaskKind, outcome: Outcome, count: int = 1) -> None:
+        """Decide how the next `count` tasks of a kind end."""
+        self._orders[kind].extend([outcome] * count)
+
+    def start(self, task: Task) -> Task:
+        """Begin a task, with the end that was ordered for it, if one was."""
+        outcome = self._orders[task.kind].popleft() if self._orders[task.kind] else None
+        if outcome == "stuck":
+            task.ends = math.inf
+        elif outcome == "lost":
+            task.hidden = True
+        elif outcome == "failed":
+            task.effect = _fail
+        self._tasks[task.uid] = self._running[task.uid] = task
+        return task
+
+    def due(self, now: float) -> list[Task]:
+        """Running tasks whose time has come, in the order of their ends; they count as ended from here on."""
+        over = sorted((task for task in self._running.values() if task.ends <= now), key=lambda task: task.ends)
+        for task in over:
+            del self._running[task.uid]
+        return over
+
+    def find(self, uid: str) -> Task:
+        """The task of that uid; ApiError (not found)."""
+        task = self._tasks.get(uid)
+        if task is None or task.hidden:
+            raise errors.not_found(uid)
+        return task
+
+    def visible(self) -> list[Task]:
+        """Tasks that show-tasks lists, newest first."""
+        return [task for task in reversed(self._tasks.values()) if not task.hidden]
+
+
+def task_uid() -> str:
+    """A fresh task uid."""
+    return new_uid()
+
+
+def _fail(task: Task) -> None:
+    task.fail("The operation failed: Management server failed to execute command")

@@ -1,0 +1,273 @@
+"""The management server's state and rules, apart from HTTP: objects, sessions, tasks, gateways, and people at work.
+
+Made by `create`; the commands and the control port act on it. Time-driven things happen in `settle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from simulators.checkpoint import errors, validation
+from simulators.checkpoint.editing import Editor
+from simulators.checkpoint.fields import Wish
+from simulators.checkpoint.gateways import Firewalls, Installation, Installed
+from simulators.checkpoint.published import Published, Revision
+from simulators.checkpoint.session import Admin, Application, Locks, Session, reset
+from simulators.checkpoint.sessions import Login, Sessions
+from simulators.checkpoint.tasks import Task, TaskKind, Tasks, task_uid
+from simulators.checkpoint.things import new_uid
+from simulators.server import Stage
+
+SYSTEM = "checkpoint"
+
+
+@dataclass(slots=True)
+class Durations:
+    """Vendor seconds, scaled by the stage's clock. No figure is published; these are what reports make plausible."""
+
+    read: float = 0.05
+    write: float = 0.15
+    publish: float = 20.0
+    publish_per_change: float = 0.02
+    batch: float = 2.0
+    batch_per_object: float = 0.02
+    install: float = 60.0
+    install_per_change: float = 0.01
+
+
+@dataclass(slots=True)
+class Traits:
+    """What differs between servers. `makes_tags`: a tag that a host names and nobody made is made, not refused."""
+
+    version: str = "1.9"
+    makes_tags: bool = False
+    standby: bool = False
+
+
+class World:
+    """One management server with one domain."""
+
+    def __init__(self, stage: Stage, admins: Sequence[Admin], firewalls: Firewalls) -> None:
+        self.stage = stage
+        self.admins = {admin.name: admin for admin in admins}
+        self.firewalls = firewalls
+        self.published = Published()
+        self.locks = Locks()
+        self.sessions = Sessions(self.published, self.locks, stage.ledger.add_secret)
+        self.tasks = Tasks()
+        self.rules: dict[str, list[str]] = {}
+        self.durations = Durations()
+        self.traits = Traits()
+        self._publishing_until = 0.0
+        self._timed: list[tuple[float, Session]] = []
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self.stage.clock.now()
+
+    def settle(self) -> None:
+        """Let happen what is due: ends of tasks, consoles that close, sessions that were idle for too long."""
+        now = self.now()
+        for task in self.tasks.due(now):
+            task.free()
+            task.effect(task)
+        for due, session in [item for item in self._timed if item[0] <= now]:
+            self._timed.remove((due, session))
+            self.close_console(session)
+        self.sessions.expire(now)
+
+    # Sessions
+
+    def admin_of(self, user: str, password: str, api_key: str) -> Admin:
+        """Whose credentials these are; ApiError if nobody's."""
+        for admin in self.admins.values():
+            by_key = bool(api_key) and admin.api_key == api_key
+            if by_key or (bool(password) and admin.name == user and admin.password == password):
+                return admin
+        raise errors.login_failed(message="Authentication to server failed.")
+
+    def add_admin(self, admin: Admin) -> None:
+        """Let another administrator in."""
+        self.stage.ledger.add_secret(admin.api_key)
+        self.stage.ledger.add_secret(admin.password)
+        self.admins[admin.name] = admin
+
+    def editor(self, session: Session) -> Editor:
+        """The means of altering objects in a session."""
+        return Editor(session, self.locks, self.now(), self.rules, makes_tags=self.traits.makes_tags)
+
+    def discard(self, session: Session) -> int:
+        """Drop a session's changes; returns how many."""
+        changes = self.sessions.discard(session)
+        self.stage.ledger.append(SYSTEM, "world.discarded", who=session.admin.name, note=f"{session.uid} {changes}")
+        return changes
+
+    # Long operations
+
+    def publish(self, session: Session) -> Task:
+        """Begin to publish a session; publishes of one server follow one another."""
+        if session.busy:
+            raise errors.in_use()
+        seconds = self.durations.publish + self.durations.publish_per_change * session.overlay.changes
+        begins = max(self.now(), self._publishing_until)
+        self._publishing_until = begins + self.stage.clock.latency(seconds)
+        task = self._task("publish", "Publish operation", session, lambda done: self._published(session, done))
+        task.ends = self._publishing_until
+        return self._started(task, session)
+
+    def batch(self, session: Session, name: str, steps: Sequence[Callable[[Editor], None]]) -> Task:
+        """Begin a batch. It stops at the first object that is refused and keeps those before it."""
+        if session.busy:
+            raise errors.in_use()
+
+        def effect(task: Task) -> None:
+            editor = self.editor(session)
+            try:
+                for step in steps:
+                    step(editor)
+            except errors.ApiError as refusal:
+                task.fail(refusal.message, [{"status": refusal.message}])
+                return
+            task.status, task.description = "succeeded", "Operation Complete"
+            task.details = [{"status": "Batch operation completed successfully"}]
+
+        task = self._task("batch", name, session, effect)
+        seconds = self.durations.batch + self.durations.batch_per_object * len(steps)
+        task.ends = task.started + self.stage.clock.latency(seconds)
+        return self._started(task, session)
+
+    def install(self, session: Session, order: Installation) -> Task:
+        """Begin an installation; its gateways are busy until it ends."""
+
+        def record(taken: list[str], revision: Revision) -> None:
+            self.stage.ledger.append(
+                SYSTEM, "world.installed", who=session.admin.name, changed=taken, note=revision.uid
+            )
+
+        def free() -> None:
+            for gateway in order.targets:
+                gateway.busy = ""
+
+        name = f"Policy installation - {order.package.name}"
+        task = self._task("install", name, session, lambda done: self.firewalls.finish(done, order, self.now(), record))
+        task.free = free
+        task.ends = task.started + self.stage.clock.latency(self._install_seconds(order))
+        for gateway in order.targets:
+            gateway.busy = task.uid
+        return self.tasks.start(task)
+
+    def commit(self, session: Session) -> Revision | None:
+        """Make a session's changes the newest revision at once; None if there are none."""
+        overlay = session.overlay
+        if not overlay.changes:
+            reset(session, self.published, self.locks)
+            return None
+        revision = Revision(
+            number=len(self.published.revisions) + 1,
+            uid=new_uid(),
+            at=self.now(),
+            user=session.admin.name,
+            application=session.application,
+            session_name=session.label,
+            description=session.description,
+            changes=overlay.changes,
+        )
+        gone = [self.published.things[uid].name for uid in overlay.deleted if uid in self.published.things]
+        names = sorted([thing.name for thing in overlay.changed.values()] + gone)
+        self.published.apply(overlay.changed, overlay.deleted, revision)
+        reset(session, self.published, self.locks)
+        self.stage.ledger.append(SYSTEM, "world.published", who=session.admin.name, changed=names, note=revision.uid)
+        return revision
+
+    # People
+
+    def console(self, admin: str, application: Application = "SmartConsole") -> Session:
+        """An administrator opens SmartConsole."""
+        person = self.admins.setdefault(admin, Admin(admin))
+        session = self.sessions.open(person, self.now(), application, Login(name=f"{admin}@console", timeout=86400))
+        session.sid = _console_sid(session)
+        return session
+
+    def hold(self, admin: str, group: str, seconds: float) -> Session:
+        """An administrator's console holds a group for `seconds` (real)."""
+        session = self.console(admin)
+        try:
+            self.locks.claim(session, [self.editor(session).find(group, "group")])
+        except errors.ApiError:
+            self.close_console(session)
+            raise
+        self._timed.append((self.now() + seconds, session))
+        return session
+
+    def close_console(self, session: Session) -> None:
+        """An administrator leaves without publishing; a session that somebody took over is theirs by now."""
+        self._timed = [item for item in self._timed if item[1] is not session]
+        if session.sid != _console_sid(session):
+            return
+        reset(session, self.published, self.locks)
+        session.sid = ""
+        self.sessions.leave(session, self.now())
+
+    def edit(self, admin: str, change: Callable[[Editor], None]) -> Revision:
+        """An administrator alters something by hand and publishes at once; ApiError if an object is locked."""
+        session = self.console(admin)
+        try:
+            change(self.editor(session))
+            revision = self.commit(session)
+        finally:
+            self.close_console(session)
+        return revision or self.published.revisions[-1]
+
+    def make_groups(self, names: Sequence[str], admin: str = "admin") -> None:
+        """An administrator makes groups that do not exist yet, and publishes."""
+
+        def change(editor: Editor) -> None:
+            for name in names:
+                if editor.session.view.find(name) is None:
+                    editor.add(Wish("group", name))
+
+        self.edit(admin, change)
+
+    def install_everywhere(self, admin: str = "admin") -> None:
+        """Let every gateway enforce the newest revision, as on the day before the story begins."""
+        for package in self.firewalls.packages.values():
+            for name in package.targets:
+                latest = self.published.revisions[-1]
+                self.firewalls.gateways[name].installed = Installed(package.name, latest, self.now())
+        self.stage.ledger.append(SYSTEM, "world.begun", who=admin, changed=list(self.firewalls.gateways))
+
+    def _published(self, session: Session, task: Task) -> None:
+        incidents = validation.judge(session.view)
+        if incidents.errors:
+            text = "Publish failed because of validation errors"
+            task.fail(text, [{"publishResponse": {"mode": "async"}, "errors": list(incidents.errors)}])
+            return
+        changes = session.overlay.changes
+        revision = self.commit(session)
+        if not session.is_connected:
+            self.sessions.leave(session, self.now())
+        task.status, task.description = "succeeded", "Publish succeeded"
+        detail: dict[str, object] = {"publishResponse": {"numberOfPublishedChanges": changes, "mode": "async"}}
+        task.details = [detail | ({"revision": revision.uid} if revision else {})]
+
+    def _install_seconds(self, order: Installation) -> float:
+        oldest = min((gateway.installed.revision.number if gateway.installed else 0) for gateway in order.targets)
+        changes = sum(revision.changes for revision in self.published.revisions[oldest : order.revision.number])
+        return self.durations.install + self.durations.install_per_change * changes
+
+    def _task(self, kind: TaskKind, name: str, session: Session, effect: Callable[[Task], None]) -> Task:
+        now = self.now()
+        return Task(task_uid(), kind, name, session.admin.name, now, now, effect, lambda: None)
+
+    def _started(self, task: Task, session: Session) -> Task:
+        def free() -> None:
+            session.busy = ""
+
+        session.busy, task.free = task.uid, free
+        return self.tasks.start(task)
+
+
+def _console_sid(session: Session) -> str:
+    """Consoles do not speak the API; this only says that somebody is there."""
+    return f"console-{session.uid}"

@@ -1,0 +1,161 @@
+"""The control port's part for the PCE: look into it, and let people and machines change it.
+
+`simulators.__main__` and tests call `add_control`. Answers and bodies are JSON; a wrong order is a 400 with a
+sentence, an unknown workload a 404 (both by the control port).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+import msgspec
+from aiohttp import web
+
+from simulators.control import BadOrderError, read_object
+from simulators.illumio.bodies import Href, InterfaceBody, LabelCreate, SetLabels
+from simulators.illumio.context import Caller, caller
+from simulators.illumio.errors import PceError
+from simulators.illumio.pairing import How, PairingFault
+from simulators.illumio.records import Workload
+from simulators.illumio.world import World
+
+_PERSON = "/users/7"
+Act = Callable[[World, web.Request], Awaitable[web.Response]]
+Order = Callable[[World, Workload, dict[str, object]], None]
+
+
+class Preloaded(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A machine that was paired earlier. `profile`: HREF of the profile whose labels and enforcement it has."""
+
+    hostname: str
+    interfaces: list[InterfaceBody] = []
+    os: str = "linux"
+    profile: str | None = None
+
+
+class PairingOrder(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """The next `refuse` pairings of `hostname` ("*": of any) fail, `how`: refuse, error, html or hang."""
+
+    hostname: str = "*"
+    refuse: int = 1
+    how: How = "refuse"
+    token: str = "activation_code_invalid"  # noqa: S105 - an error's name
+    seconds: float = 600.0
+
+
+def add_control(target: web.Application | web.UrlDispatcher, world: World) -> None:
+    """Add the PCE's control routes."""
+    router = target.router if isinstance(target, web.Application) else target
+    for method, path, act in (
+        ("GET", "/illumio/workloads", _show),
+        ("POST", "/illumio/workloads/{key}/{order}", _carry_out),
+        ("POST", "/illumio/pairing", _fail_pairings),
+        ("POST", "/illumio/preloaded", _preload),
+        ("POST", "/illumio/traits", _set_traits),
+    ):
+        router.add_route(method, path, _as_person(world, act))
+
+
+def _as_person(world: World, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Bind an act to the world; it is done by a person, not by the API's user."""
+
+    async def handler(request: web.Request) -> web.Response:
+        world.context.advance()
+        token = caller.set(Caller(_PERSON))
+        try:
+            return await act(world, request)
+        except PceError as error:
+            return web.json_response({"error": error.message}, status=404 if error.status == 404 else 400)
+        except msgspec.ValidationError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        finally:
+            caller.reset(token)
+
+    return handler
+
+
+async def _show(world: World, _: web.Request) -> web.Response:
+    return web.json_response({"workloads": [_row(workload) for workload in world.workloads.all()]})
+
+
+async def _carry_out(world: World, request: web.Request) -> web.Response:
+    name = request.match_info["order"]
+    act = _ORDERS.get(name)
+    if act is None:
+        message = f"unknown order {name!r}; there are {', '.join(sorted(_ORDERS))}"
+        raise BadOrderError(message)
+    workload = world.pairing.find(request.match_info["key"])
+    act(world, workload, await read_object(request))
+    world.context.advance()
+    return web.json_response(_row(workload))
+
+
+async def _fail_pairings(world: World, request: web.Request) -> web.Response:
+    wanted = msgspec.convert(await read_object(request), PairingOrder)
+    world.pairing.order(wanted.hostname, PairingFault(wanted.refuse, wanted.how, wanted.token, wanted.seconds))
+    return web.json_response({}, status=201)
+
+
+async def _preload(world: World, request: web.Request) -> web.Response:
+    machine = msgspec.convert(await read_object(request), Preloaded)
+    workload = world.pairing.preload(machine.hostname, machine.interfaces, machine.os, machine.profile)
+    return web.json_response(_row(workload) | {"org_id": world.org_id}, status=201)
+
+
+async def _set_traits(world: World, request: web.Request) -> web.Response:
+    world.traits.change(await read_object(request))
+    for workload in world.workloads.all():
+        world.workloads.touch(workload)
+    return web.json_response(asdict(world.traits))
+
+
+def _offline(world: World, workload: Workload, _: dict[str, object]) -> None:
+    world.vens.set_online(workload, online=False)
+
+
+def _online(world: World, workload: Workload, _: dict[str, object]) -> None:
+    world.vens.set_online(workload, online=True)
+
+
+def _goodbye(world: World, workload: Workload, _: dict[str, object]) -> None:
+    world.vens.goodbye(workload)
+
+
+def _unpair(world: World, workload: Workload, _: dict[str, object]) -> None:
+    world.vens.unpair_at_once(workload)
+
+
+def _relabel(world: World, workload: Workload, wanted: dict[str, object]) -> None:
+    """Change labels as a person would: {key: value}, null removes; a missing label is made."""
+    hrefs: list[Href] = []
+    for key, value in wanted.items():
+        if value is not None:
+            found = world.labels.find(key, str(value)) or world.labels.create(LabelCreate(key=key, value=str(value)))
+            hrefs.append(Href(href=found.href))
+    gone = [key for key, value in wanted.items() if value is None]
+    order = SetLabels(workloads=[Href(href=workload.href)], labels=hrefs, delete_existing_keys=gone)
+    world.workloads.set_labels(order)
+
+
+_ORDERS: dict[str, Order] = {
+    "offline": _offline,
+    "online": _online,
+    "goodbye": _goodbye,
+    "unpair": _unpair,
+    "relabel": _relabel,
+}
+
+
+def _row(workload: Workload) -> dict[str, object]:
+    return {
+        "uuid": workload.uuid,
+        "href": workload.href,
+        "hostname": workload.hostname,
+        "online": workload.online,
+        "managed": workload.ven is not None,
+        "deleted": workload.deleted_at is not None,
+        "enforcement_mode": workload.enforcement_mode,
+        "labels": {key: label.value for key, label in workload.labels.items()},
+        "external_data_reference": workload.external_data_reference,
+    }

@@ -1,0 +1,84 @@
+"""Asynchronous collections: a job that runs for a while, then a datafile with all rows.
+
+Shapes: the `illumio` SDK 1.1.3 and the vendor's REST manual (202, `Location`, `Retry-After`, job, `result.href`).
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simulators.illumio.context import Context, caller
+from simulators.illumio.errors import refuse_missing
+
+_KEPT = 8
+
+
+@dataclass(slots=True)
+class Job:
+    """One asynchronous collection. `rows` are shared with the lists' cache, so a kept job costs little."""
+
+    href: str
+    requested_at: str
+    requested_by: str
+    rows: Sequence[bytes]
+    status: str = "running"
+    terminated_at: str | None = None
+    datafile: str | None = None
+
+
+class Jobs:
+    """The newest few jobs; older ones are forgotten, as a PCE forgets them after a while."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+
+    def start(self, rows: Sequence[bytes]) -> tuple[str, int]:
+        """Begin a job; returns its HREF and the seconds that the PCE asks to wait (vendor: 5)."""
+        context = self._context
+        job = Job(f"{context.org}/jobs/{uuid.uuid4()}", context.stamp(), caller.get().href, rows)
+        self._jobs[job.href] = job
+        while len(self._jobs) > _KEPT:
+            self._jobs.popitem(last=False)
+        context.later(context.traits.job_seconds, lambda: self._finish(job))
+        return job.href, max(1, math.ceil(context.stage.clock.latency(5)))
+
+    def status(self, href: str) -> dict[str, object]:
+        """Return what a poll of the job answers; 404 once forgotten."""
+        job = self._jobs.get(href)
+        if job is None:
+            refuse_missing(href)
+        answer: dict[str, object] = {
+            "href": job.href,
+            "job_type": ":illumio/async_requests",
+            "description": "",
+            "status": job.status,
+            "requested_at": job.requested_at,
+            "requested_by": {"href": job.requested_by},
+        }
+        if job.terminated_at is not None:
+            answer["terminated_at"] = job.terminated_at
+        if job.status == "failed":
+            answer["result"] = {"message": "the collection could not be read"}
+        elif job.datafile is not None:
+            answer["result"] = {"href": job.datafile}
+        return answer
+
+    def datafile(self, href: str) -> Sequence[bytes]:
+        """Return the rows of a finished job; 404."""
+        found = next((job for job in self._jobs.values() if job.datafile == href), None)
+        if found is None:
+            refuse_missing(href)
+        return found.rows
+
+    def _finish(self, job: Job) -> None:
+        job.terminated_at = self._context.stamp()
+        if self._context.traits.job_fails:
+            job.status = "failed"
+            return
+        job.status = "done"
+        job.datafile = f"{self._context.org}/datafiles/{uuid.uuid4()}"

@@ -1,0 +1,72 @@
+"""One PCE: its state and rules, put together; pure of HTTP.
+
+`simulators.illumio.create` makes it; routes, the control port and tests use its parts.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Self
+
+from simulators.illumio.context import Context, Traits
+from simulators.illumio.jobs import Jobs
+from simulators.illumio.labels import Labels
+from simulators.illumio.limits import Limits
+from simulators.illumio.pairing import Pairing
+from simulators.illumio.profiles import Profiles
+from simulators.illumio.vens import Vens
+from simulators.illumio.workloads import Workloads
+from simulators.server import Stage
+
+
+@dataclass(slots=True)
+class World:
+    """One PCE organisation. `api_user` and `api_secret` are the key of `user` (an HREF)."""
+
+    context: Context
+    labels: Labels
+    profiles: Profiles
+    workloads: Workloads
+    vens: Vens
+    pairing: Pairing
+    jobs: Jobs
+    limits: Limits
+    api_user: str
+    api_secret: str
+    user: str = "/users/1"
+
+    @classmethod
+    def build(cls, stage: Stage, org_id: int, host: str, traits: Traits | None = None) -> Self:
+        """Make a PCE with the four built-in label keys, a default pairing profile and one API key."""
+        context = Context(stage, org_id, host, traits or Traits())
+        labels = Labels(context)
+        profiles = Profiles(context, labels)
+        workloads = Workloads(context, labels)
+        secret = stage.ledger.add_secret(secrets.token_hex(32))
+        return cls(
+            context=context,
+            labels=labels,
+            profiles=profiles,
+            workloads=workloads,
+            vens=Vens(context, workloads),
+            pairing=Pairing(context, profiles, workloads),
+            jobs=Jobs(context),
+            limits=Limits(context),
+            api_user=f"api_{secrets.token_hex(8)}",
+            api_secret=secret,
+        )
+
+    def reached_at(self, url: str) -> None:
+        """Learn the address that clients use (`https://name:port`), once the server listens."""
+        self.context.host = url.removeprefix("https://").rstrip("/")
+
+    @property
+    def org_id(self) -> int:
+        """The organisation's number."""
+        return self.context.org_id
+
+    @property
+    def traits(self) -> Traits:
+        """The switchable differences between PCEs."""
+        return self.context.traits

@@ -1,0 +1,266 @@
+"""The definitions on a real API server: what people see, and what they are told when they write nonsense."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.controlplane import ControlPlane, KubectlFailed
+from microseg.kube.client import Api, connect
+from microseg.kube.resources import DEFINITIONS
+from microseg.kube.schema import missing_fields
+
+ROOT = Path(__file__).parents[2]
+DEFINED = ("crd/managedhosts.microseg.dev", "crd/estates.microseg.dev")
+VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    apply = ("apply", "--server-side", "-k", str(ROOT / "crds"))
+    control_plane.kubectl(*apply)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+    return control_plane
+
+
+@pytest.fixture(scope="module")
+def api(cluster: ControlPlane) -> Api:
+    return connect(str(cluster.admin_kubeconfig))
+
+
+def host(name: str = "host24", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "microseg.dev/v1alpha1",
+        "kind": "ManagedHost",
+        "metadata": {"name": name},
+        "spec": {"estate": "respiro", "vmId": VM} | spec,
+    }
+
+
+def estate() -> dict[str, Any]:
+    text = (ROOT / "manifests/examples/estate.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = next(iter(yaml.safe_load_all(text)))
+    return found
+
+
+def put(cluster: ControlPlane, namespace: str, document: dict[str, Any]) -> None:
+    cluster.kubectl("-n", namespace, "apply", "--server-side", "-f", "-", input=json.dumps(document))
+
+
+def set_status(cluster: ControlPlane, namespace: str, name: str, status: dict[str, Any]) -> None:
+    patch = json.dumps({"status": status})
+    cluster.kubectl("-n", namespace, "patch", "mh", name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+READY = {
+    "stage": "Commissioned",
+    "ready": "True",
+    "reason": "Commissioned",
+    "ip": "10.1.0.4",
+    "summary": {"labels": "app=ServiceOrchestrate", "groups": "SO"},
+    "azure": {"resourceId": "/x", "name": "Host24", "resourceGroup": "rg1", "osType": "Linux", "subscription": "s1"},
+    "conditions": [
+        {"type": "Ready", "status": "True", "reason": "Commissioned", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    ],
+}
+
+
+def test_the_live_definitions_lack_nothing(api: Api) -> None:
+    names = ("managedhosts.microseg.dev", "estates.microseg.dev")
+    live = [api.get(DEFINITIONS.one(None, name), dict[str, Any]) for name in names]
+
+    assert [missing_fields(document) for document in live] == [(), ()]
+    assert [c for d in live for c in d["status"]["conditions"] if c["type"] == "NonStructuralSchema"] == []
+
+
+def test_applying_them_again_changes_nothing(cluster: ControlPlane, api: Api) -> None:
+    path = DEFINITIONS.one(None, "managedhosts.microseg.dev")
+    before = api.get(path, dict[str, Any])["metadata"]["resourceVersion"]
+    cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+
+    assert api.get(path, dict[str, Any])["metadata"]["resourceVersion"] == before
+
+
+def test_a_new_host_says_that_it_is_not_known_to_be_ready(cluster: ControlPlane, namespace: str) -> None:
+    put(cluster, namespace, host())
+    document = json.loads(cluster.kubectl("-n", namespace, "get", "mh", "host24", "-o", "json"))
+
+    (ready,) = document["status"]["conditions"]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "Unknown", "NeverDecided")
+    assert ready["lastTransitionTime"] == "1970-01-01T00:00:00Z"
+    assert "observedGeneration" not in document["status"]
+    assert document["spec"]["suspend"] is False
+
+
+def test_people_see_the_columns_they_expect(cluster: ControlPlane, namespace: str) -> None:
+    put(cluster, namespace, host())
+    set_status(cluster, namespace, "host24", READY)
+
+    head, row = cluster.kubectl("-n", namespace, "get", "mh").splitlines()
+    assert head.split() == ["NAME", "STAGE", "READY", "REASON", "IP", "AGE"]
+    assert row.split()[:5] == ["host24", "Commissioned", "True", "Commissioned", "10.1.0.4"]
+
+    head, row = cluster.kubectl("-n", namespace, "get", "managedhosts", "-o", "wide").splitlines()
+    assert head.split()[6:] == ["VM", "RESOURCE", "GROUP", "OS", "LABELS", "GROUPS"]
+    assert row.split()[6:] == ["Host24", "rg1", "Linux", "app=ServiceOrchestrate", "SO"]
+
+    put(cluster, namespace, estate())
+    head, row = cluster.kubectl("-n", namespace, "get", "est").splitlines()
+    assert head.split() == ["NAME", "MODE", "READY", "HOSTS", "COMMISSIONED", "BLOCKED", "AGE"]
+    assert row.split()[:3] == ["respiro", "Observe", "Unknown"]
+    both = cluster.kubectl("-n", namespace, "get", "microseg")
+    assert "managedhost.microseg.dev/host24" in both
+    assert "estate.microseg.dev/respiro" in both
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("mh.status.azure", "Stage 1's record"),
+        ("mh.status.azure.powerState", "running, stopped, deallocated"),
+        ("mh.status.timeline.commissionedAt", "When all stages first held."),
+        ("est.spec.mode", "ENUM:\n    Observe\n    Enforce"),
+        ("est.spec.azure.sources.identity", "Exactly one of three ways"),
+    ],
+)
+def test_explain_teaches(cluster: ControlPlane, field: str, sentence: str) -> None:
+    assert sentence in cluster.kubectl("explain", field)
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("spec.estate=respiro", {"one", "two"}),
+        (f"spec.vmId={VM}", {"one"}),
+        ("status.ready=True", {"one"}),
+        ("status.ready=Unknown", {"two"}),
+        ("status.stage=Commissioned,status.azure.osType=Linux", {"one"}),
+        ("status.azure.subscription=s1", {"one"}),
+        ("status.reason=NeverDecided", {"two"}),
+    ],
+)
+def test_hosts_are_selected_by_field(cluster: ControlPlane, namespace: str, selector: str, found: set[str]) -> None:
+    put(cluster, namespace, host("one"))
+    put(cluster, namespace, host("two", vmId=VM.replace("5b8b", "6c9c")))
+    set_status(cluster, namespace, "one", READY)
+
+    listed = cluster.kubectl("-n", namespace, "get", "mh", "--field-selector", selector, "-o", "name").split()
+    assert {name.partition("/")[2] for name in listed} == found
+
+
+def test_a_script_can_wait_for_a_host_to_be_ready(cluster: ControlPlane, namespace: str) -> None:
+    put(cluster, namespace, host())
+    wait = ("-n", namespace, "wait", "--for=condition=Ready", "mh/host24")
+    with pytest.raises(KubectlFailed, match="timed out"):
+        cluster.kubectl(*wait, "--timeout=1s")
+
+    set_status(cluster, namespace, "host24", READY)
+    assert "condition met" in cluster.kubectl(*wait, "--timeout=10s")
+
+
+def test_a_wrong_vm_id_is_refused_with_an_example(cluster: ControlPlane, namespace: str) -> None:
+    for wrong in (VM.upper(), "x" * 36):
+        with pytest.raises(KubectlFailed, match="vmId must be Azure's vmId in lower case, such as 5b8b"):
+            put(cluster, namespace, host(vmId=wrong))
+    with pytest.raises(KubectlFailed, match=r"spec\.vmId"):
+        put(cluster, namespace, host(vmId="short"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [({"vmId": VM.replace("5b8b", "6c9c")}, "vmId cannot change"), ({"estate": "other"}, "estate cannot change")],
+)
+def test_identity_cannot_change(cluster: ControlPlane, namespace: str, change: dict[str, str], sentence: str) -> None:
+    put(cluster, namespace, host())
+    with pytest.raises(KubectlFailed, match=sentence):
+        put(cluster, namespace, host(**change))
+    put(cluster, namespace, host(suspend=True))
+
+
+def two_identities(document: dict[str, Any]) -> None:
+    document["spec"]["azure"]["sources"][0]["identity"]["managedIdentity"] = {}
+
+
+def no_identity(document: dict[str, Any]) -> None:
+    document["spec"]["azure"]["sources"][0]["identity"] = {}
+
+
+def same_names(document: dict[str, Any]) -> None:
+    document["spec"]["azure"]["sources"] *= 2
+
+
+def bad_mode(document: dict[str, Any]) -> None:
+    document["spec"]["mode"] = "enforce"
+
+
+def two_trusts(document: dict[str, Any]) -> None:
+    document["spec"]["checkPoint"]["fingerprint"] = "ab" * 32
+
+
+def plain_http(document: dict[str, Any]) -> None:
+    document["spec"]["illumio"]["url"] = "http://pce"
+
+
+def bad_duration(document: dict[str, Any]) -> None:
+    document["spec"]["azure"]["pollInterval"] = "a minute"
+
+
+def unknown_field(document: dict[str, Any]) -> None:
+    document["spec"]["checkpoint"] = {}
+
+
+def long_name(document: dict[str, Any]) -> None:
+    document["metadata"]["name"] = "e" * 64
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (two_identities, "give exactly one of workloadIdentity, managedIdentity and clientSecret"),
+        (no_identity, "give exactly one of workloadIdentity, managedIdentity and clientSecret"),
+        (same_names, "every source needs a name of its own"),
+        (bad_mode, 'supported values: "Observe", "Enforce"'),
+        (two_trusts, "give caBundle or fingerprint, not both"),
+        (plain_http, "spec.illumio.url"),
+        (bad_duration, "spec.azure.pollInterval"),
+        (unknown_field, "field not declared in schema"),
+        (long_name, "at most 63 characters"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_malformed_estate_is_refused_with_a_sentence(
+    cluster: ControlPlane, namespace: str, spoil: Any, sentence: str
+) -> None:
+    document = estate()
+    spoil(document)
+    with pytest.raises(KubectlFailed) as caught:
+        put(cluster, namespace, document)
+    assert sentence in str(caught.value)
+
+
+def test_a_short_estate_gets_its_defaults(cluster: ControlPlane, namespace: str) -> None:
+    document = estate()
+    for key in ("mode", "ownerId", "drift", "retirement", "guard"):
+        del document["spec"][key]
+    put(cluster, namespace, document)
+
+    spec = json.loads(cluster.kubectl("-n", namespace, "get", "est", "respiro", "-o", "json"))["spec"]
+    assert (spec["mode"], spec["drift"], spec["guard"]) == ("Observe", "Repair", {"maxChangedPercent": 10})
+    assert spec["retirement"]["maxPerHour"] == {"count": 5, "percent": 5}
+    assert spec["azure"]["sources"][0]["cloud"] == {"name": "Public"}
+    assert "ownerId" not in spec
+
+
+def test_the_examples_are_accepted_as_they_are(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    for file in (ROOT / "manifests/examples").glob("*.yaml"):
+        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+    kustomization = tmp_path / "kustomization.yaml"
+    text = kustomization.read_text(encoding="utf-8")
+    kustomization.write_text(text.replace("namespace: microseg", f"namespace: {namespace}"), encoding="utf-8")
+
+    told = cluster.kubectl("apply", "--server-side", "-k", str(tmp_path))
+    assert "estate.microseg.dev/respiro serverside-applied" in told

@@ -1,0 +1,334 @@
+"""Reads and writes of `microseg.kube` against a real API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from lab.controlplane import ControlPlane
+from microseg.kube.client import Api, connect
+from microseg.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound, Unavailable
+from microseg.kube.estates import Estates
+from microseg.kube.events import ConfigMapRef, Events
+from microseg.kube.hosts import Hosts
+from microseg.kube.leases import Lease, Leases
+from microseg.kube.revisions import KEPT, MappingRevision, Revisions
+from microseg.kube.secrets import read_config_map, read_secret
+from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
+from microseg.model.estate import EstateStatus, HostCounts, PollRecord
+from microseg.model.host import AgentOutcome, AgentRecord, HostStatus, Timeline
+
+ROOT = Path(__file__).parents[2]
+DEFINED = ("crd/managedhosts.microseg.dev", "crd/estates.microseg.dev")
+VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
+NOON = datetime(2026, 3, 1, 12, 0, 0, 250000, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    control_plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+    return control_plane
+
+
+@pytest.fixture
+def api(cluster: ControlPlane) -> Iterator[Api]:
+    found = connect(str(cluster.admin_kubeconfig))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def hosts(api: Api, namespace: str) -> Hosts:
+    return Hosts(api, namespace)
+
+
+def ready(status: ConditionStatus = ConditionStatus.TRUE) -> Condition:
+    return Condition(type=ConditionType.READY, status=status, reason=Reason.COMMISSIONED, last_transition_time=NOON)
+
+
+def test_a_second_creation_finds_the_first(hosts: Hosts) -> None:
+    first = hosts.create("Host24", VM.upper(), "respiro")
+    second = hosts.create("Host24", VM, "respiro")
+
+    assert first.uid == second.uid
+    assert first.spec.vm_id == VM
+    assert first.status.observed_generation == 0
+    assert hosts.names() == hosts.names("respiro") == {first.name}
+    assert hosts.names("other") == frozenset()
+
+
+def test_a_vm_of_another_estate_is_not_taken_over(hosts: Hosts) -> None:
+    hosts.create("Host24", VM, "respiro")
+    with pytest.raises(AlreadyExists, match="belongs to the estate respiro"):
+        hosts.create("Host24", VM, "other")
+
+
+def test_a_label_that_somebody_took_off_is_put_back(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
+    host = hosts.create("Host24", VM, "respiro")
+    cluster.kubectl("-n", namespace, "label", "mh", host.name, "microseg.dev/estate-")
+    assert hosts.names("respiro") == frozenset()
+
+    hosts.create("Host24", VM, "respiro")
+    assert hosts.names("respiro") == {host.name}
+
+
+def test_a_status_is_stored_and_read_back_equal(hosts: Hosts) -> None:
+    status = HostStatus(
+        observed_generation=1,
+        stage="Commissioned",
+        ready="True",
+        conditions=(ready(),),
+        agent=AgentRecord(attempt=1, outcome=AgentOutcome.PAIRED, seals_at=NOON, exit_code=0),
+        timeline=Timeline(commissioned_at=NOON),
+    )
+    written = hosts.patch_status(hosts.create("Host24", VM, "respiro"), status)
+
+    assert written.status == status
+    assert hosts.read(written.name) == written
+
+
+def test_a_stale_writer_is_refused_and_nothing_is_lost(hosts: Hosts) -> None:
+    stale = hosts.create("Host24", VM, "respiro")
+    hosts.patch_status(stale, HostStatus(agent=AgentRecord(attempt=1)))
+
+    with pytest.raises(Conflict):
+        hosts.patch_status(stale, HostStatus(agent=AgentRecord(attempt=1, nonce="other")))
+    assert hosts.read(stale.name).status.agent == AgentRecord(attempt=1)
+
+
+def test_a_patch_for_a_record_that_was_made_again_is_refused(hosts: Hosts) -> None:
+    old = hosts.create("Host24", VM, "respiro")
+    hosts.delete(old.name, old.uid)
+    with pytest.raises(NotFound):
+        hosts.patch_status(old, HostStatus(stage="Pairing"))
+    hosts.create("Host24", VM, "respiro")
+    with pytest.raises(Conflict):
+        hosts.delete(old.name, old.uid)
+    with pytest.raises(Conflict):
+        hosts.patch_status(old, HostStatus(stage="Pairing"))
+
+
+def test_what_vanishes_from_a_status_vanishes_from_the_store(
+    cluster: ControlPlane, namespace: str, hosts: Hosts
+) -> None:
+    full = HostStatus(stage="Pairing", agent=AgentRecord(attempt=2, exit_code=1), timeline=Timeline(discovered_at=NOON))
+    host = hosts.patch_status(hosts.create("Host24", VM, "respiro"), full)
+    hosts.patch_status(host, HostStatus(stage="Pairing", agent=AgentRecord(attempt=2)))
+
+    stored = json.loads(cluster.kubectl("-n", namespace, "get", "mh", host.name, "-o", "json"))["status"]
+    assert stored == {"stage": "Pairing", "agent": {"attempt": 2}}
+
+
+def test_a_status_that_did_not_change_costs_no_request(hosts: Hosts) -> None:
+    host = hosts.create("Host24", VM, "respiro")
+    stale = msgspec.structs.replace(host, resource_version="1")
+
+    assert hosts.patch_status(stale, host.status) is stale
+
+
+def test_what_the_schema_refuses_is_a_sentence(hosts: Hosts) -> None:
+    host = hosts.create("Host24", VM, "respiro")
+    with pytest.raises(Invalid, match=r"status\.stage"):
+        hosts.patch_status(host, HostStatus(stage="x" * 33))
+
+
+def test_an_annotation_that_was_acted_on_is_taken_off(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
+    name = hosts.create("Host24", VM, "respiro").name
+    cluster.kubectl("-n", namespace, "annotate", "mh", name, "microseg.dev/retry=agent", "other/note=x")
+    host = hosts.read(name)
+    assert host.annotations == {"microseg.dev/retry": "agent"}
+
+    assert hosts.clear_annotation(host, "microseg.dev/retry").annotations == {}
+    with pytest.raises(Conflict):
+        hosts.clear_annotation(host, "microseg.dev/retry")
+
+
+def test_deleting_what_is_gone_is_no_error(hosts: Hosts) -> None:
+    hosts.delete("nobody", "")
+
+
+@pytest.fixture
+def estates(cluster: ControlPlane, namespace: str, api: Api) -> Estates:
+    text = (ROOT / "manifests/examples/estate.yaml").read_text(encoding="utf-8")
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(next(iter(yaml.safe_load_all(text)))))
+    return Estates(api)
+
+
+def test_an_estate_is_read_and_its_status_compared_and_swapped(estates: Estates, namespace: str) -> None:
+    estate = estates.read(namespace, "respiro")
+    assert (estate.owner_id, estate.enforcing, estate.generation) == ("respiro", False, 1)
+    assert estate.annotations == {}
+
+    status = EstateStatus(
+        observed_generation=1, hosts=HostCounts(total=3), poll=PollRecord(complete=True), conditions=(ready(),)
+    )
+    written = estates.patch_status(estate, status)
+    assert written.status == status
+    with pytest.raises(Conflict):
+        estates.patch_status(estate, EstateStatus(observed_generation=2))
+
+
+def test_our_finalizer_comes_and_goes_beside_others(cluster: ControlPlane, namespace: str, estates: Estates) -> None:
+    ours = "microseg.dev/session"
+    stale = estates.read(namespace, "respiro")
+    held = estates.add_finalizer(stale, ours)
+    assert held.finalizers == (ours,)
+    assert estates.add_finalizer(held, ours) is held
+    with pytest.raises(Conflict):
+        estates.add_finalizer(stale, ours)
+
+    patch = json.dumps({"metadata": {"finalizers": [ours, "example.com/theirs"]}})
+    cluster.kubectl("-n", namespace, "patch", "est", "respiro", "--type=merge", "-p", patch)
+    with pytest.raises(Conflict):
+        estates.remove_finalizer(held, ours)
+    cluster.kubectl("-n", namespace, "delete", "est", "respiro", "--wait=false")
+    leaving = estates.read(namespace, "respiro")
+    assert leaving.deleting
+    assert estates.remove_finalizer(leaving, ours).finalizers == ("example.com/theirs",)
+
+
+def test_a_finalizer_survives_a_status_written_meanwhile(estates: Estates, namespace: str) -> None:
+    estate = estates.read(namespace, "respiro")
+    estates.patch_status(estate, EstateStatus(observed_generation=1))
+
+    assert estates.add_finalizer(estate, "microseg.dev/session").finalizers == ("microseg.dev/session",)
+
+
+def test_one_of_two_electors_gets_the_lease(api: Api, namespace: str) -> None:
+    leases = Leases(api)
+    with pytest.raises(NotFound):
+        leases.get(namespace, "respiro")
+    wanted = Lease("respiro", namespace, "one", 1, NOON, 15, acquired_at=NOON)
+    first = leases.create(wanted)
+    assert replace(first, resource_version="") == wanted
+    with pytest.raises(AlreadyExists):
+        leases.create(replace(wanted, holder="two"))
+
+    renewed = leases.replace(replace(first, holder="two", transitions=2))
+    with pytest.raises(Conflict):
+        leases.replace(replace(first, holder="three"))
+    assert leases.get(namespace, "respiro") == renewed
+
+
+def test_a_released_lease_has_no_holder(api: Api, namespace: str) -> None:
+    leases = Leases(api)
+    held = leases.create(Lease("respiro", namespace, "one", 1, NOON, 15))
+
+    assert leases.replace(replace(held, holder="", duration=1)).holder == ""
+
+
+def test_an_event_stands_beside_its_host(cluster: ControlPlane, namespace: str, api: Api, hosts: Hosts) -> None:
+    host = hosts.create("Host24", VM, "respiro")
+    assert Events(api, "pod-1").post(host, "Commissioned", "All stages hold. " + "ü" * 1024)
+
+    assert "Commissioned" in cluster.kubectl("-n", namespace, "describe", "mh", host.name)
+
+
+def test_an_event_that_is_refused_is_only_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = ConfigMapRef("no-such-namespace", "mapping")
+
+    assert not Events(api, "pod-1").post(nowhere, "Refused", "It does not parse.", warning=True)
+    assert "not posted" in caplog.text
+
+
+def test_a_secrets_values_are_masked_text(cluster: ControlPlane, namespace: str, api: Api) -> None:
+    words = ("--from-literal=user=api_1", "--from-literal=secret=hunter2")
+    cluster.kubectl("-n", namespace, "create", "secret", "generic", "pce", *words)
+    cluster.kubectl("-n", namespace, "patch", "secret", "pce", "-p", '{"data": {"binary": "/w=="}}')
+    found = read_secret(api, namespace, "pce")
+
+    assert {key: value.reveal() for key, value in found.values.items()} == {"user": "api_1", "secret": "hunter2"}
+    assert "hunter2" not in repr(found)
+    assert found.resource_version
+    with pytest.raises(NotFound):
+        read_secret(api, namespace, "other")
+    with pytest.raises(Invalid):
+        read_secret(api, namespace, "..")
+
+
+def test_a_config_map_is_read_with_our_annotations(cluster: ControlPlane, namespace: str, api: Api) -> None:
+    cluster.kubectl("-n", namespace, "create", "configmap", "mapping", "--from-literal=mapping.yaml=a: b")
+    cluster.kubectl("-n", namespace, "annotate", "configmap", "mapping", "microseg.dev/commit=abc", "other/x=y")
+    found = read_config_map(api, namespace, "mapping")
+
+    assert (found.data, found.annotations) == ({"mapping.yaml": "a: b"}, {"microseg.dev/commit": "abc"})
+
+
+def revision(number: int, digest: str = "d") -> MappingRevision:
+    return MappingRevision(
+        "platform", number, digest, "labels: {}\n", "n/mapping uid@7", NOON, commit="abc", author="ann"
+    )
+
+
+def test_revisions_are_write_once_and_in_order(api: Api, namespace: str) -> None:
+    revisions = Revisions(api, namespace)
+    for number in (2, 1, 10):
+        revisions.create(revision(number, f"d{number}"))
+
+    assert [found.number for found in revisions.list("platform")] == [1, 2, 10]
+    assert revisions.list("platform")[0] == revision(1, "d1")
+    assert revisions.create(revision(2, "d2")) == revision(2, "d2")
+    with pytest.raises(AlreadyExists):
+        revisions.create(revision(2, "changed"))
+    assert revisions.list("other") == ()
+
+
+def test_old_revisions_go_but_for_those_that_somebody_names(api: Api, namespace: str) -> None:
+    revisions = Revisions(api, namespace)
+    for number in range(1, KEPT + 4):
+        revisions.create(revision(number, f"d{number}"))
+
+    assert revisions.prune("platform", {"d2"}) == ("platform-1", "platform-3")
+    assert [found.number for found in revisions.list("platform")] == [2, *range(4, KEPT + 4)]
+
+
+def kubeconfig(cluster: ControlPlane, path: Path, **changes: object) -> Path:
+    document = yaml.safe_load(cluster.admin_kubeconfig.read_text(encoding="utf-8"))
+    document["clusters"][0]["cluster"] |= {key: value for key, value in changes.items() if key != "user"}
+    if "user" in changes:
+        document["users"][0]["user"] = changes["user"]
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+def test_a_kubeconfig_that_verifies_nothing_is_refused(cluster: ControlPlane, tmp_path: Path) -> None:
+    lax: dict[str, object] = {"insecure-skip-tls-verify": True}
+    with pytest.raises(Invalid, match="verified certificate"):
+        connect(str(kubeconfig(cluster, tmp_path / "lax", **lax)))
+    with pytest.raises(Invalid, match="verified certificate"):
+        connect(str(kubeconfig(cluster, tmp_path / "plain", server=cluster.url.replace("https", "http"))))
+
+
+def test_a_missing_kubeconfig_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="cannot be read"):
+        connect(str(tmp_path / "none"))
+
+
+def test_a_token_that_was_rotated_is_read_again(
+    cluster: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microseg.kube.client._RELOAD_PAUSE", 0.0)
+    token = tmp_path / "token"
+    token.write_text("stale", encoding="utf-8")
+    cluster.kubectl("-n", namespace, "create", "serviceaccount", "app")
+    api = connect(str(kubeconfig(cluster, tmp_path / "config", user={"tokenFile": str(token)})))
+    with pytest.raises(Forbidden, match="does not accept this identity"):
+        read_config_map(api, namespace, "any")
+
+    token.write_text(cluster.kubectl("-n", namespace, "create", "token", "app").strip(), encoding="utf-8")
+    with pytest.raises(Forbidden, match=f"system:serviceaccount:{namespace}:app"):
+        read_config_map(api, namespace, "any")
+
+
+def test_an_api_server_that_is_not_there_is_a_sentence(cluster: ControlPlane, tmp_path: Path) -> None:
+    api = connect(str(kubeconfig(cluster, tmp_path / "gone", server="https://127.0.0.1:9")))
+    with pytest.raises(Unavailable, match="no answer from the API server to GET"):
+        read_config_map(api, "default", "any")

@@ -1,0 +1,66 @@
+"""Child processes: what is waited for, what a failure says, and how they end."""
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab.lifeline import follow
+from lab.processes import NotInTime, Process, ProcessFailed, free_port, wait_until
+
+
+def python(code: str, folder: Path) -> Process:
+    return Process("child", [sys.executable, "-u", "-c", code], log=folder / "child.log")
+
+
+def test_a_line_of_output_tells_that_a_child_is_ready(tmp_path: Path) -> None:
+    with python("print('port 8443'); import time; time.sleep(60)", tmp_path) as child:
+        assert child.wait_for_line(r"port (\d+)", seconds=10)[1] == "8443"
+
+
+def test_a_child_that_ends_too_early_fails_at_once_and_shows_its_log(tmp_path: Path) -> None:
+    with python("raise SystemExit('no such flag')", tmp_path) as child, pytest.raises(ProcessFailed) as failure:
+        child.wait_for_line("ready", seconds=30)
+    assert "ended with 1" in str(failure.value)
+    assert "no such flag" in str(failure.value)
+
+
+def test_an_older_childs_output_in_the_same_log_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    with python("print('ready')", tmp_path) as first:
+        first.wait(seconds=10)
+    with python("pass", tmp_path) as second, pytest.raises(ProcessFailed):
+        second.wait_for_line("ready", seconds=10)
+
+
+def test_a_child_that_will_not_end_is_killed(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+    child = python(code, tmp_path)
+    child.wait_for_line("deaf", seconds=10)
+    assert child.terminate(grace=0.2) == -signal.SIGKILL
+    assert not child.running
+
+
+def test_a_grandchild_ends_with_its_group(tmp_path: Path) -> None:
+    port = free_port()
+    bind = f"import socket, time; s = socket.create_server(('127.0.0.1', {port})); print('bound', flush=True)"
+    serve = bind + "; time.sleep(60)"
+    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {serve!r}]).wait()"
+    child = python(code, tmp_path)
+    child.wait_for_line("bound", seconds=10)
+    child.kill()
+    with python(bind, tmp_path) as successor:
+        assert successor.wait(seconds=10) == 0
+
+
+def test_waiting_says_what_was_not_seen() -> None:
+    with pytest.raises(NotInTime, match=r"not seen within 0.1 s: snow\nonly rain"):
+        wait_until(lambda: False, seconds=0.1, what="snow", otherwise=lambda: "only rain")
+
+
+def test_a_free_port_is_below_those_of_outgoing_connections() -> None:
+    assert all(free_port() < 32_000 for _ in range(50))
+
+
+def test_the_lifeline_kills_only_what_was_begun_and_did_not_end() -> None:
+    assert follow(["+10\n", "+11\n", "-10\n", "+12\n"]) == {11, 12}

@@ -1,0 +1,44 @@
+"""docs/mapping.md shows only what works."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+
+from microseg import mapping as m
+from microseg.mapping import limits
+from microseg.mapping.reading import DOCUMENT_FIELDS, GIVEN_FIELDS, GROUP_FIELDS, OVERRIDE_FIELDS, TEST_FIELDS
+from microseg.mapping.reading_tables import GROUP_WHEN_FIELDS, TABLE_FIELDS
+
+PAGE = (pathlib.Path(__file__).parents[3] / "docs" / "mapping.md").read_text()
+SNIPPETS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+HEAD = "apiVersion: mapping.microseg.dev/v1\nname: platform\nlabels:\n"
+APP = "  app: {fromTag: [app], normalize: [lower], values: {service orchestrate: ServiceOrchestrate}}\n"
+
+
+def test_the_first_snippet_is_a_whole_mapping() -> None:
+    assert m.lint(m.parse(SNIPPETS[0], "first")) == ()
+
+
+def test_the_snippets_together_are_the_seeds_table_and_its_test_passes() -> None:
+    _, env, default, cases, groups, tests, overrides = SNIPPETS
+    mapping = m.parse(HEAD + APP + env + default + cases + groups + tests + overrides, "page")
+    assert m.lint(mapping, ["SO", "az-pci"]) == ()
+    assert m.run_tests(mapping) == ()
+
+
+@pytest.mark.parametrize("word", sorted({
+    *DOCUMENT_FIELDS, *TABLE_FIELDS, *GROUP_WHEN_FIELDS, *GROUP_FIELDS, *OVERRIDE_FIELDS, *TEST_FIELDS, *GIVEN_FIELDS,
+    *m.OnMiss,
+}))
+def test_every_word_of_the_language_is_on_the_page(word: str) -> None:
+    assert re.search(rf"\b{word}\b", PAGE)
+
+
+def test_the_limits_on_the_page_are_the_real_ones() -> None:
+    counts = (f"{limits.MAX_BYTES // 1024} KiB, {limits.MAX_TABLES} tables, {limits.MAX_CASES} cases and "
+              f"{limits.MAX_VALUES:,} synonyms a table, {limits.MAX_GROUPS} groups, {limits.MAX_OVERRIDES} overrides and "
+              f"{limits.MAX_TESTS} tests")
+    assert counts in " ".join(PAGE.split())

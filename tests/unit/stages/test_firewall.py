@@ -1,0 +1,165 @@
+"""Stage 4: one object an address, in the wanted groups; nothing that is not ours is touched, nobody waits for others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from microseg.model.condition import Reason
+from microseg.model.facts import ABSENT, UNREADABLE, Group, Seen
+from microseg.model.host import CheckPointRecord, HostStatus
+from microseg.model.plan import DropObject, PutObject
+from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
+from microseg.stages import firewall
+from tests.unit.stages import makers as m
+
+SECOND = "10.2.0.4"
+SECOND_OBJECT = firewall.object_name("az-", m.NAME, SECOND)
+
+
+def judge(*own: Any, recorded: tuple[str, ...] = (), view: dict[str, Any] | None = None, **changes: Any) -> Verdict:
+    known: dict[str, Any] = {
+        "host": m.host(HostStatus(check_point=CheckPointRecord(groups=recorded))),
+        "facts": m.facts(firewall=m.firewall(*own, **(view or {}))),
+    }
+    return firewall.judge(m.situation(**(known | changes)))
+
+
+def changes(verdict: Verdict) -> tuple[Any, ...]:
+    assert isinstance(verdict, Act), verdict
+    assert verdict.reason == Reason.PUBLISHING
+    return verdict.actions
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "doubt"),
+    [
+        ({"facts": m.facts(firewall=UNREADABLE)}, Reason.CHECK_POINT_UNREADABLE, True),
+        ({"facts": m.facts(azure=ABSENT)}, Reason.AZURE_UNREADABLE, True),
+        ({"wanted": None}, Reason.NO_MAPPING, False),
+        ({"wanted": m.wanted(miss="label env: no rule.")}, Reason.MAPPING_MISS, False),
+        ({"wanted": m.wanted(pending_groups=("Web",))}, Reason.ILLUMIO_UNREADABLE, True),
+        ({"facts": m.facts(azure=Seen(m.vm(nics=())))}, Reason.NO_ADDRESS, False),
+    ],
+)
+def test_groups_wait_for_what_they_need(change: dict[str, Any], reason: Reason, *, doubt: bool) -> None:
+    verdict = judge(**change)
+    assert isinstance(verdict, Wait)
+    assert (verdict.reason, verdict.doubt) == (reason, doubt)
+
+
+def test_a_new_host_gets_its_object_with_its_groups() -> None:
+    assert changes(judge()) == (PutObject(m.VM_ID, m.OBJECT, "", m.IP, ("SO",)),)
+
+
+@pytest.mark.parametrize("all_addresses", [True, False])
+def test_every_private_address_gets_an_object_or_the_primary_alone(*, all_addresses: bool) -> None:
+    facts = m.facts(azure=Seen(m.vm(m.IP, SECOND)))
+    puts = changes(judge(facts=facts, estate=m.estate(all_addresses=all_addresses)))
+    assert [put.address for put in puts] == ([m.IP, SECOND] if all_addresses else [m.IP])
+    assert [put.name for put in puts] == ([m.OBJECT, SECOND_OBJECT] if all_addresses else [m.OBJECT])
+
+
+def test_published_as_wanted_is_done_whatever_groups_others_put_it_in() -> None:
+    verdict = judge(m.host_object(m.OBJECT.upper(), m.IP, "SO", "ByHand"))
+    assert verdict == Done(Reason.PUBLISHED, "Published in SO.")
+
+
+def test_a_host_that_needs_no_group_needs_no_object() -> None:
+    verdict = judge(wanted=m.wanted(groups=()))
+    assert isinstance(verdict, Done)
+    assert verdict.reason == Reason.NO_GROUP_WANTED
+
+
+def test_objects_of_a_host_that_needs_no_group_any_more_are_dropped() -> None:
+    verdict = judge(m.host_object(m.OBJECT, m.IP, "SO"), recorded=("SO",), wanted=m.wanted(groups=()))
+    assert changes(verdict) == (DropObject(m.VM_ID, m.OBJECT, f"uid-{m.OBJECT}", ("SO",)),)
+
+
+def test_a_changed_address_changes_the_object_and_not_its_name() -> None:
+    verdict = judge(m.host_object(m.OBJECT, "10.9.9.9", "SO"), recorded=("SO",))
+    assert changes(verdict) == (PutObject(m.VM_ID, m.OBJECT, f"uid-{m.OBJECT}", m.IP),)
+
+
+def test_an_object_of_an_address_that_is_gone_is_dropped() -> None:
+    verdict = judge(m.host_object(m.OBJECT, m.IP, "SO"), m.host_object(SECOND_OBJECT, SECOND, "SO"), recorded=("SO",))
+    assert changes(verdict) == (DropObject(m.VM_ID, SECOND_OBJECT, f"uid-{SECOND_OBJECT}", ("SO",)),)
+
+
+@pytest.mark.parametrize(("recorded", "leave"), [(("Web",), ("Web",)), ((), ()), (("SO",), ())])
+def test_only_memberships_that_are_recorded_as_ours_are_left(recorded: tuple[str, ...], leave: tuple[str, ...]) -> None:
+    verdict = judge(m.host_object(m.OBJECT, m.IP, "Web"), recorded=recorded)
+    assert changes(verdict) == (PutObject(m.VM_ID, m.OBJECT, f"uid-{m.OBJECT}", m.IP, ("SO",), leave),)
+
+
+def test_a_refused_object_blocks_its_host_with_check_points_words() -> None:
+    verdict = judge(facts=m.facts(rejection="Invalid name."))
+    assert isinstance(verdict, Blocked)
+    assert (verdict.reason, "Invalid name." in verdict.message) == (Reason.OBJECT_REJECTED, True)
+
+
+@pytest.mark.parametrize(
+    ("estate", "words"),
+    [
+        (m.estate(groups={}), "does not exist"),
+        (m.estate(allowed_groups=frozenset({"Web"})), "allowedGroups"),
+        (m.estate(groups={}, allowed_groups=frozenset({"Web"})), "does not exist"),
+    ],
+)
+def test_a_group_is_never_created_and_never_joined_unless_allowed(estate: Any, words: str) -> None:
+    verdict = judge(estate=estate)
+    assert isinstance(verdict, Blocked)
+    assert (verdict.reason, words in verdict.message) == (Reason.GROUP_MISSING, True)
+
+
+def test_an_allowed_group_is_joined() -> None:
+    assert changes(judge(estate=m.estate(allowed_groups=frozenset({"SO"}))))
+
+
+def test_a_name_that_another_object_has_blocks() -> None:
+    foreign = m.host_object(m.OBJECT.upper(), "10.7.7.7", owner="")
+    verdict = judge(view={"name_clashes": {m.OBJECT.lower(): foreign}})
+    assert isinstance(verdict, Blocked)
+    assert verdict.reason == Reason.NAME_TAKEN
+
+
+def test_an_address_that_another_object_has_blocks_and_names_it() -> None:
+    foreign = m.host_object("by-hand", m.IP, owner="")
+    verdict = judge(view={"address_clashes": {m.IP: foreign}})
+    assert isinstance(verdict, Blocked)
+    assert (verdict.reason, "by-hand" in verdict.message) == (Reason.ADDRESS_TAKEN, True)
+
+
+@pytest.mark.parametrize(("locked", "waits"), [("SO", True), ("Web", True), ("Other", False)])
+def test_a_lock_holds_only_hosts_that_touch_the_group_and_names_its_holder(locked: str, *, waits: bool) -> None:
+    groups = {name: Group(name, name) for name in ("SO", "Web", "Other")}
+    groups[locked] = replace(groups[locked], locked_by="anna")
+    verdict = judge(m.host_object(m.OBJECT, m.IP, "Web"), recorded=("Web",), estate=m.estate(groups=groups))
+    assert isinstance(verdict, Wait) is waits
+    if isinstance(verdict, Wait):
+        assert (verdict.reason, "anna" in verdict.message) == (Reason.GROUP_LOCKED, True)
+
+
+def test_a_locked_group_does_not_matter_where_nothing_is_to_be_changed() -> None:
+    groups = {"SO": Group("SO", "g1", "anna")}
+    assert isinstance(judge(m.host_object(m.OBJECT, m.IP, "SO"), estate=m.estate(groups=groups)), Done)
+
+
+def test_a_drop_from_a_locked_group_waits_too() -> None:
+    groups = {"SO": Group("SO", "g1", "anna")}
+    verdict = judge(
+        m.host_object(m.OBJECT, m.IP, "SO"), wanted=m.wanted(groups=()), estate=m.estate(groups=groups)
+    )
+    assert isinstance(verdict, Wait)
+    assert verdict.reason == Reason.GROUP_LOCKED
+
+
+@pytest.mark.parametrize("name", ["host24-6f1c2d9a", "a" * 54 + "-6f1c2d9a", "-" * 54 + "-6f1c2d9a"])
+@pytest.mark.parametrize("address", ["", SECOND])
+def test_object_names_are_bounded_keep_the_digest_and_tell_addresses_apart(name: str, address: str) -> None:
+    made = firewall.object_name("prefix-of-16-ch-", name, address)
+    assert len(made) <= 64
+    assert "6f1c2d9a" in made
+    assert made != firewall.object_name("prefix-of-16-ch-", name, address + "1")
