@@ -123,11 +123,12 @@ class Rig:
 
     def state(self) -> str:
         """How everything stands, for a message about a failure."""
-        lines = [
-            f"{each.name:40} {each.stage:13} "
-            + "  ".join(f"{kind}={found.status}/{found.reason}" for kind, found in each.conditions.items())
-            for each in self.hosts()
-        ]
+        lines = [f"{each.name:40} {each.stage:13} {_obstacle(each)}" for each in self.hosts()]
         calls = {system: sum(numbers.values()) for system, numbers in self.worlds.operator_calls().items()}
         log = "\n".join(self.operator.output().splitlines()[-30:])
         return "\n".join(["--- hosts:", *lines, f"--- calls: {calls}", f"--- the end of {self.operator.log}:", log])
+
+
+def _obstacle(host: Host) -> str:
+    found = host.obstacle
+    return f"{found.reason}: {found.message}" if found else ""

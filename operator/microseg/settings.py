@@ -69,7 +69,9 @@ _NUMBERS = {
 """Setting -> the least and the most that make sense, in seconds."""
 
 
-def load(environment: Mapping[str, str] = os.environ, *, namespaces: tuple[str, ...] = (), verbose: bool = False) -> Settings:
+def load(
+    environment: Mapping[str, str] = os.environ, *, namespaces: tuple[str, ...] = (), verbose: bool = False
+) -> Settings:
     """Read the settings. Raises SettingsError with one sentence for a value that cannot be used."""
     named = (environment["POD_NAMESPACE"],) if environment.get("POD_NAMESPACE") else ()
     defaults = {field.name: field.default for field in fields(Settings)}
@@ -106,6 +108,6 @@ def _number(environment: Mapping[str, str], name: str, default: float) -> float:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 <= int(text) <= 65535:  # noqa: PLR2004
+    if not text.isdigit() or not 0 <= int(text) <= 65535:
         raise SettingsError(f"MICROSEG_PROBE_PORT is {text!r}; it is a port between 0 and 65535")
     return int(text)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from microseg.credentials import Inputs, read_inputs
 from microseg.estate.book import EstateBook
 from microseg.estate.following import Following
+from microseg.estate.inputs import Inputs, read_inputs
 from microseg.estate.keeper import Keeper, Lanes
 from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
 from microseg.estate.lanes.azure import AzureLane
@@ -149,7 +149,9 @@ class House:
             (pools.azure, pools.illumio),
             Budget(RateLimiter(_READS, _READS * 5), RateLimiter(_WRITES, _WRITES * 5)),
         )
-        flush = Flush(gateways.check_point, book, pools.check_point, term, owner=estate.owner_id, task_pause=settings.task_pause)
+        flush = Flush(
+            gateways.check_point, book, pools.check_point, term, owner=estate.owner_id, task_pause=settings.task_pause
+        )
         installs = Installs(
             gateways.check_point, ledger, book, pools.check_point, term,
             task_pause=settings.task_pause, patience=settings.install_patience,
@@ -176,7 +178,9 @@ class House:
             recorder=recorder,
             mirror=Following(Mirror(self._api, estate.namespace, estate.name), ledger),
             mappings=Mappings(
-                Revisions(self._api, estate.namespace), estate.spec.mapping, frozenset(estate.spec.check_point.allowed_groups)
+                Revisions(self._api, estate.namespace),
+                estate.spec.mapping,
+                frozenset(estate.spec.check_point.allowed_groups),
             ),
             live=live,
             views=EstateViews(settings.timing),

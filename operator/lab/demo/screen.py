@@ -70,7 +70,7 @@ class PlainScreen:
             stage = _place(host)
             if self._stages.get(host.vm_id) != stage:
                 self._stages[host.vm_id] = stage
-                moved.setdefault(stage, []).append(host.vm)
+                moved.setdefault(stage, []).append(host.vm or host.name)
         for stage, names in sorted(moved.items()):
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             self._print(f"   {stage:30} {', '.join(names[:_SHOWN])}{more}")
@@ -138,7 +138,7 @@ def table(hosts: Sequence[Host], room: int = 1000) -> Table:
         drawn.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=room_needed)
     for host in rows:
         stages = (_mark(host, kind) for kind in PROGRESS)
-        drawn.add_row(host.vm, *stages, _stage(host), host.groups, host.labels)
+        drawn.add_row(host.vm or host.name, *stages, _stage(host), host.groups, host.labels)
     if len(hosts) > len(rows):
         drawn.caption = f"and {len(hosts) - len(rows)} more"
     return drawn
@@ -162,7 +162,7 @@ def _stage(host: Host) -> Text:
 
 def _place(host: Host) -> str:
     """Stage, and the reason where it is more than that the operator works on it."""
-    obstacle = host.obstacle
+    obstacle = host.condition("Stalled") if host.blocked else host.obstacle
     if host.commissioned or obstacle is None or not obstacle.reason:
         return host.stage or "NeverDecided"
     return f"{host.stage}: {obstacle.reason}"

@@ -91,7 +91,9 @@ class Keeper:
         self._mirror, self._mappings, self._live = mirror, mappings, live
         self._views, self._clock, self._workers = views, clock, workers
         self._rules = RulesInForce(ledger, clock)
-        self._in_force = InForce(None, None, SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at yet."))
+        self._in_force = InForce(
+            None, None, SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at yet.")
+        )
         self._look_again: dict[str, datetime] = {}
         self._mapping_changed = asyncio.Event()
         self._status_due = 0.0
@@ -162,7 +164,9 @@ class Keeper:
         if not dirty:
             return
         self._rules.refresh(self._book.estate)
-        view = self._views.view(self._book.estate, self._ledger, self._lanes.check_point.installs.failures, self._clock())
+        view = self._views.view(
+            self._book.estate, self._ledger, self._lanes.check_point.installs.failures, self._clock()
+        )
         repair = self._book.estate.spec.drift == DriftPolicy.REPAIR
         for number, vm_id in enumerate(dirty):
             if number % _SLICE == _SLICE - 1:
@@ -174,6 +178,7 @@ class Keeper:
             now = self._clock()
             facts = self._ledger.facts(vm_id, view.object_prefix, now)
             entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
+            entry.stale = False
             self._schedule(vm_id, entry.decision.look_again, now)
             if entry.decision.status != entry.host.status:
                 self._recorder.offer(vm_id)
@@ -248,4 +253,6 @@ def _state(health: Health) -> SystemState:
     """A system's health as a condition."""
     if health.readable is None:
         return SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, health.message)
-    return SystemState(ConditionStatus.TRUE if health.readable else ConditionStatus.FALSE, health.reason, health.message)
+    return SystemState(
+        ConditionStatus.TRUE if health.readable else ConditionStatus.FALSE, health.reason, health.message
+    )

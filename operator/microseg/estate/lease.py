@@ -161,7 +161,9 @@ class Elector:
         assert self._lease is not None  # noqa: S101 - acquired before held
         began = time.monotonic()
         try:
-            self._lease = await self._workers.call(self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC)))
+            self._lease = await self._workers.call(
+                self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC))
+            )
         except Conflict:
             raise LeaseLost("another replica took the Lease") from None
         except KubeError as error:

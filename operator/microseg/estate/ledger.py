@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -29,10 +30,14 @@ from microseg.model.facts import (
     VmDetail,
 )
 from microseg.model.host import AgentOutcome, ManagedHost
+from microseg.model.plan import Action
 from microseg.model.wanted import Wanted
 from microseg.planning.decide import Decision
 from microseg.planning.wishes import wanted
 from microseg.stages.firewall import object_name
+
+A = TypeVar("A", bound=Action)
+B = TypeVar("B", bound=Action)
 
 
 @dataclass(slots=True)
@@ -41,6 +46,8 @@ class Entry:
 
     host: ManagedHost
     decision: Decision | None = None
+    stale: bool = True
+    """Something is known that the decision does not know: its actions must not be carried out."""
     run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
     looked_at: datetime | None = None
     looks: int = 0
@@ -77,15 +84,23 @@ class Ledger:
 
     def touch(self, vm_ids: Iterable[str]) -> None:
         """These hosts are to be decided again."""
-        known = self.entries.keys() & set(vm_ids)
-        if known:
-            self.dirty |= known
+        for vm_id in self.entries.keys() & set(vm_ids):
+            self.entries[vm_id].stale = True
+            self.dirty.add(vm_id)
         self.wake.set()
 
     def touch_all(self) -> None:
         """Every host is to be decided again."""
-        self.dirty |= self.entries.keys()
-        self.wake.set()
+        self.touch(self.entries)
+
+    def actions(self, kind: type[A], other: type[B] | None = None) -> Iterator[tuple[str, A | B]]:
+        """Every decided action of one or two kinds, with its host; none where something newer is known than decided."""
+        kinds = (kind,) if other is None else (kind, other)
+        for vm_id, entry in self.entries.items():
+            if entry.decision is not None and not entry.stale:
+                for action in entry.decision.actions:
+                    if isinstance(action, kinds):
+                        yield vm_id, action
 
     # records --------------------------------------------------------------------------------------------------
 
@@ -97,7 +112,11 @@ class Ledger:
         elif _older(host, entry.host):
             return
         else:
-            same = (host.spec, host.annotations, host.status) == (entry.host.spec, entry.host.annotations, entry.host.status)
+            same = (host.spec, host.annotations, host.status) == (
+                entry.host.spec,
+                entry.host.annotations,
+                entry.host.status,
+            )
             entry.host = host
             if same:
                 return

@@ -72,7 +72,10 @@ def judge(ref: MappingRef, live: Sequence[ConfigMapData], allowed_groups: frozen
     if not found:
         if broken:
             return _invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {' '.join(broken)}")
-        return _invalid(Reason.MAPPING_MISSING, f"No ConfigMap with the label microseg.dev/mapping=v1 carries the mapping {ref.name}.")
+        return _invalid(
+            Reason.MAPPING_MISSING,
+            f"No ConfigMap with the label microseg.dev/mapping=v1 carries the mapping {ref.name}.",
+        )
     return _checked(found[0], allowed_groups)
 
 
@@ -110,7 +113,11 @@ class Mappings:
         verdict = judge(self._ref, live, self._allowed)
         if isinstance(verdict, SystemState):
             last = kept[-1] if kept else None
-            stays = f" Revision {last.digest} stays in force." if last else " None was ever accepted: labels and groups wait."
+            stays = (
+                f" Revision {last.digest} stays in force."
+                if last
+                else " None was ever accepted: labels and groups wait."
+            )
             told = SystemState(verdict.status, verdict.reason, verdict.message + stays)
             return InForce(_parsed(last), _state(last), told)
         revision = kept[-1] if kept and kept[-1].digest == verdict.rules.digest else self._write(kept, verdict, now)
@@ -122,7 +129,9 @@ class Mappings:
         pinned = next((revision for revision in reversed(kept) if revision.digest == self._ref.pin), None)
         if pinned is None:
             last = kept[-1] if kept else None
-            told = _invalid(Reason.MAPPING_MISSING, f"spec.mapping.pin names revision {self._ref.pin}, which is not kept.")
+            told = _invalid(
+                Reason.MAPPING_MISSING, f"spec.mapping.pin names revision {self._ref.pin}, which is not kept."
+            )
             return InForce(_parsed(last), _state(last), told)
         message = f"PINNED to revision {pinned.digest} by spec.mapping.pin; newer documents are not looked at."
         return InForce(_parsed(pinned), _state(pinned), SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message))

@@ -39,7 +39,13 @@ class EventSink(Protocol):
     """Where Events go (`kube.events.Events`)."""
 
     def post(
-        self, regarding: ManagedHost | Estate, reason: str, message: str, *, warning: bool = False, action: str = "Reconcile"
+        self,
+        regarding: ManagedHost | Estate,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        action: str = "Reconcile",
     ) -> bool:
         """Post one Event; never raises."""
 
@@ -55,7 +61,7 @@ class Term(Protocol):
         """Raise LeaseLost if the Lease may have run out: called right before every effect outside."""
 
 
-class LeaseLost(Exception):  # noqa: N818 - a fact, not an error of anybody's
+class LeaseLost(Exception):
     """The Lease may have run out: nothing outside may be called any more."""
 
 

@@ -44,7 +44,7 @@ class AzureReading:
         return Seen(found) if found is not None else ABSENT
 
     def changed(self, before: AzureReading | None) -> set[str]:
-        """vmIds whose VM differs, came or went."""
+        """VmIds whose VM differs, came or went."""
         if before is None:
             return set(self.vms)
         came_or_differs = {vm_id for vm_id, vm in self.vms.items() if before.vms.get(vm_id) != vm}
@@ -98,7 +98,7 @@ class PceReading:
         )
 
     def changed(self, before: PceReading | None, keys: Mapping[str, str]) -> set[str]:
-        """vmIds whose workload differs. `keys`: hostname, address or claimed uuid -> vmId of the hosts that wait."""
+        """VmIds whose workload differs. `keys`: hostname, address or claimed uuid -> vmId of the hosts that wait."""
         if before is None:
             return set(self.by_vm)
         differing = [w for href, w in self.workloads.items() if before.workloads.get(href) != w]
@@ -163,7 +163,11 @@ class FirewallReading:
         """What of it touches this host."""
         clashes = {}
         for address in addresses:
-            others = [item for item in self.by_address.get(address, ()) if not (item.owner == self.owner and item.vm_id == vm_id)]
+            others = [
+                item
+                for item in self.by_address.get(address, ())
+                if not (item.owner == self.owner and item.vm_id == vm_id)
+            ]
             if others:
                 clashes[address] = others[0]
         return FirewallView(
@@ -177,7 +181,11 @@ class FirewallReading:
         return (self.groups, self.gateways, self.last)
 
     def changed(self, before: FirewallReading | None) -> set[str] | None:
-        """vmIds whose own objects differ; None: everybody's view may differ."""
-        if before is None or before.shared() != self.shared() or before.foreign_names.keys() != self.foreign_names.keys():
+        """VmIds whose own objects differ; None: everybody's view may differ."""
+        if (
+            before is None
+            or before.shared() != self.shared()
+            or before.foreign_names.keys() != self.foreign_names.keys()
+        ):
             return None
         return {vm_id for vm_id in self.own.keys() | before.own.keys() if self.own.get(vm_id) != before.own.get(vm_id)}

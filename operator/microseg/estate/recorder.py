@@ -157,4 +157,6 @@ def _news(before: HostStatus, after: HostStatus) -> Sequence[tuple[str, str, boo
     ready = next((made for made in after.conditions if made.type == "Ready"), None)
     if ready is None:
         return ()
-    return ((ready.reason, f"Stage {before.stage or 'none'} -> {after.stage}. {ready.message}", after.stage == "Blocked"),)
+    return (
+        (ready.reason, f"Stage {before.stage or 'none'} -> {after.stage}. {ready.message}", after.stage == "Blocked"),
+    )

@@ -52,4 +52,3 @@ class RulesInForce:
         if wanted is not None and self.hold is not None and vm_id in self.hold.hosts:
             return guard.as_recorded(self._ledger.entries[vm_id].host, wanted)
         return wanted
-

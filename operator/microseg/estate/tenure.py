@@ -1,6 +1,6 @@
 """One Estate in this process: get its Lease, keep it, begin anew when its spec or its Secrets change, let go in the end.
 
-    wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, take our finalizer off
+wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, take our finalizer off
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _AGAIN = 15.0
 """Seconds before an estate that could not be kept is tried again."""
 
 
-class Unusable(Exception):  # noqa: N818 - a state that a person ends
+class Unusable(Exception):
     """The estate cannot be kept as it is; `reason` and the sentence go into its conditions."""
 
     def __init__(self, reason: Reason, message: str) -> None:
@@ -68,7 +68,14 @@ class Tenure:
     """Keeps one Estate whenever this process holds its Lease."""
 
     def __init__(
-        self, estate: Estate, elector: Elector, store: FinalizedStore, workers: Workers, build: Build, inputs: Inputs, clock: Clock
+        self,
+        estate: Estate,
+        elector: Elector,
+        store: FinalizedStore,
+        workers: Workers,
+        build: Build,
+        inputs: Inputs,
+        clock: Clock,
     ) -> None:
         """`build` and `inputs`: see wiring."""
         self.estate = estate
@@ -129,7 +136,10 @@ class Tenure:
     async def _one_run(self, term: HeldTerm) -> None:
         """Build a keeper and run it until its inputs change."""
         if self.shared_with:
-            raise Unusable(Reason.ENDPOINT_SHARED, f"Estate {self.shared_with} has the same PCE organisation or Check Point domain.")
+            raise Unusable(
+                Reason.ENDPOINT_SHARED,
+                f"Estate {self.shared_with} has the same PCE organisation or Check Point domain.",
+            )
         current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
         self.estate = await self._workers.call(self._store.add_finalizer, current, FINALIZER)
         running = self.running = await self._build(self.estate, term)
@@ -153,7 +163,10 @@ class Tenure:
                 raise LeaseLost(str(lost.exceptions[0]))
             if other is not None:
                 log.error("keeper failed", exc_info=other, extra={"estate": self.estate.name})
-                raise Unusable(Reason.IN_PROGRESS, "The operator met an error of its own and begins this estate anew; its log has it.")
+                raise Unusable(
+                    Reason.IN_PROGRESS,
+                    "The operator met an error of its own and begins this estate anew; its log has it.",
+                )
 
     async def _until_changed(self, running: Running) -> None:
         """Return when the spec changed, or a Secret or CA bundle."""
@@ -180,7 +193,9 @@ class Tenure:
 
     async def _tell(self, unusable: Unusable, term: HeldTerm) -> None:
         """Say in the Estate's status why it cannot be kept."""
-        log.warning("estate unusable", extra={"estate": self.estate.name, "reason": unusable.reason.value, "why": str(unusable)})
+        log.warning(
+            "estate unusable", extra={"estate": self.estate.name, "reason": unusable.reason.value, "why": str(unusable)}
+        )
         term.check()
         doubt = SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at while the estate is stalled.")
         kinds = (

@@ -49,4 +49,6 @@ class Probes:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         """200 once the cluster is watched. A standby without the Lease is ready too."""
-        return web.Response(text="ok\n") if self._ready.is_set() else web.Response(status=503, text="not watching yet\n")
+        return (
+            web.Response(text="ok\n") if self._ready.is_set() else web.Response(status=503, text="not watching yet\n")
+        )

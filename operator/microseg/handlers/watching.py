@@ -93,7 +93,7 @@ def see_mapping(register: Register, kind: str | None, body: Mapping[str, Any]) -
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf as the guest of our own loop: no peering, no scanning, no events from log lines, short back-offs."""
+    """Kopf as the guest of our own loop: no peering, no scanning, no events from log lines, short back-offs."""
     made = kopf.OperatorSettings()
     made.posting.enabled = False
     made.scanning.disabled = True

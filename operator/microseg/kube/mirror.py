@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -60,6 +61,7 @@ class Synced:
     """Monotonic time before the list was asked for."""
 
 
+T = TypeVar("T")
 Event = Upserted | Deleted | Synced
 Deliver = Callable[[Sequence[Event]], None]
 
@@ -151,10 +153,10 @@ class Mirror:
                 return
 
     def _events(self, line: bytes, listing: _Listing | None) -> list[Event]:
-        change = _decoded(line)
+        change = _decoded(line, _CHANGE)
         if change.type == "ERROR":
             raise error_from(0, bytes(change.object), "the watch")
-        meta = _META.decode(change.object).metadata
+        meta = _decoded(change.object, _META).metadata
         if change.type == "BOOKMARK" and listing is not None and meta.annotations.get(_END_MARK) == "true":
             listing.complete = True
             self._position = meta.resource_version
@@ -253,9 +255,9 @@ _SPEC = msgspec.json.Decoder(_Spec)
 _CHANGE = msgspec.json.Decoder(_Change)
 
 
-def _decoded(line: bytes) -> _Change:
+def _decoded(line: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return _CHANGE.decode(line)
+        return decoder.decode(line)
     except msgspec.DecodeError:
         raise Unavailable("the watch sent something that is not a watch event") from None
 

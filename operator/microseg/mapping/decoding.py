@@ -57,8 +57,9 @@ class Reader:
             return None
         if found.kind != STRING:
             shown = plain(found.text)
-            self.problem(found.place, f"{what}: YAML reads {shown} as {found.kind}, not as a text",
-                         f'write "{shown}" in quotes')
+            self.problem(
+                found.place, f"{what}: YAML reads {shown} as {found.kind}, not as a text", f'write "{shown}" in quotes'
+            )
             return None
         if len(found.text) > limit:
             self.problem(found.place, f"{what} is longer than {limit} characters")
@@ -72,8 +73,9 @@ class Reader:
         """A string that will be a name elsewhere: not empty, printable, no blanks at its ends."""
         found = self.text(node, what, limit)
         if found is not None and (not found or found != found.strip() or not found.isprintable()):
-            self.problem(node.place, f"{what} must not be empty, nor begin or end with a blank, nor hold what "
-                                     "does not print")
+            self.problem(
+                node.place, f"{what} must not be empty, nor begin or end with a blank, nor hold what does not print"
+            )
             return None
         return found
 
@@ -128,16 +130,13 @@ class Reader:
             if text is None:
                 continue
             if text in first:
-                self.problem(key.place, f"{what} has the key {quoted(text)} twice",
-                             f"first in line {first[text].line}")
+                self.problem(key.place, f"{what} has the key {quoted(text)} twice", f"first in line {first[text].line}")
                 continue
             first[text] = key.place
             found.append((text, value))
         return found
 
-    def fields(
-        self, node: Node, what: str, known: Sequence[str], required: Collection[str] = ()
-    ) -> dict[str, Node]:
+    def fields(self, node: Node, what: str, known: Sequence[str], required: Collection[str] = ()) -> dict[str, Node]:
         """The fields of a YAML mapping whose keys this language defines."""
         if isinstance(node, Fields):
             self._refuse_unknown(node, what, known)

@@ -85,9 +85,7 @@ def _no_answer(table: CompiledTable, view: View) -> str:
     return miss_text(doc.Miss(table.table.key, tag, value)).partition(": ")[2]
 
 
-def _losers(
-    table: CompiledTable, ruling: Ruling, view: View, ended: tuple[doc.Override, ...]
-) -> Iterator[str]:
+def _losers(table: CompiledTable, ruling: Ruling, view: View, ended: tuple[doc.Override, ...]) -> Iterator[str]:
     """What else could have answered, and why it did not."""
     key = table.table.key
     for override in ended:
@@ -113,9 +111,7 @@ def _failed(asked: tuple[Question, ...], view: View) -> str | None:
     return next((question.seen(view) for question in asked if not question.holds(view)), None)
 
 
-def _membership(
-    group: CompiledGroup, said: doc.GroupAnswer, view: View, state: LabelState, answer: doc.Answer
-) -> str:
+def _membership(group: CompiledGroup, said: doc.GroupAnswer, view: View, state: LabelState, answer: doc.Answer) -> str:
     if answer.held:
         return f"unchanged while the labels wait: {answer.miss_message}"
     reasons = [(question.holds(view), question.seen(view)) for question in group.asked]

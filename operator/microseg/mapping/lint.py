@@ -52,8 +52,9 @@ def _targets(table: LabelTable) -> Iterator[tuple[Path, str]]:
 def _values_outside_one_of(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
     for path, value in _targets(table) if table.one_of else ():
         if value not in table.one_of:
-            yield _warning(mapping, path, f"{table.key}: {quoted(value)} is not in oneOf",
-                           did_you_mean(value, table.one_of))
+            yield _warning(
+                mapping, path, f"{table.key}: {quoted(value)} is not in oneOf", did_you_mean(value, table.one_of)
+            )
 
 
 def _unreachable_cases(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
@@ -62,13 +63,21 @@ def _unreachable_cases(mapping: Mapping, table: LabelTable) -> Iterator[Finding]
     for index, case in enumerate(table.cases):
         path = ("labels", table.key, "cases", index)
         if can_never_hold(conditions[index]):
-            yield _warning(mapping, path, f"{table.key}: case {quoted(case.name)} can never hold: "
-                                          "tags and notTags contradict each other")
+            yield _warning(
+                mapping,
+                path,
+                f"{table.key}: case {quoted(case.name)} can never hold: tags and notTags contradict each other",
+            )
             continue
         takers = [table.cases[taker].name for taker in taken_by(conditions[index], conditions[:index])]
         if takers:
-            yield _warning(mapping, path, f"{table.key}: case {quoted(case.name)} is unreachable: every host it asks "
-                                          f"for is taken by {listed(takers, 'and')}", "move it up, or remove it")
+            yield _warning(
+                mapping,
+                path,
+                f"{table.key}: case {quoted(case.name)} is unreachable: every host it asks "
+                f"for is taken by {listed(takers, 'and')}",
+                "move it up, or remove it",
+            )
 
 
 def _unused_synonyms(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
@@ -78,18 +87,27 @@ def _unused_synonyms(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
         path = ("labels", table.key, "values", key)
         other = first.setdefault(spell(key), key)
         if other != key:
-            yield _warning(mapping, path, f"{table.key}: the synonym {quoted(key)} is unused: {quoted(other)} is the "
-                                          "same after normalize")
+            yield _warning(
+                mapping,
+                path,
+                f"{table.key}: the synonym {quoted(key)} is unused: {quoted(other)} is the same after normalize",
+            )
         elif spell(key) == spell(value):
-            yield _warning(mapping, path, f"{table.key}: the synonym {quoted(key)} is unused: {quoted(value)} is known "
-                                          "by its own name")
+            yield _warning(
+                mapping,
+                path,
+                f"{table.key}: the synonym {quoted(key)} is unused: {quoted(value)} is known by its own name",
+            )
 
 
 def _unused_default(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
     if table.default is not None and table.on_miss is not OnMiss.DEFAULT:
-        yield _warning(mapping, ("labels", table.key, "default"),
-                       f"{table.key}: the default is unused, because onMiss is {table.on_miss}",
-                       "write onMiss: default, or remove it")
+        yield _warning(
+            mapping,
+            ("labels", table.key, "default"),
+            f"{table.key}: the default is unused, because onMiss is {table.on_miss}",
+            "write onMiss: default, or remove it",
+        )
 
 
 def _spellings_of_one_label(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
@@ -98,25 +116,33 @@ def _spellings_of_one_label(mapping: Mapping, table: LabelTable) -> Iterator[Fin
     for value in table.allowed:
         other = first.setdefault(value.lower(), value)
         if other != value:
-            yield _warning(mapping, ("labels", table.key), f"{table.key}: the labels {quoted(other)} and "
-                                                           f"{quoted(value)} differ only in case", "keep one spelling")
+            yield _warning(
+                mapping,
+                ("labels", table.key),
+                f"{table.key}: the labels {quoted(other)} and {quoted(value)} differ only in case",
+                "keep one spelling",
+            )
 
 
 def _groups_nobody_joins(mapping: Mapping) -> Iterator[Finding]:
     for index, group in enumerate(mapping.groups):
         path: Path = ("groups", index)
         if can_never_hold(condition(questions(group.when, normalizer(group.normalize)))):
-            yield _warning(mapping, path, f"group {quoted(group.name)} can have no member: "
-                                          "tags and notTags contradict each other")
+            yield _warning(
+                mapping, path, f"group {quoted(group.name)} can have no member: tags and notTags contradict each other"
+            )
         for key, values in group.when.labels.items():
             table = mapping.tables[key]
             if values == PRESENT or table.on_miss is OnMiss.KEEP:
                 continue  # a kept label may have any value
             for number, value in enumerate(values):
                 if value not in table.allowed:
-                    yield _warning(mapping, (*path, "when", "labels", key, number),
-                                   f"group {quoted(group.name)} asks for {key}={plain(value)}, which nobody sets",
-                                   did_you_mean(value, table.allowed))
+                    yield _warning(
+                        mapping,
+                        (*path, "when", "labels", key, number),
+                        f"group {quoted(group.name)} asks for {key}={plain(value)}, which nobody sets",
+                        did_you_mean(value, table.allowed),
+                    )
 
 
 def _conditions(mapping: Mapping) -> Iterator[tuple[Path, When]]:
@@ -133,9 +159,12 @@ def _patterns_in_tags(mapping: Mapping) -> Iterator[Finding]:
             for key, values in asked.items():
                 for number, value in enumerate(values):
                     if values != PRESENT and is_glob(value):
-                        yield _warning(mapping, (*path, part, key, number),
-                                       f"{quoted(value)} is compared with the tag as it is written",
-                                       "patterns work only in name and resourceGroup")
+                        yield _warning(
+                            mapping,
+                            (*path, part, key, number),
+                            f"{quoted(value)} is compared with the tag as it is written",
+                            "patterns work only in name and resourceGroup",
+                        )
 
 
 def _tag_keys(mapping: Mapping) -> Iterator[tuple[Place, str]]:
@@ -154,15 +183,23 @@ def _spellings_of_one_tag(mapping: Mapping) -> Iterator[Finding]:
     for place, tag in sorted(_tag_keys(mapping)):
         line, spelled = first.setdefault(fold(tag), (place, tag))
         if spelled != tag:
-            yield LintWarning(mapping.source, place.line, place.column,
-                              f"the tag keys {quoted(spelled)} and {quoted(tag)} differ only in case",
-                              f"they are one tag; spelled otherwise in line {line.line}")
+            yield LintWarning(
+                mapping.source,
+                place.line,
+                place.column,
+                f"the tag keys {quoted(spelled)} and {quoted(tag)} differ only in case",
+                f"they are one tag; spelled otherwise in line {line.line}",
+            )
 
 
 def _groups_not_allowed(mapping: Mapping, allowed: Collection[str]) -> Iterator[Finding]:
     for index, group in enumerate(mapping.groups):
         if group.name not in allowed:
             place = mapping.place("groups", index, "name")
-            yield Problem(mapping.source, place.line, place.column,
-                          f"the estate does not allow the group {quoted(group.name)}",
-                          did_you_mean(group.name, sorted(allowed)) or "see allowedGroups of the Estate")
+            yield Problem(
+                mapping.source,
+                place.line,
+                place.column,
+                f"the estate does not allow the group {quoted(group.name)}",
+                did_you_mean(group.name, sorted(allowed)) or "see allowedGroups of the Estate",
+            )

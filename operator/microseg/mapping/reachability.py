@@ -54,9 +54,7 @@ def taken_by(later: Condition, earlier: Sequence[Condition]) -> tuple[int, ...]:
     return ()
 
 
-def _taken_piecewise(
-    slot: Slot, wanted: Sorted, later: Condition, earlier: Sequence[Condition]
-) -> tuple[int, ...]:
+def _taken_piecewise(slot: Slot, wanted: Sorted, later: Condition, earlier: Sequence[Condition]) -> tuple[int, ...]:
     """Earlier conditions that each take some of the values that `wanted` accepts, and together all of them."""
     if not _is_wish(wanted.asked) or not wanted.texts:
         return ()

@@ -53,8 +53,11 @@ def parse(text: str, source: str) -> Mapping:
     root = grow(text, source)
     reader = Reader(source)
     if isinstance(root, Fields) and any(key.text == "kind" for key, _ in root.entries):
-        reader.problem(root.place, "this is a Kubernetes manifest, not a mapping",
-                       "the mapping is the text under its data, mapping.yaml")
+        reader.problem(
+            root.place,
+            "this is a Kubernetes manifest, not a mapping",
+            "the mapping is the text under its data, mapping.yaml",
+        )
         reader.finish()
     found = reader.fields(root, "the document", DOCUMENT_FIELDS, required=("apiVersion", "name", "labels"))
     if "apiVersion" in found:
@@ -92,8 +95,11 @@ def _read_tables(reader: Reader, node: Node | None) -> dict[str, LabelTable]:
     tables: dict[str, LabelTable] = {}
     for key, part in () if node is None else reader.entries(node, "labels", MAX_TABLES):
         if not LABEL_KEY.fullmatch(key) or len(key) > MAX_LABEL_KEY:
-            reader.problem(part.place, f"labels: {quoted(key)} can not be the key of a label",
-                           f"a letter, then letters, digits, - and _, at most {MAX_LABEL_KEY}")
+            reader.problem(
+                part.place,
+                f"labels: {quoted(key)} can not be the key of a label",
+                f"a letter, then letters, digits, - and _, at most {MAX_LABEL_KEY}",
+            )
         else:
             tables[key] = read_table(reader, key, part)
     return tables
@@ -108,8 +114,9 @@ def _read_labels(reader: Reader, node: Node, what: str, tables: dict[str, LabelT
         if table is None:
             reader.problem(part.place, f"{what}: no table is named {quoted(key)}", did_you_mean(key, tables))
         elif value is not None and value not in table.allowed:
-            reader.problem(part.place, f"{what}: {quoted(value)} is not a value of {key}",
-                           did_you_mean(value, table.allowed))
+            reader.problem(
+                part.place, f"{what}: {quoted(value)} is not a value of {key}", did_you_mean(value, table.allowed)
+            )
         elif value is not None:
             labels[key] = value
     return MappingProxyType(labels)
@@ -127,8 +134,11 @@ def _read_overrides(reader: Reader, node: Node | None, tables: dict[str, LabelTa
         labels = _read_labels(reader, found["labels"], f"{what}.labels", tables)
         for key in labels:
             if (vm_id, key) in first:
-                reader.problem(part.place, f"{what}: {key} of this VM is overridden twice",
-                               f"first in line {first[vm_id, key].line}")
+                reader.problem(
+                    part.place,
+                    f"{what}: {key} of this VM is overridden twice",
+                    f"first in line {first[vm_id, key].line}",
+                )
             first[vm_id, key] = part.place
         reason = reader.target(found["reason"], f"{what}.reason", MAX_TEXT) or ""
         overrides.append(Override(vm_id, labels, reason, _until(reader, found["until"], f"{what}.until")))
@@ -138,8 +148,11 @@ def _read_overrides(reader: Reader, node: Node | None, tables: dict[str, LabelTa
 def _vm_id(reader: Reader, node: Node, what: str) -> str:
     found = reader.text(node, what) or ""
     if found and not VM_ID.fullmatch(found.lower()):
-        reader.problem(node.place, f"{what} is {quoted(found)}, not a whole vmId",
-                       "8-4-4-4-12 hex digits, as `az vm show --query vmId` prints")
+        reader.problem(
+            node.place,
+            f"{what} is {quoted(found)}, not a whole vmId",
+            "8-4-4-4-12 hex digits, as `az vm show --query vmId` prints",
+        )
     return found.lower()
 
 
@@ -156,8 +169,9 @@ def _until(reader: Reader, node: Node, what: str) -> datetime.datetime:
             return moment
     except (ValueError, OverflowError):
         pass  # told below, like every other text that is no moment
-    reader.problem(found.place, f"{what} is {quoted(found.text)}, not a moment with its zone",
-                   "such as 2027-01-31T00:00:00+11:00")
+    reader.problem(
+        found.place, f"{what} is {quoted(found.text)}, not a moment with its zone", "such as 2027-01-31T00:00:00+11:00"
+    )
     return never
 
 
@@ -172,8 +186,11 @@ def _read_groups(reader: Reader, node: Node | None, tables: dict[str, LabelTable
         when = read_when(reader, found["when"], f"{what}.when", group=True)
         for key in when.labels:
             if key not in tables:
-                reader.problem(found["when"].place, f"{what} asks for the label {quoted(key)}, which has no table",
-                               did_you_mean(key, tables))
+                reader.problem(
+                    found["when"].place,
+                    f"{what} asks for the label {quoted(key)}, which has no table",
+                    did_you_mean(key, tables),
+                )
         if name in groups:
             reader.problem(found["name"].place, f"two groups are named {quoted(name)}", "put both in one question")
         normalize = read_normalize(reader, found.get("normalize"), f"{what}.normalize")
@@ -202,11 +219,16 @@ def _read_tests(
         given, current = _read_given(reader, found.get("given"), f"{what}.given", tables)
         labels = _read_labels(reader, found["labels"], f"{what}.labels", tables) if "labels" in found else {}
         names = tuple(group.name for group in groups)
-        tests.append(Example(
-            _text(reader, found.get("name"), f"{what}.name"), given, current, labels,
-            _read_known(reader, found.get("groups"), f"{what}.groups", names),
-            _read_known(reader, found.get("holds"), f"{what}.holds", tuple(tables)),
-        ))
+        tests.append(
+            Example(
+                _text(reader, found.get("name"), f"{what}.name"),
+                given,
+                current,
+                labels,
+                _read_known(reader, found.get("groups"), f"{what}.groups", names),
+                _read_known(reader, found.get("holds"), f"{what}.holds", tuple(tables)),
+            )
+        )
     return tuple(tests)
 
 

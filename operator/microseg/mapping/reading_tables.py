@@ -59,8 +59,11 @@ def read_when(reader: Reader, node: Node, what: str, *, group: bool = False) -> 
     if not group and isinstance(node, Fields):
         node = _without_labels(reader, node, what)
     found = reader.fields(node, what, GROUP_WHEN_FIELDS if group else WHEN_FIELDS)
-    fields = {attribute: _read_field(reader, found[name], f"{what}.{name}", name)
-              for name, attribute in FIELDS.items() if name in found}
+    fields = {
+        attribute: _read_field(reader, found[name], f"{what}.{name}", name)
+        for name, attribute in FIELDS.items()
+        if name in found
+    }
     return When(
         tags=_read_asked(reader, found.get("tags"), f"{what}.tags", tags=True),
         not_tags=_read_asked(reader, found.get("notTags"), f"{what}.notTags", tags=True),
@@ -87,8 +90,11 @@ def _read_asked(reader: Reader, node: Node | None, what: str, *, tags: bool) -> 
     for key, part in reader.entries(node, what, MAX_LISTED):
         other = spelled.setdefault(fold(key) if tags else key, key)
         if other != key:
-            reader.problem(part.place, f"{what} asks for {quoted(other)} and {quoted(key)}: tag keys ignore case, "
-                                       "so they are one tag", "put the values in one list")
+            reader.problem(
+                part.place,
+                f"{what} asks for {quoted(other)} and {quoted(key)}: tag keys ignore case, so they are one tag",
+                "put the values in one list",
+            )
         asked[key] = _read_listed(reader, part, f"{what}.{key}")
     return MappingProxyType(asked)
 
@@ -101,11 +107,17 @@ def _read_field(reader: Reader, node: Node, what: str, name: str) -> tuple[str, 
         if name == "os" and fold(text) not in SYSTEMS:
             reader.problem(place, f"{what}: no such system as {quoted(text)}", did_you_mean(text, SYSTEMS))
         elif name == "location" and " " in text:
-            reader.problem(place, f"{what}: Azure writes locations without blanks",
-                           f"did you mean {text.replace(' ', '').lower()!r}?")
+            reader.problem(
+                place,
+                f"{what}: Azure writes locations without blanks",
+                f"did you mean {text.replace(' ', '').lower()!r}?",
+            )
         elif name not in GLOB_FIELDS and is_glob(text):
-            reader.problem(place, f"{what}: patterns work only in name and resourceGroup",
-                           f"{quoted(text)} would be compared as written")
+            reader.problem(
+                place,
+                f"{what}: patterns work only in name and resourceGroup",
+                f"{quoted(text)} would be compared as written",
+            )
     return found
 
 
@@ -139,8 +151,9 @@ def _read_cases(reader: Reader, key: str, node: Node | None, what: str) -> tuple
         found = reader.fields(part, where, CASE_FIELDS, required=("when", "value"))
         name = _optional_target(reader, found.get("name"), f"{where}.name") or f"{key}#{index + 1}"
         if name in first:
-            reader.problem(part.place, f"{what}: two cases are named {quoted(name)}",
-                           f"first in line {first[name].line}")
+            reader.problem(
+                part.place, f"{what}: two cases are named {quoted(name)}", f"first in line {first[name].line}"
+            )
         first.setdefault(name, part.place)
         value = _optional_target(reader, found.get("value"), f"{where}.value")
         if "when" in found:
@@ -174,8 +187,11 @@ def _refuse_incomplete(reader: Reader, table: LabelTable, found: dict[str, Node]
     for key in table.from_tag:
         other = spelled.setdefault(fold(key), key)
         if other != key:
-            reader.problem(found["fromTag"].place, f"{what}.fromTag names {quoted(other)} and {quoted(key)}: tag keys "
-                                                   "ignore case, so they are one tag", "one of them is enough")
+            reader.problem(
+                found["fromTag"].place,
+                f"{what}.fromTag names {quoted(other)} and {quoted(key)}: tag keys ignore case, so they are one tag",
+                "one of them is enough",
+            )
 
 
 def _refuse_ambiguous(reader: Reader, table: LabelTable, found: dict[str, Node]) -> None:
@@ -188,16 +204,21 @@ def _refuse_ambiguous(reader: Reader, table: LabelTable, found: dict[str, Node])
     for key, value in table.values.items():
         other = written.setdefault(spell(key), key)
         if table.values[other] != value:
-            reader.problem(_key_place(found["values"], key),
-                           f"{what}.values: {quoted(other)} and {quoted(key)} are the same after normalize, "
-                           "but have different labels")
+            reader.problem(
+                _key_place(found["values"], key),
+                f"{what}.values: {quoted(other)} and {quoted(key)} are the same after normalize, "
+                "but have different labels",
+            )
     spelled: dict[str, str] = {}
     for value in table.allowed:
         other = spelled.setdefault(spell(value), value)
         if other != value and spell(value) not in written:
             places = [place for part in found.values() if (place := _text_place(part, value)) is not None]
-            reader.problem(places[0], f"{what}: the labels {quoted(other)} and {quoted(value)} are the same after "
-                                      "normalize", "keep one spelling")
+            reader.problem(
+                places[0],
+                f"{what}: the labels {quoted(other)} and {quoted(value)} are the same after normalize",
+                "keep one spelling",
+            )
 
 
 def _text_place(node: Node, text: str) -> Place | None:

@@ -39,11 +39,19 @@ def json_schema() -> Schema:
             "Tags of a VM to Illumio labels and Check Point groups.",
             {
                 "apiVersion": {"const": API_VERSION},
-                "name": {**_described("The mapping's identity, named by Estates."), "type": "string",
-                         "pattern": f"^{NAME.pattern}$", "maxLength": MAX_NAME},
+                "name": {
+                    **_described("The mapping's identity, named by Estates."),
+                    "type": "string",
+                    "pattern": f"^{NAME.pattern}$",
+                    "maxLength": MAX_NAME,
+                },
                 "owner": {**_TEXT, **_described("Who answers for it; shown with every answer.")},
-                "labels": _map(_table(), MAX_TABLES, "One table for each label key that this mapping owns.",
-                               keys={"pattern": f"^{LABEL_KEY.pattern}$", "maxLength": MAX_LABEL_KEY}),
+                "labels": _map(
+                    _table(),
+                    MAX_TABLES,
+                    "One table for each label key that this mapping owns.",
+                    keys={"pattern": f"^{LABEL_KEY.pattern}$", "maxLength": MAX_LABEL_KEY},
+                ),
                 "overrides": _list(_override(), MAX_OVERRIDES, "Exceptions for single VMs, each with an end."),
                 "groups": _list(_group(), MAX_GROUPS, "One question for each Check Point group."),
                 "tests": _list(_test(), MAX_TESTS, "Hosts and what they must get."),
@@ -59,7 +67,10 @@ def _described(text: str) -> Schema:
 
 def _fields(told: str, properties: Schema, required: tuple[str, ...] = ()) -> Schema:
     found: Schema = {
-        **_described(told), "type": "object", "additionalProperties": False, "properties": properties,
+        **_described(told),
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
     }
     return {**found, "required": list(required)} if required else found
 
@@ -78,8 +89,9 @@ def _texts(told: str, most: int = MAX_LISTED, items: Schema = _TEXT) -> Schema:
 
 
 def _normalize() -> Schema:
-    return _texts("How tag values are spelled before they are compared.", len(Normal),
-                  {"enum": [str(way) for way in Normal]})
+    return _texts(
+        "How tag values are spelled before they are compared.", len(Normal), {"enum": [str(way) for way in Normal]}
+    )
 
 
 def _table() -> Schema:
@@ -92,15 +104,18 @@ def _table() -> Schema:
             "oneOf": _texts("The known values of this label.", MAX_VALUES, _TARGET),
             "cases": _list(_case(), MAX_CASES, "The first case that holds wins."),
             "default": {**_TARGET, **_described("The label's value on a miss, with onMiss: default.")},
-            "onMiss": {**_described("What happens to a host that no rule knows."),
-                       "enum": [str(word) for word in OnMiss]},
+            "onMiss": {
+                **_described("What happens to a host that no rule knows."),
+                "enum": [str(word) for word in OnMiss],
+            },
         },
     )
 
 
 def _case() -> Schema:
-    return _fields("A condition and a value.",
-                   {"name": _TARGET, "when": _when(group=False), "value": _TARGET}, ("when", "value"))
+    return _fields(
+        "A condition and a value.", {"name": _TARGET, "when": _when(group=False), "value": _TARGET}, ("when", "value")
+    )
 
 
 def _when(*, group: bool) -> Schema:
@@ -123,29 +138,41 @@ def _override() -> Schema:
     until: Schema = {**_described("The moment it ends, with its zone."), "type": "string", "format": "date-time"}
     labels = _map(_TARGET, MAX_TABLES, "Label key to value.")
     names = ("vmId", "labels", "reason", "until")
-    return _fields("An exception for one VM.",
-                   {"vmId": {"type": "string", "format": "uuid"}, "labels": labels, "reason": _TARGET, "until": until},
-                   names)
+    return _fields(
+        "An exception for one VM.",
+        {"vmId": {"type": "string", "format": "uuid"}, "labels": labels, "reason": _TARGET, "until": until},
+        names,
+    )
 
 
 def _group() -> Schema:
-    scope = _fields("Where the question is asked at all.", {"subscriptions": _texts("Subscription ids.")},
-                    ("subscriptions",))
-    return _fields("Every host for which the answer is yes joins.",
-                   {"name": _TARGET, "when": _when(group=True), "normalize": _normalize(), "scope": scope},
-                   ("name", "when"))
+    scope = _fields(
+        "Where the question is asked at all.", {"subscriptions": _texts("Subscription ids.")}, ("subscriptions",)
+    )
+    return _fields(
+        "Every host for which the answer is yes joins.",
+        {"name": _TARGET, "when": _when(group=True), "normalize": _normalize(), "scope": scope},
+        ("name", "when"),
+    )
 
 
 def _test() -> Schema:
-    given = _fields("The host; what is not said is empty.", {
-        **dict.fromkeys(GIVEN_TEXTS, _TEXT),
-        "tags": _map(_TEXT, MAX_LISTED, "The VM's tags."),
-        "labels": _map(_TEXT, MAX_TABLES, "The labels that the workload has in the PCE."),
-    })
-    return _fields("A host and what it must get.", {
-        "name": _TEXT,
-        "given": given,
-        "labels": _map(_TARGET, MAX_TABLES, "Expected labels; others are not checked."),
-        "groups": _list(_TEXT, MAX_GROUPS, "All the groups that it must be in."),
-        "holds": _list(_TEXT, MAX_TABLES, "The labels that no rule knows, and so wait for a person."),
-    }, ("name", "given"))
+    given = _fields(
+        "The host; what is not said is empty.",
+        {
+            **dict.fromkeys(GIVEN_TEXTS, _TEXT),
+            "tags": _map(_TEXT, MAX_LISTED, "The VM's tags."),
+            "labels": _map(_TEXT, MAX_TABLES, "The labels that the workload has in the PCE."),
+        },
+    )
+    return _fields(
+        "A host and what it must get.",
+        {
+            "name": _TEXT,
+            "given": given,
+            "labels": _map(_TARGET, MAX_TABLES, "Expected labels; others are not checked."),
+            "groups": _list(_TEXT, MAX_GROUPS, "All the groups that it must be in."),
+            "holds": _list(_TEXT, MAX_TABLES, "The labels that no rule knows, and so wait for a person."),
+        },
+        ("name", "given"),
+    )

@@ -20,7 +20,7 @@ from microseg.model.plan import Action, ReadRunCommand
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.model.wanted import Wanted
 from microseg.planning import drift, record, report
-from microseg.stages import STAGES
+from microseg.stages import STAGES, discovery
 from microseg.stages.attempt import absorb
 from microseg.stages.situation import EstateView, Situation
 
@@ -68,17 +68,20 @@ def decide(
         situation = replace(situation, held=frozenset(held))
         verdict = stage.judge(situation)
         verdicts[stage.condition] = verdict
-        if isinstance(verdict, Done) or report.takes_nothing_back(find(before.status.conditions, stage.condition), verdict):
+        if isinstance(verdict, Done) or report.takes_nothing_back(
+            find(before.status.conditions, stage.condition), verdict
+        ):
             held.add(stage.condition)
         situation = replace(situation, host=record.after(stage.condition, verdict, situation))
     drifted = drift.found(before, situation, verdicts)
     allowed = _allowed(situation, verdicts)
     shown = {kind: _shown(verdict, kind, situation, drifted, repair=repair) for kind, verdict in verdicts.items()}
-    status = report.status(situation.host, verdicts=shown, drifted=drifted, now=now)
+    actions = tuple(action for verdict in shown.values() for action in _actions(verdict, allowed=allowed))
+    status = report.status(record.owning(situation.host, actions), verdicts=shown, drifted=drifted, now=now)
     return Decision(
         status=status,
         verdicts=verdicts,
-        actions=tuple(action for verdict in shown.values() for action in _actions(verdict, allowed=allowed)),
+        actions=actions,
         look_again=min((at for v in verdicts.values() if isinstance(v, Wait) and (at := v.until)), default=None),
         standing=standing(status, shown),
     )
@@ -117,6 +120,9 @@ def _shown(
         return Wait(Reason.SUSPENDED, f"The host is suspended. Otherwise: {verdict.message}", moving=False)
     if not situation.estate.enforcing:
         return Wait(Reason.OBSERVING, f"The estate observes. Enforcing, it would: {verdict.message}", moving=False)
+    discovered = discovery.judge(situation)
+    if isinstance(discovered, Wait):
+        return Wait(discovered.reason, f"{discovered.message} Otherwise: {verdict.message}", moving=False)
     if kind in drifted and not repair:
         return Wait(Reason.DRIFT_FOUND, f"{drifted[kind]} It is only reported, as spec.drift says.", moving=False)
     return verdict

@@ -23,7 +23,9 @@ def found(
     agent = verdicts[ConditionType.AGENT_PAIRED]
     if before.status.illumio is not None and before.status.illumio.workload and isinstance(agent, Act | Wait):
         if not (isinstance(agent, Wait) and agent.doubt):
-            drifts[ConditionType.AGENT_PAIRED] = f"The PCE no longer shows workload {before.status.illumio.workload} with our stamp."
+            drifts[ConditionType.AGENT_PAIRED] = (
+                f"The PCE no longer shows workload {before.status.illumio.workload} with our stamp."
+            )
     return drifts
 
 

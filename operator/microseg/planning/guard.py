@@ -7,6 +7,7 @@ about a hold has to be remembered but the approvals that were used.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -82,7 +83,7 @@ def parse_approvals(text: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in text.split(","):
         digest, _, hosts = part.strip().partition(":")
-        if digest and hosts.isdigit():
+        if digest and re.fullmatch(r"[0-9]{1,9}", hosts):
             found[digest] = int(hosts)
     return found
 

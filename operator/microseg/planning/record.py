@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -19,7 +19,8 @@ from microseg.model.host import (
     MappingRecord,
     clip,
 )
-from microseg.model.verdict import Act, Done, Verdict
+from microseg.model.plan import Action, SetLabels
+from microseg.model.verdict import Done, Verdict
 from microseg.stages.situation import Situation
 
 Recorder = Callable[[HostStatus, Verdict, Situation], HostStatus]
@@ -62,22 +63,35 @@ def _illumio(status: HostStatus, verdict: Verdict, situation: Situation) -> Host
 
 
 def _labels(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
-    """The labels as confirmed, and which rules decided; keys that we are about to set become ours before the call."""
+    """The labels as confirmed, and which rules decided. A key that is not carried any more is no longer ours."""
     view, wanted = situation.facts.pce, situation.wanted
     if status.illumio is None or wanted is None or not isinstance(view, Seen) or view.value.stamped is None:
         return status
-    if isinstance(verdict, Act):
-        keys = tuple(sorted({*status.illumio.owned_keys, *(key for key, _ in wanted.labels)}))
-        return msgspec.structs.replace(status, illumio=msgspec.structs.replace(status.illumio, owned_keys=keys))
     if not isinstance(verdict, Done):
         return status
+    carried = {label.key for label in view.value.stamped.labels}
     labels = tuple(
         LabelRecord(key=clip(label.key, 64), value=clip(label.value), href=clip(label.href))
         for label in sorted(view.value.stamped.labels, key=lambda label: label.key)
     )
     return msgspec.structs.replace(
-        status, illumio=msgspec.structs.replace(status.illumio, labels=labels), mapping=_rules(status, situation)
+        status,
+        illumio=msgspec.structs.replace(
+            status.illumio, labels=labels, owned_keys=tuple(key for key in status.illumio.owned_keys if key in carried)
+        ),
+        mapping=_rules(status, situation),
     )
+
+
+def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
+    """The host with the label keys that are about to be set, which become ours before the call."""
+    illumio = host.status.illumio
+    keys = {key for action in actions if isinstance(action, SetLabels) for key, _ in action.labels}
+    if illumio is None or keys <= set(illumio.owned_keys):
+        return host
+    owned = tuple(sorted(keys | set(illumio.owned_keys)))
+    status = msgspec.structs.replace(host.status, illumio=msgspec.structs.replace(illumio, owned_keys=owned))
+    return msgspec.structs.replace(host, status=status)
 
 
 def _rules(status: HostStatus, situation: Situation) -> MappingRecord | None:

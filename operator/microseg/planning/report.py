@@ -106,7 +106,9 @@ def _all(
     if drifted:
         made.append(make(ConditionType.DRIFTED, ConditionStatus.TRUE, Reason.DRIFT_FOUND, " ".join(drifted.values())))
     else:
-        made.append(make(ConditionType.DRIFTED, ConditionStatus.FALSE, Reason.NO_DRIFT, "Nothing was changed from outside."))
+        made.append(
+            make(ConditionType.DRIFTED, ConditionStatus.FALSE, Reason.NO_DRIFT, "Nothing was changed from outside.")
+        )
     return made
 
 
@@ -132,7 +134,9 @@ def _stated(verdict: Verdict) -> tuple[ConditionStatus, Reason, str]:
             assert_never(unexpected)
 
 
-def _ready(stages: tuple[Condition, ...], verdicts: Mapping[ConditionType, Verdict]) -> tuple[ConditionStatus, Reason, str]:
+def _ready(
+    stages: tuple[Condition, ...], verdicts: Mapping[ConditionType, Verdict]
+) -> tuple[ConditionStatus, Reason, str]:
     """Ready is True when all stages are; else it tells the one thing that a person should read first."""
     missing = [made for made in stages if made.status != ConditionStatus.TRUE]
     if not missing:
@@ -207,7 +211,9 @@ def _history(host: ManagedHost, conditions: tuple[Condition, ...], now: datetime
     lines = [
         HistoryLine(at=now, what=clip(f"{made.type.value}: {made.message}"), revision=revision)
         for made in conditions
-        if made.type in _TIMELINE and made.status == ConditionStatus.TRUE and made.last_transition_time == now
+        if made.type in _TIMELINE
+        and made.status == ConditionStatus.TRUE
+        and made.last_transition_time == now
         and (old := find(host.status.conditions, made.type)) is not made
         and (old is None or old.status != ConditionStatus.TRUE)
     ]

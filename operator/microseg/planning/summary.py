@@ -130,8 +130,12 @@ def _ready(overview: Overview) -> SystemState:
     if overview.standings.get(Standing.IN_PROGRESS, 0):
         return SystemState(ConditionStatus.FALSE, Reason.IN_PROGRESS, "Hosts are being worked on.")
     if blocked:
-        return SystemState(ConditionStatus.FALSE, Reason.HOSTS_BLOCKED, f"{blocked} hosts need a person; each says why.")
-    return SystemState(ConditionStatus.TRUE, Reason.ALL_COMMISSIONED, "Every host is commissioned or waits for a named fact.")
+        return SystemState(
+            ConditionStatus.FALSE, Reason.HOSTS_BLOCKED, f"{blocked} hosts need a person; each says why."
+        )
+    return SystemState(
+        ConditionStatus.TRUE, Reason.ALL_COMMISSIONED, "Every host is commissioned or waits for a named fact."
+    )
 
 
 def _counts(overview: Overview) -> HostCounts:

@@ -35,7 +35,10 @@ _FAILURES: dict[AgentOutcome, tuple[Reason, str]] = {
     AgentOutcome.SCRIPT_FAILED: (Reason.SCRIPT_FAILED, "The installer ended with an error"),
     AgentOutcome.TIMED_OUT: (Reason.INSTALLER_TIMED_OUT, "The installer neither ended nor paired within its time."),
     AgentOutcome.REFUSED: (Reason.RUN_COMMAND_REFUSED, "Azure refused to start the script."),
-    AgentOutcome.WRONG_VM: (Reason.WRONG_VM, "The script ran on a VM with another vmId, or one that could not tell its own."),
+    AgentOutcome.WRONG_VM: (
+        Reason.WRONG_VM,
+        "The script ran on a VM with another vmId, or one that could not tell its own.",
+    ),
     AgentOutcome.PAIRED_ELSEWHERE: (
         Reason.PAIRED_ELSEWHERE,
         "The VM's VEN is paired with another PCE. Unpair it there first.",
@@ -54,7 +57,9 @@ def judge(situation: Situation) -> Verdict:
     if view.value.stamped is not None:
         return _paired(situation, view.value.stamped, record)
     if situation.vm is None:
-        return Wait(Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is begun.", doubt=True, moving=False)
+        return Wait(
+            Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is begun.", doubt=True, moving=False
+        )
     if under_way(record):
         return _follow(situation, record, view.value)
     if record.workload and not retry_wanted(situation.host):
@@ -110,9 +115,11 @@ def _follow(situation: Situation, record: AgentRecord, view: WorkloadView) -> Ve
 def _next_look(situation: Situation, record: AgentRecord, view: WorkloadView) -> datetime:
     """When to read the run-command next: in doubt or when the PCE shows a newcomer soon, else ever more rarely."""
     timing, facts = situation.estate.timing, situation.facts
-    spaced = (facts.looked_at or datetime.min.replace(tzinfo=situation.now.tzinfo)) + timedelta(seconds=timing.look_pause)
+    spaced = (facts.looked_at or datetime.min.replace(tzinfo=situation.now.tzinfo)) + timedelta(
+        seconds=timing.look_pause
+    )
     if record.started_at is None:
-        return spaced if facts.looks < 3 else max(spaced, bounds(record, timing).seals_at)  # noqa: PLR2004
+        return spaced if facts.looks < 3 else max(spaced, bounds(record, timing).seals_at)
     intended = record.intended_at or record.started_at
     newcomer = any(w.created_at is not None and w.created_at >= intended - _CLOCK_SKEW for w in view.candidates)
     if newcomer or record.mode == PROBE:
@@ -175,8 +182,12 @@ def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: Workl
         )
     profile = situation.estate.profiles.get(vm.record.os_type)
     if not isinstance(profile, PairingProfile):
-        return Blocked(Reason.PAIRING_PROFILE_UNSAFE, profile or f"The estate names no pairing profile for {vm.record.os_type}.")
-    return Act(Reason.INSTALLING, "The installer is about to start on the VM.", (StartScript(situation.vm_id, INSTALL),))
+        return Blocked(
+            Reason.PAIRING_PROFILE_UNSAFE, profile or f"The estate names no pairing profile for {vm.record.os_type}."
+        )
+    return Act(
+        Reason.INSTALLING, "The installer is about to start on the VM.", (StartScript(situation.vm_id, INSTALL),)
+    )
 
 
 def _obstacle(vm: Vm) -> Verdict | None:
@@ -190,7 +201,9 @@ def _obstacle(vm: Vm) -> Verdict | None:
         return Blocked(Reason.UNSUPPORTED_OS, "Azure does not name Windows or Linux as this VM's operating system.")
     if vm.record.power_state != "running":
         state = vm.record.power_state or "in an unknown power state"
-        return Wait(Reason.VM_NOT_RUNNING, f"The VM is {state}. The agent is installed as soon as it runs.", moving=False)
+        return Wait(
+            Reason.VM_NOT_RUNNING, f"The VM is {state}. The agent is installed as soon as it runs.", moving=False
+        )
     return None
 
 

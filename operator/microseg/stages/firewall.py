@@ -23,7 +23,9 @@ def judge(situation: Situation) -> Verdict:
     if isinstance(view, Unreadable):
         return Wait(Reason.CHECK_POINT_UNREADABLE, "Check Point has not been read completely yet.", doubt=True)
     if situation.vm is None:
-        return Wait(Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False)
+        return Wait(
+            Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False
+        )
     wanted = situation.wanted
     if wanted is None:
         return Wait(Reason.NO_MAPPING, "No mapping was ever accepted for this estate.", moving=False)
@@ -31,11 +33,19 @@ def judge(situation: Situation) -> Verdict:
         return Wait(Reason.MAPPING_MISS, wanted.miss, moving=False)
     if wanted.pending_groups:
         names = ", ".join(wanted.pending_groups)
-        return Wait(Reason.ILLUMIO_UNREADABLE, f"Whether it belongs to {names} depends on labels in the PCE, not read yet.", doubt=True)
+        return Wait(
+            Reason.ILLUMIO_UNREADABLE,
+            f"Whether it belongs to {names} depends on labels in the PCE, not read yet.",
+            doubt=True,
+        )
     forms = dict(wanted_objects(situation.host, situation.estate, situation)) if wanted.groups else {}
     if wanted.groups and not forms:
         return Wait(Reason.NO_ADDRESS, "The VM has no private address yet.")
-    return _obstacle(situation, wanted, view.value, forms) or _compare(situation, wanted, view.value, forms)
+    record = situation.host.status.check_point or CheckPointRecord()
+    changes = tuple(_changes(situation.vm_id, record, set(wanted.groups), view.value, forms))
+    if not changes:
+        return _done(wanted)
+    return _obstacle(situation, wanted, view.value, forms) or _publish(situation, changes)
 
 
 def wanted_objects(host: ManagedHost, estate: EstateView, situation: Situation) -> Iterator[tuple[str, str]]:
@@ -73,16 +83,14 @@ def _obstacle(situation: Situation, wanted: Wanted, view: FirewallView, forms: d
             return Blocked(Reason.NAME_TAKEN, f"An object named {name} exists and is not ours; rename or remove it.")
         holder = view.address_clashes.get(address)
         if holder is not None:
-            return Blocked(Reason.ADDRESS_TAKEN, f"Object {holder.name} has the address {address} and is not this VM's.")
+            return Blocked(
+                Reason.ADDRESS_TAKEN, f"Object {holder.name} has the address {address} and is not this VM's."
+            )
     return None
 
 
-def _compare(situation: Situation, wanted: Wanted, view: FirewallView, forms: dict[str, str]) -> Verdict:
-    """Done, or the changes that one publish brings; locked groups hold only the hosts that need them."""
-    record = situation.host.status.check_point or CheckPointRecord()
-    changes = tuple(_changes(situation.vm_id, record, set(wanted.groups), view, forms))
-    if not changes:
-        return _done(wanted)
+def _publish(situation: Situation, changes: tuple[FirewallChange, ...]) -> Verdict:
+    """The changes that one publish brings; locked groups hold only the hosts that need them."""
     touched = {group for change in changes for group in (*_joins(change), *change.leave)}
     for name in sorted(touched):
         group = situation.estate.groups.get(name)

@@ -16,7 +16,9 @@ def judge(situation: Situation) -> Verdict:
     if isinstance(view, Unreadable):
         return Wait(Reason.ILLUMIO_UNREADABLE, "The PCE has not been read completely yet.", doubt=True)
     if situation.vm is None:
-        return Wait(Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False)
+        return Wait(
+            Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False
+        )
     wanted = situation.wanted
     if wanted is None:
         return Wait(Reason.NO_MAPPING, "No mapping was ever accepted for this estate.", moving=False)
@@ -57,7 +59,9 @@ def _missing(situation: Situation, missing: tuple[tuple[str, str], ...]) -> Verd
     """Labels of the mapping that the PCE does not have."""
     names = ", ".join(f"{key}={value}" for key, value in missing)
     if not situation.estate.create_labels:
-        return Blocked(Reason.LABEL_MISSING, f"The PCE lacks {names} and createLabels is false: create them in the PCE.")
+        return Blocked(
+            Reason.LABEL_MISSING, f"The PCE lacks {names} and createLabels is false: create them in the PCE."
+        )
     return Act(
         Reason.CREATING_LABELS,
         f"The PCE lacks {names}; they are being created.{situation.complaint}",

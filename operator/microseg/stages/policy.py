@@ -15,11 +15,19 @@ def judge(situation: Situation) -> Verdict:
         return Wait(Reason.CHECK_POINT_UNREADABLE, "Check Point has not been read completely yet.", doubt=True)
     record = situation.host.status.check_point
     if ConditionType.GROUPED not in situation.held:
-        return Wait(Reason.AWAITING_PUBLISH, "Nothing is installed before this host's objects are published.", moving=False)
+        return Wait(
+            Reason.AWAITING_PUBLISH, "Nothing is installed before this host's objects are published.", moving=False
+        )
     if record is None or not record.groups:
-        return Done(Reason.NOTHING_TO_INSTALL, "The host stands in no group of ours, so no policy has to be installed for it.")
+        return Done(
+            Reason.NOTHING_TO_INSTALL, "The host stands in no group of ours, so no policy has to be installed for it."
+        )
     if record.published_at is None:
-        return Wait(Reason.AWAITING_PUBLISH, "Check Point does not tell which revision published this host's objects.", doubt=True)
+        return Wait(
+            Reason.AWAITING_PUBLISH,
+            "Check Point does not tell which revision published this host's objects.",
+            doubt=True,
+        )
     if not situation.estate.policies:
         return Blocked(Reason.NO_POLICY_CONFIGURED, "The estate names no policy package: set spec.checkPoint.policies.")
     behind = [(policy, late) for policy in situation.estate.policies if (late := _late(situation, policy))]
@@ -69,5 +77,7 @@ def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]])
     failed = {t: m for _, late in behind for t in late if (m := situation.estate.install_failures.get(t))}
     if failed:
         target, message = sorted(failed.items())[0]
-        return Act(Reason.INSTALL_FAILED, f"{target} refused the policy: {message} It is installed again by itself.", actions)
+        return Act(
+            Reason.INSTALL_FAILED, f"{target} refused the policy: {message} It is installed again by itself.", actions
+        )
     return Act(Reason.INSTALLING_POLICY, f"Published; the policy is being installed on {names}.", actions)

@@ -56,7 +56,8 @@ def test_a_key_is_one_line_with_its_winner_and_why_others_lost(
 
 
 def test_a_long_list_of_values_is_cut() -> None:
-    (line,) = told("labels: {k: {cases: [{when: {tags: {a: [b, c, d, e, f, g, h, i]}}, value: v}], default: x}}", {"a": "z"})
+    body = "labels: {k: {cases: [{when: {tags: {a: [b, c, d, e, f, g, h, i]}}, value: v}], default: x}}"
+    (line,) = told(body, {"a": "z"})
     assert line.endswith('not case k#1: tag a="z", not b, c, d, e, f, g or 2 more')
 
 

@@ -44,7 +44,6 @@ from microseg.stages.situation import Timing
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
-_DECIDED_WITHIN = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +120,6 @@ class Attempts:
         entry.looked_at, entry.looks = self._clock(), entry.looks + 1
         entry.run_command = ABSENT if isinstance(seen, Absent) else Seen(seen)
 
-    async def decided(self, vm_id: str) -> None:
-        """Have the host decided again, and return when it was, so that no action is carried out twice."""
-        entry = self._ledger.entries.get(vm_id)
-        if entry is None:
-            return
-        before = entry.decision
-        self._ledger.touch((vm_id,))
-        deadline = asyncio.get_running_loop().time() + _DECIDED_WITHIN
-        while entry.decision is before and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
-
     async def _fit(self, gateway: AzureGateway, vm: Vm, entry: Entry) -> bool:
         """Read the VM itself: still the same vmId, running, its agent ready."""
         detail = await self._read(gateway.vm, vm.record.resource_id)
@@ -142,7 +130,12 @@ class Attempts:
         if detail.power_state != "running":
             return False
         if not detail.agent_ready:
-            self._put_off(entry, Reason.AGENT_NOT_READY, "Azure's agent on the VM does not report ready yet.", self._timing.look_pause)
+            self._put_off(
+                entry,
+                Reason.AGENT_NOT_READY,
+                "Azure's agent on the VM does not report ready yet.",
+                self._timing.look_pause,
+            )
             return False
         return True
 
@@ -220,8 +213,12 @@ class Attempts:
             log.warning("start refused by Azure", extra={"host": entry.host.name, "code": error.code})
             entry.concluded = AgentOutcome.REFUSED
             return
-        entry.run_command = Seen(RunCommand(record.run_command, "Pending", started_at=self._clock().replace(microsecond=0)))
-        log.info("script started", extra={"host": entry.host.name, "run_command": record.run_command, "mode": record.mode})
+        entry.run_command = Seen(
+            RunCommand(record.run_command, "Pending", started_at=self._clock().replace(microsecond=0))
+        )
+        log.info(
+            "script started", extra={"host": entry.host.name, "run_command": record.run_command, "mode": record.mode}
+        )
         await self._tidy(gateway, vm, record)
 
     async def _script(self, vm: Vm, record: AgentRecord) -> Script:
@@ -258,7 +255,7 @@ class Attempts:
 
     async def _tidy(self, gateway: AzureGateway, vm: Vm, record: AgentRecord) -> None:
         """Delete the run-command before this one, which is over: Azure allows 25 a VM, the newest stays."""
-        if record.attempt < 2:  # noqa: PLR2004
+        if record.attempt < 2:
             return
         name = command_name(vm.vm_id, record.attempt - 1)
         try:
@@ -290,4 +287,3 @@ def _over(seen: RunCommand) -> bool:
 def _pause_of(error: GatewayError) -> float:
     """Seconds before the next try."""
     return error.retry_after if isinstance(error, Throttled) else 30.0
-

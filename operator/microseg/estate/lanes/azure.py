@@ -94,7 +94,9 @@ class AzureLane:
         async def create(vm: Vm) -> None:
             async with gate:
                 try:
-                    self._ledger.upsert(await self._workers.call(self._hosts.create, vm.record.name, vm.vm_id, self._estate))
+                    self._ledger.upsert(
+                        await self._workers.call(self._hosts.create, vm.record.name, vm.vm_id, self._estate)
+                    )
                 except KubeError as error:
                     log.warning("record not made", extra={"vm": vm.vm_id, "error": str(error)})
 
@@ -102,15 +104,11 @@ class AzureLane:
 
     def _begin(self, tasks: asyncio.TaskGroup) -> None:
         """Begin what the decisions ask for, one thing at a time for each VM."""
-        for vm_id, entry in self._ledger.entries.items():
+        for vm_id, action in self._ledger.actions(StartScript, ReadRunCommand):
             if len(self._busy) >= _AT_ONCE:
                 return
-            if vm_id in self._busy or entry.decision is None:
-                continue
-            for action in entry.decision.actions:
-                if isinstance(action, StartScript | ReadRunCommand):
-                    self._busy[vm_id] = tasks.create_task(self._do(vm_id, action))
-                    break
+            if vm_id not in self._busy:
+                self._busy[vm_id] = tasks.create_task(self._do(vm_id, action))
 
     async def _do(self, vm_id: str, action: StartScript | ReadRunCommand) -> None:
         """Carry out one action; the host is decided again before its next."""
@@ -126,6 +124,6 @@ class AzureLane:
             log.warning("attempt not recorded", extra={"vm": vm_id, "error": str(error)})
             await asyncio.sleep(1.0)
         finally:
-            await self._attempts.decided(vm_id)
+            self._ledger.touch((vm_id,))
             del self._busy[vm_id]
             self.rhythm.wake()

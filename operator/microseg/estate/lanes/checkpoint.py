@@ -151,6 +151,8 @@ class CheckPointLane:
             self._rejected_at[vm_id] = time.monotonic()
             if vm_id in self._ledger.entries:
                 self._ledger.entries[vm_id].rejection = why
+        for vm_id in published & self._ledger.entries.keys():
+            self._ledger.entries[vm_id].rejection = ""
         self._ledger.touch([*rejected, *published])
 
     def _changes(self) -> list[FirewallChange]:
@@ -160,12 +162,7 @@ class CheckPointLane:
             if vm_id in self._ledger.entries:
                 self._ledger.entries[vm_id].rejection = ""
                 self._ledger.touch((vm_id,))
-        return [
-            action
-            for entry in self._ledger.entries.values()
-            for action in (entry.decision.actions if entry.decision else ())
-            if isinstance(action, PutObject | DropObject)
-        ]
+        return [action for _, action in self._ledger.actions(PutObject, DropObject)]
 
 
 def _locked(group: Group) -> bool:

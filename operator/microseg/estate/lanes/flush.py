@@ -54,7 +54,14 @@ class Flush:
     """Carries batches of changes through one session."""
 
     def __init__(
-        self, gateway: CheckPointGateway, book: EstateBook, workers: Workers, term: Term, *, owner: str, task_pause: float
+        self,
+        gateway: CheckPointGateway,
+        book: EstateBook,
+        workers: Workers,
+        term: Term,
+        *,
+        owner: str,
+        task_pause: float,
     ) -> None:
         """`owner`: ownerId for the marks. `task_pause`: seconds between two looks at a task."""
         self._gateway, self._book, self._workers, self._term = gateway, book, workers, term
@@ -83,7 +90,9 @@ class Flush:
             parts = [*self._isolated(part, complaints, result), *parts]
         return result
 
-    async def _apply(self, changes: list[FirewallChange], result: Result) -> tuple[list[FirewallChange], tuple[str, ...]]:
+    async def _apply(
+        self, changes: list[FirewallChange], result: Result
+    ) -> tuple[list[FirewallChange], tuple[str, ...]]:
         """Bring the changes into the session; returns those that are in, and what a failed batch said."""
         applied: list[FirewallChange] = []
         drops = [change for change in changes if isinstance(change, DropObject)]
@@ -158,7 +167,9 @@ class Flush:
         intent = PublishRecord(digest=digest, at=_now())
         await self._book.update(lambda status: _with_publish(status, session, intent))
         task_id = await self._call(self._gateway.publish)
-        await self._book.update(lambda status: _with_publish(status, session, msgspec.structs.replace(intent, task=task_id)))
+        await self._book.update(
+            lambda status: _with_publish(status, session, msgspec.structs.replace(intent, task=task_id))
+        )
         task = await self._follow(Task(task_id, TaskState.RUNNING))
         if task.state is not TaskState.SUCCEEDED:
             return task.messages or ("the publish failed without a message",)
@@ -184,7 +195,7 @@ class Flush:
             named = {part[0].vm_id: complaints[0]}
         result.rejected |= named
         left = [change for change in part if change.vm_id not in named]
-        if named or len(left) < 2:  # noqa: PLR2004
+        if named or len(left) < 2:
             yield left
             return
         hosts = sorted({change.vm_id for change in left})

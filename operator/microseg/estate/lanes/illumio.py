@@ -14,10 +14,9 @@ from microseg.estate.ports import Term
 from microseg.estate.readings import PceReading
 from microseg.estate.workers import Workers
 from microseg.gateways.ports import GatewayError, IllumioGateway, Rejected, WorkloadChange
-from microseg.model.plan import Action, CreateLabel, RaiseEnforcement, SetLabels, StampWorkload
+from microseg.model.plan import CreateLabel, RaiseEnforcement, SetLabels, StampWorkload
 
 log = logging.getLogger(__name__)
-A = TypeVar("A", bound=Action)
 _BULK = 1000
 """The PCE takes so many items in one bulk call (product-docs-repo.illumio.com, REST APIs, bulk operations)."""
 
@@ -25,7 +24,9 @@ _BULK = 1000
 class IllumioLane:
     """Observes the PCE, and carries out `StampWorkload`, `RaiseEnforcement`, `CreateLabel` and `SetLabels`."""
 
-    def __init__(self, pce: IllumioGateway, mark: str, ledger: Ledger, rhythm: Rhythm, workers: Workers, term: Term) -> None:
+    def __init__(
+        self, pce: IllumioGateway, mark: str, ledger: Ledger, rhythm: Rhythm, workers: Workers, term: Term
+    ) -> None:
         """`mark`: our external data set."""
         self._pce, self._mark, self._ledger = pce, mark, ledger
         self.rhythm, self._workers, self._term = rhythm, workers, term
@@ -76,7 +77,7 @@ class IllumioLane:
 
     async def _create_labels(self) -> bool:
         """Each missing label once, whoever asks for it."""
-        wanted = {(action.key, action.value): vm_id for vm_id, action in self._actions(CreateLabel)}
+        wanted = {(action.key, action.value): vm_id for vm_id, action in self._ledger.actions(CreateLabel)}
         for (key, value), vm_id in wanted.items():
             self._term.check()
             try:
@@ -90,11 +91,11 @@ class IllumioLane:
         """Our mark, and the enforcement floor, in one bulk call."""
         changes = {
             action.workload: (vm_id, WorkloadChange(action.workload, external_set=self._mark, external_reference=vm_id))
-            for vm_id, action in self._actions(StampWorkload)
+            for vm_id, action in self._ledger.actions(StampWorkload)
         }
         changes |= {
             action.workload: (vm_id, WorkloadChange(action.workload, enforcement_mode=action.mode))
-            for vm_id, action in self._actions(RaiseEnforcement)
+            for vm_id, action in self._ledger.actions(RaiseEnforcement)
         }
         for part in _parts(list(changes.values())):
             self._term.check()
@@ -106,7 +107,7 @@ class IllumioLane:
     async def _set_labels(self) -> bool:
         """Workloads that need the same labels share a call."""
         alike: defaultdict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = defaultdict(list)
-        for vm_id, action in self._actions(SetLabels):
+        for vm_id, action in self._ledger.actions(SetLabels):
             alike[(tuple(href for _, href in action.labels), action.clear)].append((vm_id, action.workload))
         for (labels, clear), hosts in alike.items():
             for part in _parts(hosts):
@@ -128,13 +129,6 @@ class IllumioLane:
             return
         for vm_id, _ in hosts:
             self._complain(vm_id, "")
-
-    def _actions(self, kind: type[A]) -> Iterator[tuple[str, A]]:
-        """Every decided action of one kind, with its host."""
-        for vm_id, entry in self._ledger.entries.items():
-            for action in entry.decision.actions if entry.decision else ():
-                if isinstance(action, kind):
-                    yield vm_id, action
 
     def _complain(self, vm_id: str, why: str) -> None:
         """Remember what the PCE said of this host's change; empty: it took it."""

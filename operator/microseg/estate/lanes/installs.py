@@ -33,7 +33,15 @@ class Installs:
     """Keeps one install under way per package, and none while more is about to be published."""
 
     def __init__(
-        self, gateway: CheckPointGateway, ledger: Ledger, book: EstateBook, workers: Workers, term: Term, *, task_pause: float, patience: float
+        self,
+        gateway: CheckPointGateway,
+        ledger: Ledger,
+        book: EstateBook,
+        workers: Workers,
+        term: Term,
+        *,
+        task_pause: float,
+        patience: float,
     ) -> None:
         """`patience`: seconds that a wanted install waits for publishes that are still coming."""
         self._gateway, self._ledger, self._book = gateway, ledger, book
@@ -61,16 +69,16 @@ class Installs:
     def next_due(self) -> float | None:
         """Monotonic time of the next start that only waits for time."""
         waits = [at for package, at in self._not_before.items() if package in self._wanted_since]
-        waits += [since + self._patience for package, since in self._wanted_since.items() if package not in self._running]
+        waits += [
+            since + self._patience for package, since in self._wanted_since.items() if package not in self._running
+        ]
         return min((at for at in waits if at > time.monotonic()), default=None)
 
     def _wanted(self) -> dict[str, tuple[str, ...]]:
         """Package -> targets, over all hosts' decisions."""
         wanted: dict[str, set[str]] = {}
-        for entry in self._ledger.entries.values():
-            for action in entry.decision.actions if entry.decision else ():
-                if isinstance(action, InstallPolicy):
-                    wanted.setdefault(action.package, set()).update(action.targets)
+        for _, action in self._ledger.actions(InstallPolicy):
+            wanted.setdefault(action.package, set()).update(action.targets)
         return {package: tuple(sorted(targets)) for package, targets in wanted.items()}
 
     async def _install(self, package: str, targets: tuple[str, ...], done: asyncio.Event) -> None:

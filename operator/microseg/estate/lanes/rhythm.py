@@ -98,6 +98,10 @@ class Rhythm:
 
     def _set(self, health: Health) -> None:
         if health != self.health:
-            log.info("system %s", "reachable" if health.readable else "unreachable", extra={"system": self.system, "why": health.message})
+            log.info(
+                "system %s",
+                "reachable" if health.readable else "unreachable",
+                extra={"system": self.system, "why": health.message},
+            )
             self.health = health
             self._changed()
