@@ -19,7 +19,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used; `str()` names the variable, the value and what is expected."""
 
 
-_NAMESPACES = ("microseg-system",)
+_NAMESPACES = ("microseg",)
 _ANYWHERE = "0.0.0.0"  # noqa: S104 - the kubelet asks from outside the Pod
 
 
@@ -34,11 +34,13 @@ class Settings:
     identity: str = ""
     """Who holds the Lease: POD_NAME or the host's name, and a random suffix."""
     probe_host: str = _ANYWHERE
+    """MICROSEG_PROBE_HOST: address of the probes; all, because the kubelet asks from outside the Pod."""
     probe_port: int = 8080
     """MICROSEG_PROBE_PORT: /healthz and /readyz."""
     log_format: str = "json"
     """MICROSEG_LOG: json, or text for people."""
     verbose: bool = False
+    """`--verbose`: decisions are logged too."""
     installer_expected: float = 300.0
     """MICROSEG_INSTALLER_EXPECTED: seconds after which a started script is looked at first."""
     look_pause: float = 15.0

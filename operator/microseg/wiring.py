@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from microseg.estate.acceptance import Documents
 from microseg.estate.book import EstateBook
 from microseg.estate.following import Following
 from microseg.estate.inputs import Inputs, read_inputs
-from microseg.estate.keeper import Keeper, Lanes
+from microseg.estate.keeper import Keeper, Lanes, Records
 from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
 from microseg.estate.lanes.azure import AzureLane
-from microseg.estate.lanes.checkpoint import CheckPointLane
+from microseg.estate.lanes.checkpoint import CheckPointLane, Marks
 from microseg.estate.lanes.flush import Flush
 from microseg.estate.lanes.illumio import IllumioLane
 from microseg.estate.lanes.installs import Installs
@@ -27,6 +28,7 @@ from microseg.estate.ledger import Ledger
 from microseg.estate.mappings import Mappings
 from microseg.estate.recorder import Recorder
 from microseg.estate.register import Register
+from microseg.estate.retirements import Retirements
 from microseg.estate.tenure import Running, Tenure, Unusable
 from microseg.estate.view import EstateViews, profile
 from microseg.estate.workers import Workers
@@ -47,6 +49,7 @@ from microseg.kube.mirror import Mirror
 from microseg.kube.resources import DEFINITIONS, ESTATES, GROUP, MANAGED_HOSTS
 from microseg.kube.revisions import Revisions
 from microseg.kube.secrets import ConfigMapData
+from microseg.kube.tombstones import Tombstones
 from microseg.model.condition import Reason
 from microseg.model.estate import Estate, Source, seconds
 from microseg.settings import Settings
@@ -138,9 +141,13 @@ class House:
                 keeper.health_changed()
 
         attempts = Attempts(
-            gateways.pce,
-            Pairing(_endpoint(estate.spec.illumio.url), _PATH_VERSION, estate.owner_id),
-            lambda os: profile(estate, ledger.pce, os),
+            Pairing(
+                gateway=gateways.pce,
+                profiles=lambda os: profile(estate, ledger.pce, os),
+                endpoint=_endpoint(estate.spec.illumio.url),
+                path_version=_PATH_VERSION,
+                owner_id=estate.owner_id,
+            ),
             ledger,
             recorder,
             term,
@@ -149,9 +156,11 @@ class House:
             (pools.azure, pools.illumio),
             Budget(RateLimiter(_READS, _READS * 5), RateLimiter(_WRITES, _WRITES * 5)),
         )
+        check_point_rhythm = Rhythm("checkpoint", interval, changed)
         flush = Flush(
-            gateways.check_point, book, pools.check_point, term, owner=estate.owner_id, task_pause=settings.task_pause
-        )
+            gateways.check_point, book, pools.check_point, term,
+            owner=estate.owner_id, task_pause=settings.task_pause, alive=check_point_rhythm.alive,
+        )  # fmt: skip
         installs = Installs(
             gateways.check_point, ledger, book, pools.check_point, term,
             task_pause=settings.task_pause, patience=settings.install_patience,
@@ -160,29 +169,45 @@ class House:
             AzureLane(
                 gateways.azure, attempts, hosts, ledger, Rhythm("azure", interval, changed), pools.azure,
                 estate=estate.name,
+                subscriptions={
+                    one.lower(): source.name for source in estate.spec.azure.sources for one in source.subscriptions
+                },
             ),
             IllumioLane(
                 gateways.pce, f"microseg.dev/{estate.owner_id}", ledger, Rhythm("illumio", interval, changed),
                 pools.illumio, term,
             ),
             CheckPointLane(
-                gateways.check_point, flush, installs, ledger, Rhythm("checkpoint", interval, changed),
-                pools.check_point, term,
-                owner=estate.owner_id, session_prefix=f"microseg/{estate.namespace}/{estate.name}/",
+                gateways.check_point, flush, installs, ledger, check_point_rhythm,
+                pools.check_point, term, Marks(estate.owner_id, f"microseg/{estate.namespace}/{estate.name}/"),
             ),
         )  # fmt: skip
         keeper = Keeper(
             book=book,
             ledger=ledger,
             lanes=lanes,
-            recorder=recorder,
-            mirror=Following(Mirror(self._api, estate.namespace, estate.name), ledger),
-            mappings=Mappings(
-                Revisions(self._api, estate.namespace),
-                estate.spec.mapping,
-                frozenset(estate.spec.check_point.allowed_groups),
+            records=Records(
+                Following(Mirror(self._api, estate.namespace, estate.name), ledger),
+                recorder,
+                Retirements(
+                    Tombstones(self._api, estate.namespace, estate.name),
+                    hosts,
+                    ledger,
+                    recorder,
+                    book,
+                    pools.kube,
+                    term,
+                    now,
+                ),
             ),
-            live=live,
+            documents=Documents(
+                Mappings(
+                    Revisions(self._api, estate.namespace),
+                    estate.spec.mapping,
+                    frozenset(estate.spec.check_point.allowed_groups),
+                ),
+                live,
+            ),
             views=EstateViews(settings.timing),
             clock=now,
             workers=pools.kube,
@@ -241,7 +266,7 @@ def _check_point_credential(name: str, inputs: Inputs) -> ApiKey | Password:
 
 
 def _check_schema(api: Api) -> None:
-    """Refuse to act where the live CRDs lack a field: the API server would prune it, and with it the attempt counter."""
+    """Refuse to act where the live CRDs lack a field: it would be pruned, and with it the attempt counter."""
     for resource in (MANAGED_HOSTS, ESTATES):
         name = f"{resource.plural}.{GROUP}"
         try:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from simulators.faults import fault_from_json
+from simulators.ledger import Entry
 from simulators.server import Stage
 
 
@@ -19,17 +20,20 @@ class BadOrderError(ValueError):
 
 
 def build_control(stage: Stage) -> web.Application:
-    """The control port's application: ledger, secrets, faults and clock."""
+    """The control port's application: ledger, secrets, faults, limits and clock."""
     app = web.Application(middlewares=[_explain], client_max_size=64 * 1024 * 1024)
+    _add_ledger(app.router, stage)
+    _add_faults(app.router, stage)
+    _add_switches(app.router, stage)
+    return app
 
+
+def _add_ledger(router: web.UrlDispatcher, stage: Stage) -> None:
     async def ledger(request: web.Request) -> web.Response:
-        query = request.query
-        found = stage.ledger.entries(query.get("system"), query.get("operation"), int(query.get("since", "0")))
-        return web.json_response({"entries": [entry.as_json() for entry in found]})
+        return web.json_response({"entries": [entry.as_json() for entry in _asked(stage, request)]})
 
     async def ledger_lines(request: web.Request) -> web.Response:
-        found = stage.ledger.entries(since=int(request.query.get("since", "0")))
-        lines = "".join(json.dumps(entry.as_json()) + "\n" for entry in found)
+        lines = "".join(entry.line() for entry in _asked(stage, request))
         return web.Response(text=lines, content_type="application/jsonl")
 
     async def counts(_: web.Request) -> web.Response:
@@ -38,31 +42,60 @@ def build_control(stage: Stage) -> web.Application:
     async def secrets(_: web.Request) -> web.Response:
         return web.json_response({"secrets": sorted(stage.ledger.secrets)})
 
-    async def add_faults(request: web.Request) -> web.Response:
+    router.add_get("/ledger", ledger)
+    router.add_get("/ledger.jsonl", ledger_lines)
+    router.add_get("/ledger/counts", counts)
+    router.add_get("/secrets", secrets)
+
+
+def _add_faults(router: web.UrlDispatcher, stage: Stage) -> None:
+    async def add(request: web.Request) -> web.Response:
         body = await read_json(request)
         orders = [fault_from_json(item) for item in (body if isinstance(body, list) else [body])]
-        return web.json_response({"ids": [stage.faults.add(order) for order in orders]}, status=201)
+        ids = [stage.faults.add(order) for order in orders]
+        for order in orders:
+            note = f"{order.action} {order.phase} {order.operation}, from hit {order.nth} on, {order.count} times"
+            stage.ledger.append(order.system, "world.fault-ordered", note=note)
+        return web.json_response({"ids": ids}, status=201)
 
-    async def clear_faults(_: web.Request) -> web.Response:
+    async def listing(_: web.Request) -> web.Response:
+        return web.json_response({"faults": stage.faults.listed()})
+
+    async def clear(_: web.Request) -> web.Response:
         stage.faults.clear()
         return web.json_response({})
 
-    async def set_clock(request: web.Request) -> web.Response:
-        stage.clock.scale = float(str((await read_object(request)).get("scale", stage.clock.scale)))
+    router.add_post("/faults", add)
+    router.add_get("/faults", listing)
+    router.add_delete("/faults", clear)
+
+
+def _add_switches(router: web.UrlDispatcher, stage: Stage) -> None:
+    async def clock(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            stage.clock.scale = float(str((await read_object(request)).get("scale", stage.clock.scale)))
         return web.json_response({"scale": stage.clock.scale, "now": stage.clock.now()})
 
-    app.add_routes(
-        [
-            web.get("/ledger", ledger),
-            web.get("/ledger.jsonl", ledger_lines),
-            web.get("/ledger/counts", counts),
-            web.get("/secrets", secrets),
-            web.post("/faults", add_faults),
-            web.delete("/faults", clear_faults),
-            web.post("/clock", set_clock),
-        ]
-    )
-    return app
+    async def limits(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            enforced = (await read_object(request)).get("enforced")
+            if not isinstance(enforced, bool):
+                message = "'enforced' must be true or false"
+                raise BadOrderError(message)
+            stage.limits = enforced
+        return web.json_response({"enforced": stage.limits})
+
+    router.add_get("/clock", clock)
+    router.add_post("/clock", clock)
+    router.add_get("/limits", limits)
+    router.add_post("/limits", limits)
+
+
+def _asked(stage: Stage, request: web.Request) -> list[Entry]:
+    """The entries that `system`, `operation`, `since` and `changes=true` ask for."""
+    query = request.query
+    found = stage.ledger.entries(query.get("system"), query.get("operation"), int(query.get("since", "0")))
+    return [entry for entry in found if entry.is_change] if query.get("changes") == "true" else found
 
 
 async def read_json(request: web.Request) -> object:

@@ -1,30 +1,59 @@
 """Failures ordered in advance: "the 2nd login from now on is cut off after it took effect".
 
-Tests and the demo add them (directly or by the control port); the server's middleware takes them.
+Tests, the demo and people add them (directly or by the control port), before and during a run; the server's middleware
+takes them. What only a world can do (end a session, lose a task) it does by its `deeds` (see `server.Deeds`).
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal, cast, get_args
 
 Phase = Literal["before", "after"]
-Action = Literal["status", "delay", "cut", "hang", "html", "truncate"]
+Wire = Literal["status", "throttle", "delay", "cut", "hang", "html", "truncate"]
+Bend = Literal["item-duplicated", "page-missing", "page-repeated", "link-to-itself", "link-elsewhere"]
+Deed = Literal[
+    "expire",
+    "stale",
+    "operation-lost",
+    "task-fails",
+    "task-half",
+    "task-endless",
+    "bulk-partial",
+    "foreign-lock",
+    "human-edit",
+]
+Action = Literal[Wire, Bend, Deed]
+Outcome = Literal["lost", "failed", "half", "endless"]
+"""How a long operation ends that was told to."""
+
+ON_NEXT: dict[Action, Outcome] = {
+    "operation-lost": "lost",
+    "task-fails": "failed",
+    "task-half": "half",
+    "task-endless": "endless",
+}
+"""Deeds that decide how the long operation ends which the same request begins."""
+
+WIRE, BENDS, DEEDS = (frozenset[str](get_args(family)) for family in (Wire, Bend, Deed))
+_BEFORE_ONLY = frozenset({*ON_NEXT, "bulk-partial"})
 
 
 @dataclass(slots=True)
 class Fault:
-    """One ordered failure.
+    """One ordered failure; `docs/worlds.md` lists what each action does in each world.
 
     `operation` is an operation's name or "*"; hits are counted from the moment of adding: `nth` 1 is the next one and
     `count` hits from there on fail. `phase` says whether the operation's effect happens ("after") or not ("before").
-    Actions: `status` answers `status`, `body` (JSON, or text if it is a str) and `headers`; `delay` goes on after
-    `seconds`; `cut` resets the connection; `hang` says nothing for `seconds` (0: for ever), then resets; `html`
-    answers a proxy's HTML page with `status`; `truncate` answers half of the JSON. `seconds` are real, not scaled: they
-    meet the client's timeouts, which are real too.
+    `status` answers `status`, `body` (JSON, or text if it is a str) and `headers`; `throttle` answers 429 as the vendor
+    does, with `retry_after` as its header ("": none; "soon" and "999999999" are as good as "7"); `cut` resets the
+    connection; `hang` says nothing for `seconds` (0: for ever), then resets. Bends alter the answer of the operation,
+    in either phase; `link-elsewhere` goes to `target`, another origin. Deeds happen to the world and the request goes
+    on: `foreign-lock` and `human-edit` take `target` and `body`. `seconds` are real, not scaled: they meet the client's
+    timeouts, which are real too.
     """
 
     system: str
@@ -37,19 +66,33 @@ class Fault:
     body: object = None
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    retry_after: str = ""
+    target: str = ""
+
+
+Check = Callable[[Fault], str]
+"""Why a world cannot do what a fault asks for; "" where it can."""
 
 
 class FaultPlan:
-    """The ordered failures and how often each was met. Safe to use from threads."""
+    """The ordered failures and how often each was met. Safe to use from threads.
+
+    `checks`: by system, who judges an order before it is taken.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._faults: dict[int, Fault] = {}
         self._hits: dict[int, int] = {}
+        self.checks: dict[str, Check] = {}
 
     def add(self, fault: Fault) -> int:
-        """Order a failure; returns its id."""
+        """Order a failure; returns its id. ValueError says why it makes no sense in that world."""
+        check = self.checks.get(fault.system)
+        why = _impossible(fault) or (check(fault) if check else "")
+        if why:
+            raise ValueError(why)
         with self._lock:
             number = next(self._ids)
             self._faults[number] = fault
@@ -62,8 +105,22 @@ class FaultPlan:
             self._faults.clear()
             self._hits.clear()
 
+    def listed(self) -> list[dict[str, object]]:
+        """The failures that are still to come, with their ids and hits so far."""
+        with self._lock:
+            return [
+                {"id": number, "hits": self._hits[number], **asdict(fault)} for number, fault in self._faults.items()
+            ]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether any failure is still to come."""
+        return bool(self._faults)
+
     def take(self, system: str, operation: str, phase: Phase) -> Fault | None:
         """Count one hit of every failure that matches; returns the oldest one that is due, or None."""
+        if not self._faults:
+            return None
         due: Fault | None = None
         with self._lock:
             for number, fault in list(self._faults.items()):
@@ -78,6 +135,14 @@ class FaultPlan:
         return due
 
 
+def _impossible(fault: Fault) -> str:
+    if fault.action in _BEFORE_ONLY and fault.phase == "after":
+        return f"{fault.action!r} decides what the request will do: its phase is 'before'"
+    if fault.action == "stale" and fault.seconds <= 0:
+        return "'stale' needs 'seconds'"
+    return ""
+
+
 def fault_from_json(data: object) -> Fault:
     """Read a failure from the control port's JSON (the field names of `Fault`); ValueError names what is wrong."""
     if not isinstance(data, Mapping):
@@ -88,7 +153,7 @@ def fault_from_json(data: object) -> Fault:
     if unknown:
         message = f"unknown field {unknown[0]!r}; a fault has {', '.join(sorted(known))}"
         raise ValueError(message)
-    _one_of("action", data.get("action", "status"), get_args(Action))
+    _one_of("action", data.get("action", "status"), (*get_args(Wire), *get_args(Bend), *get_args(Deed)))
     _one_of("phase", data.get("phase", "before"), get_args(Phase))
     system = data.get("system")
     if not isinstance(system, str) or not system:
@@ -109,6 +174,8 @@ def fault_from_json(data: object) -> Fault:
         body=data.get("body"),
         headers={str(name): str(value) for name, value in headers.items()},
         seconds=float(str(data.get("seconds", 0.0))),
+        retry_after=str(data.get("retry_after", "")),
+        target=str(data.get("target", "")),
     )
 
 

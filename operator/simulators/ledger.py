@@ -1,14 +1,16 @@
 """Append-only record of every request to a world and of every change of a world.
 
-The server's middleware and the worlds write it; tests, the demo and the bench read it (directly or over the
-control port) to count what the operator really did.
+The server's middleware and the worlds write it; tests, the demo and the bench read it (directly, over the control
+port, or as a file of JSON lines) to count what the operator really did.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TypedDict, Unpack
 
@@ -36,6 +38,15 @@ class Entry:
         """The entry as a JSON object, for the control port."""
         return asdict(self)
 
+    @property
+    def is_change(self) -> bool:
+        """Whether it tells of a change of a world: by itself, or by a request that changed something."""
+        return self.operation.startswith("world.") or bool(self.changed)
+
+    def line(self) -> str:
+        """The entry as a line of JSON."""
+        return json.dumps(self.as_json()) + "\n"
+
 
 class Details(TypedDict, total=False):
     """The optional parts of an entry."""
@@ -55,7 +66,12 @@ class Ledger:
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
         self._counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        self._listeners: list[Callable[[Entry], None]] = []
         self.secrets: set[str] = set()
+
+    def listen(self, listener: Callable[[Entry], None]) -> None:
+        """Tell somebody of every entry from now on, in order; it must be quick."""
+        self._listeners.append(listener)
 
     def append(self, system: str, operation: str, **details: Unpack[Details]) -> Entry:
         """Record one request or change; returns the entry with its sequence number (from 1, no gaps)."""
@@ -74,17 +90,27 @@ class Ledger:
             )
             self._entries.append(entry)
             self._counts[system][operation] += 1
+            for listener in self._listeners:
+                listener(entry)
             return entry
 
     def entries(self, system: str | None = None, operation: str | None = None, since: int = 0) -> list[Entry]:
-        """Entries with `seq > since`, oldest first, of one system and one operation where these are given."""
+        """Entries with `seq > since`, oldest first, of one system and one operation where these are given.
+
+        An operation that ends in "*" means all that begin so: `world.*` are the changes that no request made.
+        """
         with self._lock:
             later = self._entries[max(since, 0) :]
         return [
             entry
             for entry in later
-            if (system is None or entry.system == system) and (operation is None or entry.operation == operation)
+            if (system is None or entry.system == system) and (operation is None or _fits(entry.operation, operation))
         ]
+
+    def tail(self, most: int) -> list[Entry]:
+        """The newest entries, oldest of them first."""
+        with self._lock:
+            return self._entries[-most:]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many entries there are: system -> operation -> number."""
@@ -96,3 +122,7 @@ class Ledger:
         if value:
             self.secrets.add(value)
         return value
+
+
+def _fits(operation: str, wanted: str) -> bool:
+    return operation.startswith(wanted[:-1]) if wanted.endswith("*") else operation == wanted

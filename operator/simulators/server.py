@@ -10,33 +10,27 @@ import logging
 import ssl
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import assert_never
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from simulators.clock import Clock
-from simulators.faults import Fault, FaultPlan
-from simulators.ledger import Ledger
+from simulators.interference import Interference
+from simulators.stage import Stage
+
+__all__ = ["KEEP_ALIVE", "Served", "Stage", "build_app", "changed", "operation", "serve"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NameOf = Callable[[web.Request], str]
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE: web.AppKey[float] = web.AppKey("keep-alive", float)
+"""On an application: idle seconds after which its server closes a connection."""
+
 _LARGEST_BODY = 64 * 1024 * 1024
-_HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>"
-
-
-@dataclass(slots=True)
-class Stage:
-    """What the worlds of one run share. `limits`: whether the vendors' rate limits and quotas are enforced."""
-
-    ledger: Ledger = field(default_factory=Ledger)
-    clock: Clock = field(default_factory=Clock)
-    faults: FaultPlan = field(default_factory=FaultPlan)
-    limits: bool = False
+_USUAL_KEEP_ALIVE = 75.0
+_acquainted: list[bool] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,7 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
     replace it with `operation()`. Failures "before" go by the first name, failures "after" by the last. Handlers may
     set `request["who"]` (who called). Middlewares that a world appends run inside this one.
     """
+    interference = Interference(system, stage)
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -83,7 +78,7 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
         note: list[str] = []
         status, size = 0, 0
         try:
-            response = await _perform(system, stage, request, handler, note)
+            response = await interference.perform(request, handler, note)
             if response is not None:
                 status, size = response.status, _size(response)
         except Exception as error:
@@ -109,7 +104,8 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
 
 async def serve(app: web.Application, *, ssl_context: ssl.SSLContext | None, port: int = 0) -> Served:
     """Listen on 127.0.0.1 (port 0: a free one). Without a TLS context it is plain HTTP: only the control port is."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    keep_alive = app.get(KEEP_ALIVE, _USUAL_KEEP_ALIVE)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=keep_alive)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, ssl_context=ssl_context, backlog=1024).start()
     bound = int(runner.addresses[0][1])
@@ -118,74 +114,14 @@ async def serve(app: web.Application, *, ssl_context: ssl.SSLContext | None, por
 
 
 def _prepare(request: web.Request, name: str) -> None:
-    """Set the keys that handlers may set; aiohttp warns once of each key that is a plain string, which ours are."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", web.NotAppKeyWarning)
-        request["operation"], request["who"], request["changed"] = name, "", []
-
-
-async def _perform(
-    system: str, stage: Stage, request: web.Request, handler: Handler, note: list[str]
-) -> web.StreamResponse | None:
-    """The answer to send, or None where the connection is to be reset."""
-    fault = stage.faults.take(system, request["operation"], "before")
-    if fault:
-        note.append(f"fault before: {fault.action}")
-        if fault.action != "delay":
-            return await _fail(request, fault, None)
-        await asyncio.sleep(fault.seconds)
-    try:
-        response = await handler(request)
-    except web.HTTPException as refusal:
-        response = web.Response(status=refusal.status, text=refusal.text, headers=_kept(refusal.headers))
-    fault = stage.faults.take(system, request["operation"], "after")
-    if fault:
-        note.append(f"fault after: {fault.action}")
-        return await _fail(request, fault, response)
-    return response
-
-
-async def _fail(request: web.Request, fault: Fault, response: web.StreamResponse | None) -> web.StreamResponse | None:
-    match fault.action:
-        case "status":
-            return _ordered(fault)
-        case "delay":
-            await asyncio.sleep(fault.seconds)
-            return response
-        case "cut":
-            return None
-        case "hang":
-            await _silence(request, fault.seconds)
-            return None
-        case "html":
-            return web.Response(
-                status=fault.status,
-                text=_HTML.format(status=fault.status),
-                content_type="text/html",
-                headers=fault.headers,
-            )
-        case "truncate":
-            body = getattr(response, "body", None)
-            text = body if isinstance(body, bytes) and body else b'{"value": [{"id": "'
-            return web.Response(status=200, body=text[: max(len(text) // 2, 1)], content_type="application/json")
-    assert_never(fault.action)
-
-
-def _ordered(fault: Fault) -> web.Response:
-    if isinstance(fault.body, str):
-        return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
-    if fault.body is None:
-        return web.Response(status=fault.status, headers=fault.headers)
-    return web.json_response(fault.body, status=fault.status, headers=fault.headers)
-
-
-async def _silence(request: web.Request, seconds: float) -> None:
-    """Say nothing until the caller gives up or the time is over."""
-    until = time.monotonic() + seconds if seconds else float("inf")
-    transport = request.transport
-    # aiohttp has no event for a caller who hangs up, hence the polling.
-    while time.monotonic() < until and transport is not None and not transport.is_closing():  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+    """Set the keys that handlers may set."""
+    if not _acquainted:
+        # aiohttp warns once of each key that is a plain string, which ours are. Silencing it costs more than a request.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", web.NotAppKeyWarning)
+            request["operation"] = request["who"] = request["changed"] = None
+        _acquainted.append(True)
+    request["operation"], request["who"], request["changed"] = name, "", []
 
 
 def _reset(request: web.Request) -> web.Response:
@@ -193,10 +129,6 @@ def _reset(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)
-
-
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in ("content-type", "content-length")}
 
 
 def _route_name(request: web.Request) -> str:

@@ -1,11 +1,17 @@
-"""One real control plane for all integration tests, one new namespace for each."""
+"""One real control plane for all integration tests, one new namespace for each; whole lives are told side by side."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
 from lab.controlplane import ControlPlane
+
+from .life import Library, Tale
+
+_LIFE_SECONDS = 300
+"""A test of a whole life may have to wait for its story, which waits for others'."""
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +27,39 @@ def namespace(control_plane: ControlPlane) -> str:
     name = f"test-{uuid.uuid4().hex[:8]}"
     control_plane.kubectl("create", "namespace", name)
     return name
+
+
+@pytest.fixture(scope="session")
+def library(
+    request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Library]:
+    """The stories of all modules of this run that have one, begun at once, when the first of them is asked for."""
+    modules = dict.fromkeys(item.module for item in request.session.items if isinstance(item, pytest.Function))
+    stories = [module.STORY for module in modules if hasattr(module, "STORY")]
+    with Library(control_plane, tmp_path_factory.mktemp("life")) as library:
+        yield library.begin(stories)
+
+
+@pytest.fixture(scope="module")
+def tale(request: pytest.FixtureRequest, library: Library) -> Iterator[Tale]:
+    """The module's story. At the end of the module it must have ended well, with every invariant intact."""
+    told = library.tale(request.module.STORY)
+    yield told
+    told.finish()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a life wait for its story."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item.module, "STORY"):
+            item.add_marker(pytest.mark.timeout(_LIFE_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside a failure of a life stands how everything stood then."""
+    report = yield
+    told: Any = getattr(item, "funcargs", {}).get("tale")
+    if report.failed and isinstance(told, Tale):
+        report.sections.append((f"how everything stood in the story {told.name}", told.state))
+    return report

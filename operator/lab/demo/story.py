@@ -56,7 +56,7 @@ def play(rig: Rig, screen: Screen, told: Told) -> None:
     """Run the operator on it, kill it in the middle, add VMs, and wait until everything stands where it should."""
     screen.say("the operator starts, with its ServiceAccount's token")
     rig.operator.start()
-    _watch(rig, screen, told, lambda _: _running(rig) >= 5, seconds=60, what="five installers run")
+    _watch(rig, screen, told, lambda hosts: _all_begun(hosts, told), seconds=60, what="an installer on every VM")
     told.interrupted = (_running(rig), sum(host.commissioned for host in told.hosts))
     rig.operator.kill()
     screen.say(f"the operator is KILLED (SIGKILL) while {told.interrupted[0]} installers run")
@@ -101,6 +101,16 @@ def _note(told: Told) -> None:
             told.lock_message = grouped.message
         if host.vm == fleet.STOPPED and agent.reason == "VMNotRunning":
             told.waited_stopped = True
+
+
+def _all_begun(hosts: Sequence[Host], told: Told) -> bool:
+    """Whether a script is known to have begun on every VM that runs.
+
+    Killed a moment earlier, the operator could not know whether the latest starts had reached Azure. It would not start
+    a second installer, but wait for the first one's key to have expired: half an hour, too long for a demo.
+    """
+    begun = {host.vm for host in hosts if host.raw.get("status", {}).get("agent", {}).get("startedAt")}
+    return begun >= set(told.vms) - {fleet.STOPPED}
 
 
 def _running(rig: Rig) -> int:

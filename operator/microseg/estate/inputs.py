@@ -1,4 +1,4 @@
-"""The Secrets and CA bundles that an Estate refers to, read together, with a digest that changes when any of them does."""
+"""The Secrets and CA bundles that an Estate refers to, read together, with a digest of their versions."""
 
 from __future__ import annotations
 

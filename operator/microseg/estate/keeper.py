@@ -13,31 +13,31 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from microseg.estate.acceptance import Acceptance, Documents
 from microseg.estate.book import EstateBook
 from microseg.estate.lanes.azure import AzureLane
 from microseg.estate.lanes.checkpoint import CheckPointLane
 from microseg.estate.lanes.illumio import IllumioLane
 from microseg.estate.lanes.rhythm import Health, Rhythm
-from microseg.estate.ledger import Ledger
-from microseg.estate.mappings import InForce, Mappings
+from microseg.estate.ledger import Entry, Ledger
 from microseg.estate.ports import Clock
 from microseg.estate.recorder import Recorder
-from microseg.estate.rules import RulesInForce
+from microseg.estate.retirements import Retirements
 from microseg.estate.view import EstateViews
 from microseg.estate.workers import Workers
 from microseg.kube.errors import KubeError
-from microseg.kube.secrets import ConfigMapData
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import DriftPolicy
 from microseg.planning.decide import decide
 from microseg.planning.summary import Overview, SystemState
 from microseg.planning.summary import status as estate_status
+from microseg.stages.agent import RETRY_ANNOTATION
+from microseg.stages.situation import EstateView
 
 log = logging.getLogger(__name__)
 _SLICE = 100
@@ -70,6 +70,15 @@ class Lanes:
         return (self.azure.rhythm, self.illumio.rhythm, self.check_point.rhythm)
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The ways of the hosts' records: in by the mirror, out by the recorder, and at their end."""
+
+    mirror: MirrorTask
+    recorder: Recorder
+    retirements: Retirements
+
+
 class Keeper:
     """Keeps one estate while its Lease is held."""
 
@@ -78,24 +87,22 @@ class Keeper:
         book: EstateBook,
         ledger: Ledger,
         lanes: Lanes,
-        recorder: Recorder,
-        mirror: MirrorTask,
-        mappings: Mappings,
-        live: Callable[[], Sequence[ConfigMapData]],
+        records: Records,
+        documents: Documents,
         views: EstateViews,
         clock: Clock,
         workers: Workers,
     ) -> None:
-        """`live`: the mapping ConfigMaps of the estate's namespace, as last seen."""
-        self._book, self._ledger, self._lanes, self._recorder = book, ledger, lanes, recorder
-        self._mirror, self._mappings, self._live = mirror, mappings, live
+        """Take its parts; nothing runs before `run`. `workers`: the cluster's threads."""
+        self._book, self._ledger, self._lanes = book, ledger, lanes
+        self._mirror, self._recorder = records.mirror, records.recorder
         self._views, self._clock, self._workers = views, clock, workers
-        self._rules = RulesInForce(ledger, clock)
-        self._in_force = InForce(
-            None, None, SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at yet.")
-        )
+        self._retirements = records.retirements
+        news = records.recorder.news
+        news.estate = lambda: book.estate
+        self._mapping = Acceptance(documents, ledger, book, news, clock, workers, self.health_changed)
+        self._rules = self._mapping.rules
         self._look_again: dict[str, datetime] = {}
-        self._mapping_changed = asyncio.Event()
         self._status_due = 0.0
         self._status_stale = True
         self.beat = time.monotonic()
@@ -106,14 +113,15 @@ class Keeper:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._mirror.run())
             tasks.create_task(self._recorder.run())
-            tasks.create_task(self._follow_mapping())
+            tasks.create_task(self._retirements.run())
+            tasks.create_task(self._mapping.run())
             for lane in (self._lanes.azure, self._lanes.illumio, self._lanes.check_point):
                 tasks.create_task(lane.run())
             tasks.create_task(self._decide_forever())
 
     def mapping_changed(self) -> None:
         """A mapping ConfigMap came, went or changed."""
-        self._mapping_changed.set()
+        self._mapping.look()
 
     def annotated(self, annotations: dict[str, str]) -> None:
         """A person annotated the Estate: approvals and `reconcile-at`."""
@@ -160,10 +168,10 @@ class Keeper:
 
     async def _decide(self) -> None:
         """Decide every host that changed, in slices; offer what differs to the recorder; wake the lanes."""
+        await self._mapping.govern()
         dirty, self._ledger.dirty = self._ledger.dirty, set()
         if not dirty:
             return
-        self._rules.refresh(self._book.estate)
         view = self._views.view(
             self._book.estate, self._ledger, self._lanes.check_point.installs.failures, self._clock()
         )
@@ -175,16 +183,28 @@ class Keeper:
             if entry is None:
                 self._look_again.pop(vm_id, None)
                 continue
-            now = self._clock()
-            facts = self._ledger.facts(vm_id, view.object_prefix, now)
-            entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
-            entry.stale = False
-            self._schedule(vm_id, entry.decision.look_again, now)
-            if entry.decision.status != entry.host.status:
-                self._recorder.offer(vm_id)
+            try:
+                self._decide_one(vm_id, entry, view, repair=repair)
+            except Exception:
+                # A bug that one host provokes must not stop the others (L4); it stays undecided, and acts on nothing.
+                log.exception("host not decided", extra={"host": entry.host.name})
         self._status_stale = True
         for rhythm in self._lanes.rhythms:
             rhythm.wake()
+        self._retirements.wake()
+
+    def _decide_one(self, vm_id: str, entry: Entry, view: EstateView, *, repair: bool) -> None:
+        """Decide one host; offer its status to the recorder where it differs."""
+        now, claimed = self._clock(), self._ledger.claimed(entry)
+        facts = self._ledger.facts(vm_id, view.object_prefix, now)
+        entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
+        entry.stale = False
+        if self._ledger.claimed(entry) != claimed:
+            self._ledger.touch((vm_id,))  # the script named a workload: what the PCE shows of it is a new fact
+        again = (entry.decision.look_again, self._rules.changes_at(vm_id, now))
+        self._schedule(vm_id, min((at for at in again if at is not None), default=None), now)
+        if entry.decision.status != entry.host.status or RETRY_ANNOTATION in entry.host.annotations:
+            self._recorder.offer(vm_id)
 
     def _schedule(self, vm_id: str, at: datetime | None, now: datetime) -> None:
         """When to decide the host again without news; never sooner than a second from now."""
@@ -192,26 +212,6 @@ class Keeper:
             self._look_again.pop(vm_id, None)
         else:
             self._look_again[vm_id] = max(at, now + timedelta(seconds=1))
-
-    # the mapping ----------------------------------------------------------------------------------------------
-
-    async def _follow_mapping(self) -> None:
-        """Look at the live documents when they change, and every minute, because an override may have ended."""
-        while True:
-            try:
-                self._in_force = await self._workers.call(self._mappings.accept, self._live(), self._clock())
-            except KubeError as error:
-                log.warning("mapping not read", extra={"error": str(error)})
-            else:
-                rules = self._in_force.rules
-                if rules is not None and (self._ledger.rules is None or self._ledger.rules.digest != rules.digest):
-                    log.info("mapping accepted", extra={"mapping": rules.name, "revision": rules.digest})
-                    self._rules.reconsider()
-                    self._ledger.saw_rules(rules)
-            self.health_changed()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._mapping_changed.wait(), _LOOK_AGAIN_AT_MOST)
-            self._mapping_changed.clear()
 
     # the estate's own status ----------------------------------------------------------------------------------
 
@@ -237,13 +237,15 @@ class Keeper:
                 ConditionType.AZURE_REACHABLE: azure,
                 ConditionType.ILLUMIO_REACHABLE: illumio,
                 ConditionType.CHECK_POINT_REACHABLE: check_point,
-                ConditionType.MAPPING_VALID: self._in_force.valid,
+                ConditionType.MAPPING_VALID: self._mapping.in_force.valid,
             },
             standings=Counter(decision.standing for decision in decisions),
             vms=poll.vms,
             poll_complete=poll.complete,
-            mapping=self._in_force.state,
+            mapping=self._mapping.in_force.state,
             hold=self._rules.hold,
+            judged=self._rules.judged,
+            retirement_hold=self._retirements.hold,
             policies=self._views.policies(self._book.estate, self._ledger),
             gateways=firewall.gateways if firewall else {},
         )

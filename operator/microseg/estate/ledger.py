@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from microseg.estate.holddown import HoldDown, Tags
 from microseg.estate.readings import AzureReading, FirewallReading, PceReading
 from microseg.mapping import Mapping as Rules
 from microseg.model.facts import (
@@ -29,15 +30,18 @@ from microseg.model.facts import (
     Vm,
     VmDetail,
 )
-from microseg.model.host import AgentOutcome, ManagedHost
+from microseg.model.host import AgentOutcome, GoneProof, ManagedHost
 from microseg.model.plan import Action
 from microseg.model.wanted import Wanted
 from microseg.planning.decide import Decision
 from microseg.planning.wishes import wanted
 from microseg.stages.firewall import object_name
 
+_UUID = 36
+"""Characters of a vmId."""
 A = TypeVar("A", bound=Action)
 B = TypeVar("B", bound=Action)
+C = TypeVar("C", bound=Action)
 
 
 @dataclass(slots=True)
@@ -53,6 +57,10 @@ class Entry:
     looks: int = 0
     put_off: PutOff | None = None
     concluded: AgentOutcome | None = None
+    missed_polls: int = 0
+    gone: GoneProof | Unreadable | None = None
+    retirement_held: str = ""
+    unpair_accepted: bool = False
     illumio_complaint: str = ""
     rejection: str = ""
     known_since: float = field(default_factory=time.monotonic)
@@ -79,6 +87,7 @@ class Ledger:
         self.dirty: set[str] = set()
         self.wake = asyncio.Event()
         self._names: dict[str, str] = {}
+        self._hold_down = HoldDown()
 
     # what is to be decided again ------------------------------------------------------------------------------
 
@@ -93,9 +102,11 @@ class Ledger:
         """Every host is to be decided again."""
         self.touch(self.entries)
 
-    def actions(self, kind: type[A], other: type[B] | None = None) -> Iterator[tuple[str, A | B]]:
-        """Every decided action of one or two kinds, with its host; none where something newer is known than decided."""
-        kinds = (kind,) if other is None else (kind, other)
+    def actions(
+        self, kind: type[A], second: type[B] | None = None, third: type[C] | None = None
+    ) -> Iterator[tuple[str, A | B | C]]:
+        """Every decided action of these kinds, with its host; none where something newer is known than was decided."""
+        kinds = tuple(each for each in (kind, second, third) if each is not None)
         for vm_id, entry in self.entries.items():
             if entry.decision is not None and not entry.stale:
                 for action in entry.decision.actions:
@@ -150,9 +161,22 @@ class Ledger:
         """A complete poll."""
         reading = AzureReading.of(self._remembering(vm) for vm in vms)
         changed = reading.changed(self.azure)
-        gone = self.entries.keys() - reading.vms.keys() if self.azure is None else set()
+        missed = self.entries.keys() - reading.vms.keys()
+        for vm_id in missed:
+            self.entries[vm_id].missed_polls += 1
+        for vm_id in reading.vms.keys() & self.entries.keys():
+            self.entries[vm_id].missed_polls, self.entries[vm_id].gone = 0, None
+        settled = self._hold_down.saw(reading.vms, self._tags_before)
         self.azure = reading
-        self.touch(changed | gone)
+        self.touch(changed | missed | settled)
+
+    def _tags_before(self, vm_id: str) -> Tags | None:
+        """A VM's tags in the poll before; after a start, as its record has them."""
+        if self.azure is not None:
+            vm = self.azure.vms.get(vm_id)
+            return vm.record.tags if vm is not None else None
+        recorded = self.entries[vm_id].host.status.azure if vm_id in self.entries else None
+        return recorded.tags if recorded is not None else None
 
     def _remembering(self, vm: Vm) -> Vm:
         """A list does not tell whether Azure's agent is ready: the last look holds while the power state does."""
@@ -191,6 +215,24 @@ class Ledger:
         else:
             self.touch(changed)
 
+    def orphans(self) -> dict[str, str]:
+        """Map vmId -> a name, for things that carry our mark and belong to no record and no VM that Azure lists."""
+        if self.azure is None or self.pce is None or self.firewall is None:
+            return {}
+        found = {vm_id: workload.hostname or "vm" for vm_id, workload in self.pce.by_vm.items()}
+        found |= {vm_id: items[0].name for vm_id, items in self.firewall.own.items()}
+        return {
+            vm_id: name
+            for vm_id, name in found.items()
+            if len(vm_id) == _UUID and vm_id not in self.entries and vm_id not in self.azure.vms
+        }
+
+    def unpaired(self, vm_id: str, *, accepted: bool) -> None:
+        """What the PCE answered to an unpairing."""
+        if vm_id in self.entries:
+            self.entries[vm_id].unpair_accepted = accepted
+            self.touch((vm_id,))
+
     def saw_rules(self, rules: Rules) -> None:
         """A mapping was accepted."""
         self.rules = rules
@@ -202,28 +244,37 @@ class Ledger:
         """Everything known now about one host outside the cluster."""
         entry = self.entries[vm_id]
         vm = self.azure.vms.get(vm_id) if self.azure else None
-        agent = entry.host.status.agent
+        claimed = self.claimed(entry)
         put_off = entry.put_off if entry.put_off is not None and entry.put_off.until > now else None
         return HostFacts(
             azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
-            pce=Seen(self.pce.view(vm_id, vm, agent.workload if agent else "")) if self.pce else UNREADABLE,
+            pce=Seen(self.pce.view(vm_id, vm, claimed)) if self.pce else UNREADABLE,
             firewall=self._firewall_view(entry.host, vm, prefix),
             run_command=entry.run_command,
             looked_at=entry.looked_at,
             looks=entry.looks,
             put_off=put_off,
             concluded=entry.concluded,
+            missed_polls=entry.missed_polls,
+            gone=entry.gone,
+            retirement_held=entry.retirement_held,
+            unpair_accepted=entry.unpair_accepted,
             illumio_complaint=entry.illumio_complaint,
             rejection=entry.rejection,
         )
 
-    def wanted(self, vm_id: str, now: datetime) -> Wanted | None:
-        """What the mapping wants for the host; None: no mapping, or no VM to ask about."""
-        vm = self.azure.vms.get(vm_id) if self.azure else None
-        if self.rules is None or vm is None:
+    def claimed(self, entry: Entry) -> str:
+        """The workload uuid that the host's script printed, as decided last."""
+        agent = (entry.decision.status if entry.decision else entry.host.status).agent
+        return agent.workload if agent else ""
+
+    def wanted(self, vm_id: str, now: datetime, rules: Rules | None = None) -> Wanted | None:
+        """What the mapping (or `rules` in its place) wants for the host; None: no mapping, or no VM to ask about."""
+        vm, rules = self.azure.vms.get(vm_id) if self.azure else None, rules or self.rules
+        if rules is None or vm is None:
             return None
         workload = self.pce.by_vm.get(vm_id) if self.pce else None
-        return wanted(self.rules, vm, workload, pce_read=self.pce is not None, now=now)
+        return wanted(rules, self._hold_down.as_read(vm), workload, pce_read=self.pce is not None, now=now)
 
     def _firewall_view(self, host: ManagedHost, vm: Vm | None, prefix: str) -> Seen[FirewallView] | Unreadable:
         """What Check Point has published that touches this host."""
@@ -243,8 +294,8 @@ class Ledger:
             if vm is not None:
                 keys[vm.record.computer_name.split(".", 1)[0].lower()] = vm_id
                 keys.update({address.ip: vm_id for address in vm.record.addresses()})
-            if entry.host.status.agent and entry.host.status.agent.workload:
-                keys[entry.host.status.agent.workload.lower()] = vm_id
+            if claimed := self.claimed(entry):
+                keys[claimed.lower()] = vm_id
         return keys
 
 

@@ -6,14 +6,15 @@ Whatever is wrong with the live ConfigMap, the last accepted revision stays in f
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
-from microseg.mapping import Mapping, MappingError, lint, parse, run_tests
+from microseg.mapping import Mapping, MappingError, Problem, lint, parse, run_tests
 from microseg.model.condition import ConditionStatus, Reason
 from microseg.model.estate import MappingRef, MappingState
 from microseg.planning.summary import SystemState
@@ -21,6 +22,8 @@ from microseg.planning.summary import SystemState
 log = logging.getLogger(__name__)
 KEY = "mapping.yaml"
 _TOLD = 5
+_NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9._-]+)""", re.MULTILINE)
+"""The name of a document that does not parse: enough to tell whose it is."""
 
 
 class RevisionStore(Protocol):
@@ -32,6 +35,9 @@ class RevisionStore(Protocol):
     def create(self, revision: MappingRevision) -> MappingRevision:
         """Write-once."""
 
+    def prune(self, mapping: str, named: Collection[str]) -> tuple[str, ...]:
+        """Delete the oldest that nobody names."""
+
 
 @dataclass(frozen=True, slots=True)
 class InForce:
@@ -40,6 +46,8 @@ class InForce:
     rules: Mapping | None
     state: MappingState | None
     valid: SystemState
+    sources: tuple[ConfigMapData, ...] = ()
+    """The ConfigMaps that `valid` speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,46 +58,68 @@ class Candidate:
     rules: Mapping
 
 
-def judge(ref: MappingRef, live: Sequence[ConfigMapData], allowed_groups: frozenset[str]) -> Candidate | SystemState:
-    """Pick and check the live document. Pure: a Candidate is fit to be accepted, else the sentence that says why none is."""
-    found: list[Candidate] = []
-    broken: list[str] = []
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why there is no candidate, and of which ConfigMaps that is said."""
+
+    valid: SystemState
+    sources: tuple[ConfigMapData, ...] = ()
+
+
+def judge(ref: MappingRef, live: Sequence[ConfigMapData], allowed_groups: frozenset[str]) -> Candidate | Refused:
+    """Pick and check the live document. Pure: a Candidate is fit to be accepted, else why there is none."""
+    found: list[tuple[ConfigMapData, Mapping | str]] = []
     for source in live:
-        text = source.data.get(KEY)
-        if text is None:
-            broken.append(f"ConfigMap {source.name} has no key {KEY}.")
-            continue
-        try:
-            rules = parse(text, f"{source.name}/{KEY}")
-        except MappingError as error:
-            broken.append("; ".join(str(problem) for problem in error.problems[:_TOLD]))
-            continue
-        if rules.name == ref.name:
-            found.append(Candidate(source, rules))
-    if len(found) > 1:
-        names = ", ".join(sorted(candidate.source.name for candidate in found))
-        return _invalid(Reason.MAPPING_AMBIGUOUS, f"ConfigMaps {names} all carry the mapping {ref.name}; leave one.")
+        read = _read(source)
+        name = read.name if isinstance(read, Mapping) else _name(source)
+        if name in {ref.name, ""}:
+            found.append((source, read))
+    sources = tuple(source for source, _ in found)
     if not found:
-        if broken:
-            return _invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {' '.join(broken)}")
-        return _invalid(
-            Reason.MAPPING_MISSING,
-            f"No ConfigMap with the label microseg.dev/mapping=v1 carries the mapping {ref.name}.",
-        )
-    return _checked(found[0], allowed_groups)
+        told = f"No ConfigMap with the label microseg.dev/mapping=v1 carries the mapping {ref.name}."
+        return Refused(_invalid(Reason.MAPPING_MISSING, told))
+    carriers = [source.name for source, read in found if isinstance(read, Mapping) or _name(source) == ref.name]
+    if len(carriers) > 1:
+        told = f"ConfigMaps {', '.join(sorted(carriers))} all carry the mapping {ref.name}; leave one."
+        return Refused(_invalid(Reason.MAPPING_AMBIGUOUS, told), sources)
+    for source, read in found:
+        if isinstance(read, Mapping):
+            return _checked(Candidate(source, read), allowed_groups)
+    broken = " ".join(read for _, read in found if isinstance(read, str))
+    return Refused(_invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {broken}"), sources)
 
 
-def _checked(candidate: Candidate, allowed_groups: frozenset[str]) -> Candidate | SystemState:
+def _read(source: ConfigMapData) -> Mapping | str:
+    """The document, or what is wrong with it."""
+    text = source.data.get(KEY)
+    if text is None:
+        return f"ConfigMap {source.name} has no key {KEY}."
+    try:
+        return parse(text, f"{source.name}/{KEY}")
+    except MappingError as error:
+        return "; ".join(str(problem) for problem in error.problems[:_TOLD])
+
+
+def _name(source: ConfigMapData) -> str:
+    """The name that a broken document seems to have; "" where even that cannot be seen."""
+    found = _NAME.search(source.data.get(KEY, ""))
+    return found.group(1) if found else ""
+
+
+def _checked(candidate: Candidate, allowed_groups: frozenset[str]) -> Candidate | Refused:
     """The document's own tests, and groups that the estate does not allow."""
     rules = candidate.rules
     failures = run_tests(rules)
+    findings = lint(rules, allowed_groups or None)
+    refused = [finding for finding in findings if isinstance(finding, Problem)]
+    told = ""
     if failures:
-        told = "; ".join(str(failure) for failure in failures[:_TOLD])
-        return _invalid(Reason.MAPPING_INVALID, f"The document's own tests fail: {told}")
-    foreign = sorted(group.name for group in rules.groups if allowed_groups and group.name not in allowed_groups)
-    if foreign:
-        return _invalid(Reason.MAPPING_INVALID, f"Groups {', '.join(foreign)} are not in the estate's allowedGroups.")
-    for warning in lint(rules)[:_TOLD]:
+        told = f"The document's own tests fail: {'; '.join(str(failure) for failure in failures[:_TOLD])}"
+    elif refused:
+        told = f"The newest document is refused: {'; '.join(str(problem) for problem in refused[:_TOLD])}"
+    if told:
+        return Refused(_invalid(Reason.MAPPING_INVALID, told), (candidate.source,))
+    for warning in findings[:_TOLD]:
         log.info("mapping lint", extra={"mapping": rules.name, "warning": str(warning)})
     return candidate
 
@@ -105,24 +135,29 @@ class Mappings:
         """`ref`: the estate's mapping name and pin."""
         self._store, self._ref, self._allowed = store, ref, allowed_groups
 
-    def accept(self, live: Sequence[ConfigMapData], now: datetime) -> InForce:
-        """The mapping in force after looking at the live documents. Raises KubeError."""
+    def accept(self, live: Sequence[ConfigMapData], now: datetime, named: Collection[str] | None = None) -> InForce:
+        """The mapping in force after looking at the live documents. Raises KubeError.
+
+        `named`: digests that hosts name, which must stay readable; None: not known yet, so none is deleted.
+        """
         kept = self._store.list(self._ref.name)
         if self._ref.pin:
             return self._pinned(kept)
         verdict = judge(self._ref, live, self._allowed)
-        if isinstance(verdict, SystemState):
+        if isinstance(verdict, Refused):
             last = kept[-1] if kept else None
-            stays = (
-                f" Revision {last.digest} stays in force."
-                if last
-                else " None was ever accepted: labels and groups wait."
-            )
-            told = SystemState(verdict.status, verdict.reason, verdict.message + stays)
-            return InForce(_parsed(last), _state(last), told)
-        revision = kept[-1] if kept and kept[-1].digest == verdict.rules.digest else self._write(kept, verdict, now)
+            stays = f" Revision {last.digest} stays in force." if last else " None was ever accepted."
+            told = SystemState(verdict.valid.status, verdict.valid.reason, verdict.valid.message + stays)
+            return InForce(_parsed(last), _state(last), told, verdict.sources)
+        if kept and kept[-1].digest == verdict.rules.digest:
+            revision = kept[-1]
+        else:
+            revision = self._write(kept, verdict, now)
+            if named is not None:
+                self._store.prune(self._ref.name, named)
         message = f"Revision {revision.digest} of {self._ref.name} is in force."
-        return InForce(verdict.rules, _state(revision), SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message))
+        valid = SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message)
+        return InForce(verdict.rules, _state(revision), valid, (verdict.source,))
 
     def _pinned(self, kept: Sequence[MappingRevision]) -> InForce:
         """An emergency: an earlier revision is held on to, loudly."""
@@ -133,8 +168,10 @@ class Mappings:
                 Reason.MAPPING_MISSING, f"spec.mapping.pin names revision {self._ref.pin}, which is not kept."
             )
             return InForce(_parsed(last), _state(last), told)
-        message = f"PINNED to revision {pinned.digest} by spec.mapping.pin; newer documents are not looked at."
-        return InForce(_parsed(pinned), _state(pinned), SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message))
+        message = f"PINNED to revision {pinned.digest} by spec.mapping.pin: newer documents are not looked at."
+        return InForce(
+            _parsed(pinned), _state(pinned), SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message)
+        )
 
     def _write(self, kept: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
         """Keep an accepted document."""

@@ -1,10 +1,11 @@
-"""What the running of an estate needs of the cluster and of its Lease: small protocols, so that whole passes run in memory."""
+"""What the running of an estate needs of the cluster and of its Lease: protocols, so that passes run in memory."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Protocol
 
+from microseg.kube.secrets import ConfigMapData
 from microseg.model.estate import Estate, EstateStatus
 from microseg.model.host import HostStatus, ManagedHost
 
@@ -20,6 +21,9 @@ class HostStore(Protocol):
 
     def patch_status(self, host: ManagedHost, status: HostStatus) -> ManagedHost:
         """Compare-and-swap of the status."""
+
+    def delete(self, name: str, uid: str) -> None:
+        """Delete that very record; one that is gone already is as wanted."""
 
     def clear_annotation(self, host: ManagedHost, key: str) -> ManagedHost:
         """Take an annotation off that was acted on."""
@@ -40,7 +44,7 @@ class EventSink(Protocol):
 
     def post(
         self,
-        regarding: ManagedHost | Estate,
+        regarding: ManagedHost | Estate | ConfigMapData,
         reason: str,
         message: str,
         *,

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import msgspec
 
 from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.news import News
 from microseg.estate.ports import EventSink, HostStore, Term
 from microseg.estate.workers import Workers
 from microseg.kube.errors import Conflict, Invalid, KubeError, NotFound
-from microseg.model.host import AgentRecord, HostStatus, ManagedHost
+from microseg.model.host import AgentRecord, HostStatus, ManagedHost, RetirementRecord
 from microseg.stages.agent import RETRY_ANNOTATION
 from microseg.stages.attempt import under_way
 
@@ -26,8 +27,6 @@ _WRITERS = 8
 """Writes in flight: eight threads reach 0.85-0.9 of what the API server takes (measured, see docs/decisions)."""
 _PAUSE = 2.0
 """Seconds before a write is tried again when the API server is away."""
-_EVENT_BACKLOG = 2000
-"""Events that may wait to be posted; more are dropped, as an Event is worth nothing once it delays anything."""
 
 
 class Intent(enum.Enum):
@@ -42,10 +41,12 @@ class Recorder:
 
     def __init__(self, hosts: HostStore, events: EventSink, ledger: Ledger, workers: Workers, term: Term) -> None:
         """Take the stores; nothing runs before `run`."""
-        self._hosts, self._sink, self._ledger, self._workers, self._term = hosts, events, ledger, workers, term
+        self._hosts, self._ledger, self._workers, self._term = hosts, ledger, workers, term
+        self.news = News(events, workers)
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
-        self._events: asyncio.Queue[tuple[ManagedHost, str, str, bool]] = asyncio.Queue(_EVENT_BACKLOG)
+        self._settled = asyncio.Event()
+        self._settled.set()
         self.writes = 0
         """Status writes that the API server took."""
 
@@ -53,6 +54,7 @@ class Recorder:
         """This host's decision differs from its record: write it when its turn comes."""
         if vm_id not in self._queued:
             self._queued.add(vm_id)
+            self._settled.clear()
             self._queue.put_nowait(vm_id)
 
     async def run(self) -> None:
@@ -60,22 +62,32 @@ class Recorder:
         async with asyncio.TaskGroup() as tasks:
             for _ in range(_WRITERS):
                 tasks.create_task(self._write_forever())
-            tasks.create_task(self._post_forever())
+            tasks.create_task(self.news.run())
 
     async def settled(self) -> None:
         """Return when nothing waits to be written (for tests and a clean stop)."""
-        while self._queued:
-            await asyncio.sleep(0.01)
+        await self._settled.wait()
 
     async def intend(self, vm_id: str, agent: AgentRecord) -> Intent:
         """Write an intent now. Only after COMMITTED may the effect be tried. Raises KubeError when nobody can know."""
+        return await self._swap(vm_id, lambda status: msgspec.structs.replace(status, agent=agent), Entry.new_attempt)
+
+    async def begin_retirement(self, vm_id: str, record: RetirementRecord) -> Intent:
+        """Write that a host is being retired; its tombstone is written already."""
+        return await self._swap(
+            vm_id, lambda status: msgspec.structs.replace(status, retirement=record), lambda _: None
+        )
+
+    async def _swap(
+        self, vm_id: str, change: Callable[[HostStatus], HostStatus], committed: Callable[[Entry], None]
+    ) -> Intent:
+        """Compare-and-swap one host's status at once, over whatever was decided and not yet written."""
         entry = self._ledger.entries.get(vm_id)
         if entry is None:
             return Intent.CONFLICT
         async with entry.writing:
             self._term.check()
-            base = entry.decision.status if entry.decision else entry.host.status
-            status = msgspec.structs.replace(base, agent=agent)
+            status = change(entry.decision.status if entry.decision else entry.host.status)
             try:
                 written = await self._workers.call(self._hosts.patch_status, entry.host, status)
             except Conflict:
@@ -84,8 +96,9 @@ class Recorder:
             except NotFound:
                 self._ledger.drop(entry.host.name)
                 return Intent.CONFLICT
-            entry.new_attempt()
+            committed(entry)
             self._took(entry, written)
+            await self._acted_on_retry(entry)
         self._ledger.touch((vm_id,))
         return Intent.COMMITTED
 
@@ -93,6 +106,8 @@ class Recorder:
         while True:
             vm_id = await self._queue.get()
             self._queued.discard(vm_id)
+            if not self._queued:
+                self._settled.set()
             entry = self._ledger.entries.get(vm_id)
             if entry is not None:
                 await self._write(vm_id, entry)
@@ -100,12 +115,11 @@ class Recorder:
     async def _write(self, vm_id: str, entry: Entry) -> None:
         """Write one host's decision, if it still differs from the record."""
         async with entry.writing:
-            if entry.decision is None or entry.decision.status == entry.host.status:
-                await self._clear_retry(entry)
-                return
             try:
                 self._term.check()
-                self._took(entry, await self._workers.call(self._hosts.patch_status, entry.host, entry.decision.status))
+                if entry.decision is not None and entry.decision.status != entry.host.status:
+                    status = entry.decision.status
+                    self._took(entry, await self._workers.call(self._hosts.patch_status, entry.host, status))
                 await self._clear_retry(entry)
             except Conflict:
                 await self._refresh(entry)
@@ -124,6 +138,13 @@ class Recorder:
         if RETRY_ANNOTATION in entry.host.annotations and agent is not None and under_way(agent):
             entry.host = await self._workers.call(self._hosts.clear_annotation, entry.host, RETRY_ANNOTATION)
 
+    async def _acted_on_retry(self, entry: Entry) -> None:
+        """Take it off at once: an attempt that is over before its first write must not cause another."""
+        try:
+            await self._clear_retry(entry)
+        except KubeError as error:
+            log.warning("annotation not taken off", extra={"host": entry.host.name, "error": str(error)})
+
     async def _refresh(self, entry: Entry) -> None:
         """Somebody else wrote: decide again from what is there now."""
         try:
@@ -131,6 +152,8 @@ class Recorder:
         except NotFound:
             self._ledger.drop(entry.host.name)
             return
+        except KubeError as error:
+            log.warning("record not read", extra={"host": entry.host.name, "error": str(error)})
         self._ledger.touch((entry.host.spec.vm_id,))
 
     def _took(self, entry: Entry, written: ManagedHost) -> None:
@@ -138,25 +161,4 @@ class Recorder:
         self.writes += 1
         before = entry.host
         self._ledger.wrote(written)
-        for event in _news(before.status, written.status):
-            try:
-                self._events.put_nowait((written, *event))
-            except asyncio.QueueFull:
-                log.warning("event dropped", extra={"host": written.name})
-
-    async def _post_forever(self) -> None:
-        while True:
-            host, reason, message, warning = await self._events.get()
-            await self._workers.call(self._sink.post, host, reason, message, warning=warning)
-
-
-def _news(before: HostStatus, after: HostStatus) -> Sequence[tuple[str, str, bool]]:
-    """One Event for each change of stage: (reason, message, warning)."""
-    if before.stage == after.stage:
-        return ()
-    ready = next((made for made in after.conditions if made.type == "Ready"), None)
-    if ready is None:
-        return ()
-    return (
-        (ready.reason, f"Stage {before.stage or 'none'} -> {after.stage}. {ready.message}", after.stage == "Blocked"),
-    )
+        self.news.host_changed(written, before.status, written.status)

@@ -26,7 +26,7 @@ class Register:
         self._order: dict[tuple[str, str], str] = {}
 
     def saw_estate(self, estate: Estate, created: str) -> None:
-        """An Estate as it is now. `created`: its creation time, by which the elder of two that share an endpoint is kept."""
+        """An Estate as it is now. `created`: its creation time: of two with one endpoint the elder is kept."""
         self._order[estate.key] = created
         if estate.key not in self._tenures:
             self._tenures[estate.key] = self._new_tenure(estate)

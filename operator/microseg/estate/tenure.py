@@ -1,6 +1,6 @@
-"""One Estate in this process: get its Lease, keep it, begin anew when its spec or its Secrets change, let go in the end.
+"""One Estate in this process: get its Lease, keep it, begin anew when spec or Secrets change, let go in the end.
 
-wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, take our finalizer off
+wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, finalizer off
 """
 
 from __future__ import annotations
@@ -202,9 +202,10 @@ class Tenure:
             ConditionType.AZURE_REACHABLE, ConditionType.ILLUMIO_REACHABLE,
             ConditionType.CHECK_POINT_REACHABLE, ConditionType.MAPPING_VALID,
         )  # fmt: skip
+        told = SystemState(ConditionStatus.TRUE, unusable.reason, f"{unusable} It is looked at again by itself.")
         overview = Overview(
             systems=dict.fromkeys(kinds, doubt), standings={}, vms=(), poll_complete=False, mapping=None, hold=None,
-            policies=(), gateways={}, stalled=SystemState(ConditionStatus.TRUE, unusable.reason, f"{unusable} It is looked at again by itself."),
+            judged=False, retirement_hold=None, policies=(), gateways={}, stalled=told,
         )  # fmt: skip
         with suppress(Conflict, NotFound):
             current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)

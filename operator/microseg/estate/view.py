@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from microseg.estate.ledger import Ledger
 from microseg.estate.readings import PceReading
-from microseg.model.estate import Estate, InstallWindow
+from microseg.model.estate import Estate, InstallWindow, seconds
 from microseg.model.facts import PairingProfile
-from microseg.stages.situation import EstateView, Policy, Timing
+from microseg.stages.situation import EstateView, Policy, RetirementBounds, Timing
 
 _LIFE = (600, 3600)
 """Seconds that a pairing key must and may live: long enough for Azure to begin, short enough to be worth little."""
@@ -44,6 +44,13 @@ class EstateViews:
             install_failures=dict(install_failures),
             window_opens=opens(spec.check_point.install_window, now),
             timing=self._timing,
+            subscriptions=frozenset(s.lower() for source in spec.azure.sources for s in source.subscriptions),
+            retirement=RetirementBounds(
+                enabled=spec.retirement.enabled,
+                missed_polls=spec.retirement.missed_polls,
+                after=seconds(spec.retirement.after),
+                firewall_restore=spec.retirement.firewall_restore,
+            ),
         )
 
     def policies(self, estate: Estate, ledger: Ledger) -> tuple[Policy, ...]:

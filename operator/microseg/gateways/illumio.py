@@ -141,6 +141,17 @@ class Pce:
                 failures |= reading.bulk_failures(answer.data)
         return failures
 
+    def unpair(self, vens: Sequence[str], restore: str) -> Mapping[str, str]:
+        """Unpair VENs (`PUT vens/unpair`, 10 calls a minute; repeatable). Returns href -> why for those refused.
+
+        Source: illumio/terraform-provider-illumio-core, illumio-core/resource_illumio_vens_unpair.go.
+        """
+        for href in vens:
+            self._check(href, "vens")
+        body = {"vens": [{"href": href} for href in vens], "firewall_restore": restore}
+        with self._transport.watch("unpair"), self._writing:
+            return reading.unpair_failures(self._write("PUT", f"/orgs/{self._org}/vens/unpair", body).data)
+
     def set_labels(self, workloads: Sequence[str], labels: Sequence[str], clear: Sequence[str]) -> None:
         """Set labels by key and take keys off, on workloads by href (repeatable). Other keys stay.
 

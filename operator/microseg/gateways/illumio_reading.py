@@ -101,6 +101,17 @@ def bulk_failures(data: object) -> dict[str, str]:
     return failures
 
 
+def unpair_failures(data: object) -> dict[str, str]:
+    """Href -> why, of an unpairing's answer: `{"errors": [{token, message, hrefs: []}]}`; empty: all were accepted."""
+    failures: dict[str, str] = {}
+    for item in shapes.mappings(shapes.within(data, "errors")):
+        words = [clean(item.get(name), limit=200) for name in ("token", "message")]
+        why = ": ".join(word for word in words if word) or "the PCE gave no reason"
+        hrefs = item.get("hrefs")
+        failures |= {str(href): why for href in hrefs} if isinstance(hrefs, list) else {}
+    return failures
+
+
 def merged(body: Json, org: int, index: Mapping[str, Label], wanted: list[Label], clear: set[str]) -> list[str]:
     """Label hrefs of a workload after a change by key: what a PCE without set_labels has to be sent whole."""
     gone = clear | {label.key for label in wanted}

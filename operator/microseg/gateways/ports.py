@@ -156,6 +156,12 @@ class IllumioGateway(Protocol):
     def update_workloads(self, changes: Sequence[WorkloadChange]) -> Mapping[str, str]:
         """Bulk update of at most 1,000; returns href -> why it failed, for those that did."""
 
+    def unpair(self, vens: Sequence[str], restore: str) -> Mapping[str, str]:
+        """Unpair VENs (hrefs, at most 1,000); returns href -> why, for those that were refused.
+
+        The PCE drops the workload when the VEN has acknowledged, or by itself later.
+        """
+
     def set_labels(self, workloads: Sequence[str], labels: Sequence[str], clear: Sequence[str]) -> None:
         """Set labels (hrefs) by key on up to 1,000 workloads (hrefs); `clear`: keys to take off. Other keys stay."""
 

@@ -1,1 +1,1 @@
-"""The kopf face: Estates and mapping ConfigMaps are watched here and handed to the register. Nothing else imports kopf."""
+"""The kopf face: Estates and mapping ConfigMaps are watched here for the register. Nothing else imports kopf."""

@@ -1,4 +1,4 @@
-"""The probe port: /healthz (the loops go round) and /readyz (the cluster is watched). A watch may be silent; a loop may not."""
+"""The probe port: /healthz (the loops go round) and /readyz (the cluster is watched). A loop may not be silent."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def registry(register: Register) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=handlers)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        """The kubeconfig that KUBECONFIG names, else the Pod's ServiceAccount: the same choice as `kube.client` makes."""
+        """The kubeconfig that KUBECONFIG names, else the Pod's ServiceAccount: the choice of `kube.client`."""
         if os.environ.get("KUBECONFIG"):
             return kopf.login_with_kubeconfig(**kwargs)
         return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)

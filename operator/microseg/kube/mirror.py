@@ -267,5 +267,5 @@ def _upserted(item: msgspec.Raw, name: str) -> Upserted | None:
     try:
         return Upserted(decode_host(item))
     except msgspec.ValidationError as error:
-        log.error("ManagedHost %s cannot be read and is left alone: %s", name, error)  # noqa: TRY400 - the text says it all
+        log.error("ManagedHost %s cannot be read and is left alone: %s", name, error)
         return None

@@ -30,9 +30,10 @@ from .lint import lint
 from .proving import TestFailure, run_tests
 from .reading import parse
 from .schema import json_schema
-from .tables import Evaluator, evaluate
+from .tables import OVERRIDE, Evaluator, evaluate, override_ends
 
 __all__ = [
+    "OVERRIDE",
     "Answer",
     "Evaluator",
     "Group",
@@ -57,6 +58,7 @@ __all__ = [
     "explain",
     "json_schema",
     "lint",
+    "override_ends",
     "parse",
     "run_tests",
 ]

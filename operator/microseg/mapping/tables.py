@@ -20,6 +20,9 @@ from .limits import MAX_REMEMBERED
 from .matching import FIELDS, Question, TagAsked, View, all_hold, fold, normalizer, questions
 from .wording import plain, quoted
 
+OVERRIDE = "override "
+"""What the name of a won override begins with, in an Answer's `cases`."""
+
 
 @dataclass(frozen=True, slots=True)
 class TagHit:
@@ -174,6 +177,10 @@ class Evaluator:
         """The overrides of this VM that have ended."""
         return tuple(each for each in self._overrides.get(subject.vm_id.lower(), ()) if now >= each.until)
 
+    def next_end(self, vm_id: str, now: datetime.datetime) -> datetime.datetime | None:
+        """When the first of this VM's overrides that are in force ends."""
+        return min((each.until for each in self._overrides.get(vm_id.lower(), ()) if now < each.until), default=None)
+
     def _answer(
         self,
         view: View,
@@ -192,7 +199,7 @@ class Evaluator:
             ),
             held=bool(misses),
             miss_message="; ".join(map(miss_text, misses)),
-            cases=tuple(ruling.source.case.name for ruling in rulings if isinstance(ruling.source, CompiledCase)),
+            cases=tuple(name for ruling in rulings if (name := _won(ruling))),
             warnings=warnings,
         )
 
@@ -212,6 +219,17 @@ class Evaluator:
         return [attribute for attribute in FIELDS.values() if attribute in asked]
 
 
+def _won(ruling: Ruling) -> str:
+    """The name under which a record keeps what won; "" where a tag or `onMiss` answered."""
+    match ruling.source:
+        case CompiledCase(case=case):
+            return case.name
+        case doc.Override(until=until):
+            return f"{OVERRIDE}{ruling.answer.key} until {until.isoformat()}"
+        case _:
+            return ""
+
+
 def _getter(attributes: list[str]) -> Callable[[doc.Subject], Any]:
     return operator.attrgetter(*attributes) if attributes else lambda _: None
 
@@ -220,6 +238,11 @@ def _getter(attributes: list[str]) -> Callable[[doc.Subject], Any]:
 def evaluator(mapping: doc.Mapping) -> Evaluator:
     """The evaluator of a mapping; the last few are kept."""
     return Evaluator(mapping)
+
+
+def override_ends(mapping: doc.Mapping, vm_id: str, now: datetime.datetime) -> datetime.datetime | None:
+    """When the first override of this VM that is in force ends; None: there is none."""
+    return evaluator(mapping).next_end(vm_id, now)
 
 
 def evaluate(

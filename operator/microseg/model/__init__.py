@@ -1,1 +1,1 @@
-"""The words between the layers, as frozen data without I/O. Everything above imports these; these import nothing above."""
+"""The words between the layers, as frozen data without I/O. Everything above imports these, never the reverse."""

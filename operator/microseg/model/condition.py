@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from msgspec import Meta
@@ -69,7 +69,7 @@ class Reason(enum.StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> Reason:
+    def __new__(cls, value: str, meaning: str) -> Self:
         """Make the member a plain string that also carries its meaning."""
         member = str.__new__(cls, value)
         member._value_ = value
@@ -88,7 +88,7 @@ class Reason(enum.StrEnum):
     # discovered
     SEEN = "Seen", "Azure's latest complete list has this VM."
     NOT_SEEN = "NotSeen", "Azure's latest complete list lacks this VM; absence alone changes nothing."
-    DESELECTED = "Deselected", "The estate's `select` no longer covers this VM; its protection stays, no further effects."
+    DESELECTED = "Deselected", "The estate's `select` no longer covers this VM; its protection stays as it is."
     AZURE_UNREADABLE = "AzureUnreadable", "No complete list from Azure yet; nothing is concluded."
     # agent
     PAIRED = "Paired", "The PCE shows this VM's workload with our stamp."
@@ -109,7 +109,7 @@ class Reason(enum.StrEnum):
     INSTALLER_TIMED_OUT = "InstallerTimedOut", "The installer neither ended nor paired within its time."
     RUN_COMMAND_REFUSED = "RunCommandRefused", "Azure refused to start the script."
     IDENTITY_MISMATCH = "IdentityMismatch", "The workload that the script named is not provably this VM's; hands off."
-    PAIRING_PROFILE_UNSAFE = "PairingProfileUnsafe", "The pairing profile is missing, disabled, or its keys live too long."
+    PAIRING_PROFILE_UNSAFE = "PairingProfileUnsafe", "The pairing profile is missing or disabled, or its keys unsafe."
     ADOPTION_CANDIDATE = "AdoptionCandidate", "The PCE has an unstamped workload that may be this VM's."
     ILLUMIO_UNREADABLE = "IllumioUnreadable", "No complete reading of the PCE; nothing is concluded."
     # labels
@@ -144,6 +144,10 @@ class Reason(enum.StrEnum):
     # modes
     SUSPENDED = "Suspended", "A person froze this host or estate."
     OBSERVING = "Observing", "The estate observes: everything is planned, nothing is changed."
+    PROVING_GONE = "ProvingGone", "Azure is asked for the missing VM by its id."
+    GONE_UNPROVEN = "GoneUnproven", "Azure neither shows the missing VM nor says that it is gone."
+    RETIREMENT_HELD = "RetirementHeld", "The VM is gone; too many are at once, so a person must approve."
+    ADDRESS_MOVED = "AddressMoved", "Another VM has this host's address now, so its object left its groups."
     RETIRING = "Retiring", "The VM is gone and its traces are being removed."
     # estate
     REACHABLE = "Reachable", "The latest reading was complete."
@@ -153,6 +157,7 @@ class Reason(enum.StrEnum):
     ENDPOINT_SHARED = "EndpointShared", "Another estate has this PCE organisation or Check Point domain."
     SPEC_INVALID = "SpecInvalid", "The Estate's spec cannot be used; the message says where."
     ACCEPTED = "Accepted", "The newest mapping document is in force."
+    MAPPING_PINNED = "Pinned", "spec.mapping.pin holds on to an earlier revision; newer documents are not looked at."
     MAPPING_INVALID = "MappingInvalid", "The newest document is refused; the last accepted one stays in force."
     MAPPING_MISSING = "MappingMissing", "No ConfigMap carries the mapping; the last accepted one stays in force."
     MAPPING_AMBIGUOUS = "Ambiguous", "Two ConfigMaps carry the mapping's name; the last accepted one stays in force."

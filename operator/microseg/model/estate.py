@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from microseg.model.condition import Condition
 from microseg.model.host import Frozen, LongText, Text
@@ -112,10 +112,12 @@ class Select(Frozen, frozen=True, kw_only=True):
         tuple[Text, ...], Meta(max_length=256, description="Only these resource groups, in any case; none: all.")
     ] = ()
     locations: Annotated[tuple[Text, ...], Meta(max_length=128, description="Only these regions; none: all.")] = ()
-    tags: Annotated[dict[str, Text], Meta(max_length=32, description="Tag keys ignore case; `*` is any value.")] = {}
+    tags: Annotated[dict[str, Text], Meta(max_length=32, description="Tag keys ignore case; `*` is any value.")] = (
+        field(default_factory=dict)
+    )
     not_tags: Annotated[
         dict[str, Text], Meta(max_length=32, description="No VM with one of these tags; `*` is any value.")
-    ] = {}
+    ] = field(default_factory=dict)
 
 
 class Source(Frozen, frozen=True, kw_only=True):
@@ -266,6 +268,14 @@ class Retirement(Frozen, frozen=True, kw_only=True):
     missed_polls: Annotated[int, Meta(ge=1, description="Complete polls that must have missed the VM.")] = 3
     after: Annotated[Duration, Meta(description="Time for which it must have been missed.")] = "15m"
     max_per_hour: RateLimit = RateLimit()
+    firewall_restore: Annotated[
+        str,
+        Meta(
+            pattern="^(saved|default|disable)$",
+            max_length=16,
+            description="What unpairing leaves on the VM: its firewall as before, closed but for SSH and RDP, or open.",
+        ),
+    ] = "saved"
     tombstones: Annotated[Duration, Meta(description="How long the record of a retirement is kept.")] = "90d"
 
 
@@ -458,7 +468,7 @@ class Estate(Frozen, frozen=True, kw_only=True):
     uid: str = ""
     generation: int = 1
     resource_version: str = ""
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
     finalizers: tuple[str, ...] = ()
 

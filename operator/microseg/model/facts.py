@@ -1,4 +1,4 @@
-"""What an outside system said, and nothing else. Immutable; `gateways/` make them, the ledger keeps them, stages read them.
+"""What an outside system said, and nothing else. Immutable; `gateways/` make it, the ledger keeps it, stages read it.
 
 `Seen`, `Absent` and `Unreadable` are three different things: a thing that is not there is known, a thing that could
 not be read is not.
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from microseg.model.condition import Reason
-from microseg.model.host import AgentOutcome, AzureRecord
+from microseg.model.host import AgentOutcome, AzureRecord, GoneProof
 
 T = TypeVar("T")
 
@@ -281,6 +281,14 @@ class HostFacts:
     """Why the lane would not let an attempt begin just now; no intent was written."""
     concluded: AgentOutcome | None = None
     """What the start of the current attempt itself answered, where it is certain that nothing began."""
+    missed_polls: int = 0
+    """Complete polls in a row that lacked the VM, since this process watches."""
+    gone: GoneProof | Unreadable | None = None
+    """What Azure said when it was asked for the VM by its id; None: not asked, or it is there. Unreadable: no proof."""
+    retirement_held: str = ""
+    """Why the retirement may not begin now; empty: it may."""
+    unpair_accepted: bool = False
+    """Whether the PCE accepted the unpairing."""
     illumio_complaint: str = ""
     """Why the PCE refused the latest change for this host; empty: it did not."""
     rejection: str = ""

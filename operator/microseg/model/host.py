@@ -149,6 +149,28 @@ class AgentRecord(Frozen, frozen=True, kw_only=True):
     cause: Annotated[str, Meta(max_length=64, description="Digest of the inputs that the failures were met with.")] = ""
 
 
+class GoneProof(enum.StrEnum):
+    """Who says that the VM is gone."""
+
+    NOT_FOUND = "ResourceNotFound"
+    """Azure: GET of its id answers 404, while its subscription's list was complete."""
+    RECREATED = "Recreated"
+    """Azure: its id belongs to a VM with another vmId."""
+    CONFIRMED = "Confirmed"
+    """A person, by the annotation confirm-gone."""
+
+
+class RetirementRecord(Frozen, frozen=True, kw_only=True):
+    """How far the removal of a vanished VM's traces is."""
+
+    proof: Annotated[GoneProof, Meta(description="Who says that the VM is gone.")]
+    began_at: Annotated[datetime, Meta(description="When its tombstone was written; nothing was removed before.")]
+    ungrouped_at: Annotated[
+        datetime | None, Meta(description="Publish time of the revision that no longer has its objects.")
+    ] = None
+    unpaired_at: Annotated[datetime | None, Meta(description="When the PCE accepted the unpairing.")] = None
+
+
 class LabelRecord(Frozen, frozen=True, kw_only=True):
     """A label on the workload."""
 
@@ -274,6 +296,12 @@ class HostStatus(Frozen, frozen=True, kw_only=True):
     check_point: CheckPointRecord | None = None
     mapping: MappingRecord | None = None
     timeline: Timeline | None = None
+    missing_since: Annotated[
+        datetime | None, Meta(description="When a complete list first lacked this VM; absent while it is there.")
+    ] = None
+    retirement: Annotated[
+        RetirementRecord | None, Meta(description="Present while the traces of a vanished VM are being removed.")
+    ] = None
     history: Annotated[
         tuple[HistoryLine, ...], Meta(max_length=10, description="The latest changes that the operator made.")
     ] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from microseg.model.host import GoneProof
+
 
 @dataclass(frozen=True, slots=True)
 class StartScript:
@@ -72,6 +74,8 @@ class PutObject:
     address: str
     join: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
+    shares_address: bool = False
+    """Another object of ours still has the address: it gives up its groups in the same publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,53 @@ class InstallPolicy:
     published_at: datetime
 
 
-AzureAction = StartScript | ReadRunCommand
-IllumioAction = StampWorkload | RaiseEnforcement | CreateLabel | SetLabels
-FirewallChange = PutObject | DropObject
+@dataclass(frozen=True, slots=True)
+class ReleaseAddress:
+    """Take another VM's object of ours out of its groups, in the publish that brings its address's new holder (S2)."""
+
+    vm_id: str
+    """The new holder."""
+    name: str
+    uid: str
+    leave: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProveGone:
+    """Ask Azure for one VM by its id, because lists may lie (kind 1: a look)."""
+
+    vm_id: str
+    resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeginRetirement:
+    """Write the tombstone, then the record's retirement: before the first trace is removed (kind 2: named by vmId)."""
+
+    vm_id: str
+    proof: GoneProof
+
+
+@dataclass(frozen=True, slots=True)
+class UnpairWorkload:
+    """Unpair the VEN of a VM that is gone; its workload leaves the PCE with it (kind 1: repeatable)."""
+
+    vm_id: str
+    ven: str
+    restore: str
+    """What it leaves of a firewall: saved, default or disable."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord:
+    """Delete the ManagedHost: the last step of a retirement (kind 2: named by uid)."""
+
+    vm_id: str
+
+
+AzureAction = StartScript | ReadRunCommand | ProveGone
+IllumioAction = StampWorkload | RaiseEnforcement | CreateLabel | SetLabels | UnpairWorkload
+FirewallChange = PutObject | DropObject | ReleaseAddress
 CheckPointAction = FirewallChange | InstallPolicy
-Action = AzureAction | IllumioAction | CheckPointAction
+RecordAction = BeginRetirement | DeleteRecord
+Action = AzureAction | IllumioAction | CheckPointAction | RecordAction

@@ -7,7 +7,7 @@ decision may be taken as often as one likes; only a status that differs is writt
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,13 +16,13 @@ import msgspec
 from microseg.model.condition import ConditionStatus, ConditionType, Reason, find
 from microseg.model.facts import HostFacts
 from microseg.model.host import AgentRecord, HostStatus, ManagedHost
-from microseg.model.plan import Action, ReadRunCommand
+from microseg.model.plan import Action, ProveGone, ReadRunCommand
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.model.wanted import Wanted
 from microseg.planning import drift, record, report
-from microseg.stages import STAGES, discovery
-from microseg.stages.attempt import absorb
-from microseg.stages.situation import EstateView, Situation
+from microseg.stages import STAGES, Stage, discovery, retirement
+from microseg.stages.attempt import absorb, bounds, under_way
+from microseg.stages.situation import EstateView, Situation, Timing
 
 
 class Standing(enum.StrEnum):
@@ -33,6 +33,7 @@ class Standing(enum.StrEnum):
     WAITING = "waiting"
     BLOCKED = "blocked"
     DESELECTED = "deselected"
+    RETIRING = "retiring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def decide(
     *,
     repair: bool = True,
 ) -> Decision:
-    """The next status of one host and the actions that would bring it further. `repair`: drift is mended, not only shown."""
+    """The next status of one host, and the actions that bring it further. `repair`: drift is mended, not only shown."""
     before = host
     agent = absorb(host.status.agent or AgentRecord(), facts, estate.timing, now)
     if agent.attempt:
@@ -64,27 +65,39 @@ def decide(
     verdicts: dict[ConditionType, Verdict] = {}
     held: set[ConditionType] = set()
     situation = Situation(host, facts, estate, wanted, now)
+    situation = replace(situation, host=record.retiring(situation))
+    gone = retirement.judge(situation)
     for stage in STAGES:
         situation = replace(situation, held=frozenset(held))
-        verdict = stage.judge(situation)
+        verdict = _judged(stage, situation, gone)
         verdicts[stage.condition] = verdict
         if isinstance(verdict, Done) or report.takes_nothing_back(
             find(before.status.conditions, stage.condition), verdict
         ):
             held.add(stage.condition)
         situation = replace(situation, host=record.after(stage.condition, verdict, situation))
-    drifted = drift.found(before, situation, verdicts)
+    drifted = {} if retirement.begun(situation) else drift.found(before, situation, verdicts)
     allowed = _allowed(situation, verdicts)
     shown = {kind: _shown(verdict, kind, situation, drifted, repair=repair) for kind, verdict in verdicts.items()}
     actions = tuple(action for verdict in shown.values() for action in _actions(verdict, allowed=allowed))
-    status = report.status(record.owning(situation.host, actions), verdicts=shown, drifted=drifted, now=now)
+    after = record.owning(situation.host, actions)
+    status = report.status(after, before=before.status, verdicts=shown, drifted=drifted, now=now)
     return Decision(
         status=status,
         verdicts=verdicts,
         actions=actions,
-        look_again=min((at for v in verdicts.values() if isinstance(v, Wait) and (at := v.until)), default=None),
+        look_again=min(_times(verdicts, agent, estate.timing), default=None),
         standing=standing(status, shown),
     )
+
+
+def _judged(stage: Stage, situation: Situation, gone: Verdict | None) -> Verdict:
+    """The stage's verdict; a VM that is missing or gone has retirement's in the place of `Discovered`."""
+    if gone is not None and stage.condition == ConditionType.DISCOVERED:
+        return gone
+    if retirement.begun(situation):
+        return Wait(Reason.RETIRING, "The VM is gone; its traces are being removed.", moving=False)
+    return stage.judge(situation)
 
 
 def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict]) -> Standing:
@@ -92,11 +105,22 @@ def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict]) -> S
     discovered = verdicts[ConditionType.DISCOVERED]
     if isinstance(discovered, Wait) and discovered.reason == Reason.DESELECTED:
         return Standing.DESELECTED
+    if status.retirement is not None:
+        return Standing.RETIRING
     if any(isinstance(verdict, Blocked) for verdict in verdicts.values()):
         return Standing.BLOCKED
     if status.ready == ConditionStatus.TRUE:
         return Standing.COMMISSIONED
     return Standing.IN_PROGRESS if report.moving(verdicts) else Standing.WAITING
+
+
+def _times(verdicts: Mapping[ConditionType, Verdict], agent: AgentRecord, timing: Timing) -> Iterator[datetime]:
+    """When something changes by time alone; an attempt ends at its bound even while nobody looks at its host (L2)."""
+    if under_way(agent):
+        yield bounds(agent, timing).over_at
+    for verdict in verdicts.values():
+        if isinstance(verdict, Wait) and verdict.until is not None:
+            yield verdict.until
 
 
 def _with(host: ManagedHost, **changes: object) -> ManagedHost:
@@ -106,8 +130,9 @@ def _with(host: ManagedHost, **changes: object) -> ManagedHost:
 
 def _allowed(situation: Situation, verdicts: Mapping[ConditionType, Verdict]) -> bool:
     """Whether anything outside may change for this host (S11)."""
-    discovered = isinstance(verdicts[ConditionType.DISCOVERED], Done)
-    return situation.estate.enforcing and not situation.host.spec.suspend and discovered
+    verdict = verdicts[ConditionType.DISCOVERED]
+    known = isinstance(verdict, Done) or (isinstance(verdict, Act) and verdict.reason == Reason.RETIRING)
+    return situation.estate.enforcing and not situation.host.spec.suspend and known
 
 
 def _shown(
@@ -121,7 +146,7 @@ def _shown(
     if not situation.estate.enforcing:
         return Wait(Reason.OBSERVING, f"The estate observes. Enforcing, it would: {verdict.message}", moving=False)
     discovered = discovery.judge(situation)
-    if isinstance(discovered, Wait):
+    if isinstance(discovered, Wait) and verdict.reason != Reason.RETIRING:
         return Wait(discovered.reason, f"{discovered.message} Otherwise: {verdict.message}", moving=False)
     if kind in drifted and not repair:
         return Wait(Reason.DRIFT_FOUND, f"{drifted[kind]} It is only reported, as spec.drift says.", moving=False)
@@ -134,6 +159,6 @@ def _actions(verdict: Verdict, *, allowed: bool) -> tuple[Action, ...]:
         case Done(_, _, actions) | Act(_, _, actions) if allowed:
             return actions
         case Wait():
-            return tuple(action for action in verdict.actions if isinstance(action, ReadRunCommand))
+            return tuple(action for action in verdict.actions if isinstance(action, ReadRunCommand | ProveGone))
         case _:
             return ()

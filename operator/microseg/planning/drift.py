@@ -21,11 +21,11 @@ def found(
         if isinstance(verdict, Act) and (sentence := difference(before, situation, verdict)):
             drifts[kind] = sentence
     agent = verdicts[ConditionType.AGENT_PAIRED]
-    if before.status.illumio is not None and before.status.illumio.workload and isinstance(agent, Act | Wait):
-        if not (isinstance(agent, Wait) and agent.doubt):
-            drifts[ConditionType.AGENT_PAIRED] = (
-                f"The PCE no longer shows workload {before.status.illumio.workload} with our stamp."
-            )
+    lost = isinstance(agent, Act) or (isinstance(agent, Wait) and not agent.doubt)
+    if lost and before.status.illumio is not None and before.status.illumio.workload:
+        drifts[ConditionType.AGENT_PAIRED] = (
+            f"The PCE no longer shows workload {before.status.illumio.workload} with our stamp."
+        )
     return drifts
 
 

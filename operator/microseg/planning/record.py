@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from microseg.model.condition import ConditionType
-from microseg.model.facts import Gateway, HostObject, Seen
+from microseg.model.facts import Absent, Gateway, HostObject, Seen
 from microseg.model.host import (
     CheckPointRecord,
     FirewallObject,
@@ -17,13 +17,40 @@ from microseg.model.host import (
     LabelRecord,
     ManagedHost,
     MappingRecord,
+    RetirementRecord,
     clip,
 )
 from microseg.model.plan import Action, SetLabels
 from microseg.model.verdict import Done, Verdict
+from microseg.model.wanted import Wanted
 from microseg.stages.situation import Situation
 
 Recorder = Callable[[HostStatus, Verdict, Situation], HostStatus]
+
+
+def retiring(situation: Situation) -> ManagedHost:
+    """The host with since when it is missing and how far its retirement is; one that is seen again is neither."""
+    status = situation.host.status
+    if isinstance(situation.facts.azure, Seen):
+        status = msgspec.structs.replace(status, missing_since=None, retirement=None)
+    elif isinstance(situation.facts.azure, Absent):
+        since = status.missing_since or situation.now.replace(microsecond=0)
+        status = msgspec.structs.replace(status, missing_since=since, retirement=_removed(situation))
+    return msgspec.structs.replace(situation.host, status=status)
+
+
+def _removed(situation: Situation) -> RetirementRecord | None:
+    """The retirement with the steps that the owning systems have shown."""
+    record, known = situation.host.status.retirement, situation.host.status.check_point
+    if record is None:
+        return None
+    view, last = situation.facts.firewall, situation.estate.last_revision
+    objects_gone = isinstance(view, Seen) and not view.value.own
+    if record.ungrouped_at is None and objects_gone and last is not None and known is not None and known.groups:
+        record = msgspec.structs.replace(record, ungrouped_at=last.published_at)
+    if record.unpaired_at is None and situation.facts.unpair_accepted:
+        record = msgspec.structs.replace(record, unpaired_at=situation.now.replace(microsecond=0))
+    return record
 
 
 def after(kind: ConditionType, verdict: Verdict, situation: Situation) -> ManagedHost:
@@ -32,7 +59,7 @@ def after(kind: ConditionType, verdict: Verdict, situation: Situation) -> Manage
     return msgspec.structs.replace(situation.host, status=status)
 
 
-def _azure(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+def _azure(status: HostStatus, _: Verdict, situation: Situation) -> HostStatus:
     """Stage 1's richer record, as the latest complete poll shows it."""
     vm = situation.vm
     if vm is None:
@@ -79,8 +106,16 @@ def _labels(status: HostStatus, verdict: Verdict, situation: Situation) -> HostS
         illumio=msgspec.structs.replace(
             status.illumio, labels=labels, owned_keys=tuple(key for key in status.illumio.owned_keys if key in carried)
         ),
-        mapping=_rules(status, situation),
+        mapping=_rules(status, situation, changed=_differ(status.illumio.labels, labels, wanted)),
     )
+
+
+def _differ(before: tuple[LabelRecord, ...], after: tuple[LabelRecord, ...], wanted: Wanted) -> bool:
+    """Whether a label that the rules speak of is another one now."""
+    keys = {*(key for key, _ in wanted.labels), *wanted.removed}
+    return {(each.key, each.value) for each in before if each.key in keys} != {
+        (each.key, each.value) for each in after if each.key in keys
+    }
 
 
 def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
@@ -94,13 +129,13 @@ def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
     return msgspec.structs.replace(host, status=status)
 
 
-def _rules(status: HostStatus, situation: Situation) -> MappingRecord | None:
+def _rules(status: HostStatus, situation: Situation, *, changed: bool) -> MappingRecord | None:
     """Which rules decided. A revision that changes nothing for this host is not written on it."""
     wanted = situation.wanted
     if wanted is None:
         return status.mapping
     cases = tuple(clip(case) for case in wanted.cases)
-    if status.mapping is not None and status.mapping.cases == cases and status.mapping.revision:
+    if not changed and status.mapping is not None and status.mapping.cases == cases and status.mapping.revision:
         return status.mapping
     return MappingRecord(revision=wanted.revision, cases=cases)
 
@@ -126,7 +161,7 @@ def _check_point(status: HostStatus, verdict: Verdict, situation: Situation) -> 
             published_at=revision.published_at if revision else None,
             installed_at=(),
         ),
-        mapping=_rules(status, situation),
+        mapping=_rules(status, situation, changed=before.groups != groups),
     )
 
 

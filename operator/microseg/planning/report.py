@@ -12,12 +12,12 @@ from typing import assert_never
 import msgspec
 
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason, find
-from microseg.model.host import HistoryLine, HostStatus, ManagedHost, Summary, Timeline, clip
+from microseg.model.host import HostStatus, ManagedHost, Summary, Timeline, clip
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
+from microseg.planning import history
 from microseg.stages import STAGES
 
 _MESSAGE_LIMIT = 1024
-_HISTORY = 10
 _DEPENDENT = {Reason.AWAITING_AGENT, Reason.AWAITING_PUBLISH}
 """Reasons that only say that another stage comes first: never the reason that a person should read."""
 _UNREADABLE = {Reason.AZURE_UNREADABLE, Reason.ILLUMIO_UNREADABLE, Reason.CHECK_POINT_UNREADABLE}
@@ -34,6 +34,7 @@ _TIMELINE = {
 def status(
     host: ManagedHost,
     *,
+    before: HostStatus,
     verdicts: Mapping[ConditionType, Verdict],
     drifted: Mapping[ConditionType, str],
     now: datetime,
@@ -51,8 +52,8 @@ def status(
         reason=ready.reason,
         summary=_summary(record),
         timeline=_timeline(host, conditions, now),
-        history=_history(host, conditions, now),
-        stage=_stage(conditions),
+        history=history.lines(before, record, conditions, now),
+        stage=_stage(conditions, retiring=record.retirement is not None),
     )
 
 
@@ -177,8 +178,10 @@ def _of(conditions: tuple[Condition, ...], kind: ConditionType) -> Condition:
     return found
 
 
-def _stage(conditions: tuple[Condition, ...]) -> str:
+def _stage(conditions: tuple[Condition, ...], *, retiring: bool) -> str:
     """The word that people see."""
+    if retiring:
+        return "Retiring"
     if _of(conditions, ConditionType.STALLED).status == ConditionStatus.TRUE:
         return "Blocked"
     for stage in STAGES:
@@ -203,21 +206,6 @@ def _timeline(host: ManagedHost, conditions: tuple[Condition, ...], now: datetim
         if _of(conditions, kind).status == ConditionStatus.TRUE and getattr(timeline, field) is None
     }
     return msgspec.structs.replace(timeline, **first) if first else timeline
-
-
-def _history(host: ManagedHost, conditions: tuple[Condition, ...], now: datetime) -> tuple[HistoryLine, ...]:
-    """One line for each stage that came to hold, with the mapping's revision; the last ten."""
-    revision = host.status.mapping.revision if host.status.mapping else ""
-    lines = [
-        HistoryLine(at=now, what=clip(f"{made.type.value}: {made.message}"), revision=revision)
-        for made in conditions
-        if made.type in _TIMELINE
-        and made.status == ConditionStatus.TRUE
-        and made.last_transition_time == now
-        and (old := find(host.status.conditions, made.type)) is not made
-        and (old is None or old.status != ConditionStatus.TRUE)
-    ]
-    return (*host.status.history, *lines)[-_HISTORY:] if lines else host.status.history
 
 
 _REASONS = {reason.value: reason for reason in Reason}

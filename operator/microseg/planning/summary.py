@@ -9,7 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
+from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason, find
 from microseg.model.estate import (
     Estate,
     EstateStatus,
@@ -23,7 +23,7 @@ from microseg.model.estate import (
 from microseg.model.facts import Gateway, Vm
 from microseg.model.host import clip
 from microseg.planning.decide import Standing
-from microseg.planning.guard import Hold
+from microseg.planning.guard import APPROVE_ANNOTATION, Hold, RetirementHold, remembered
 from microseg.planning.report import condition
 from microseg.stages.situation import Policy
 
@@ -48,10 +48,13 @@ class Overview:
     poll_complete: bool
     mapping: MappingState | None
     hold: Hold | None
+    retirement_hold: RetirementHold | None
     policies: tuple[Policy, ...]
     gateways: Mapping[str, Gateway]
     stalled: SystemState | None = None
     """What keeps the whole estate from being reconciled."""
+    judged: bool = True
+    """Whether the guard has judged the rules in force; until then what was told of mapping and holds stays."""
 
 
 _SYSTEMS = (
@@ -77,9 +80,10 @@ def status(estate: Estate, overview: Overview, now: datetime) -> EstateStatus:
         hosts=_counts(overview),
         unsupported=_unsupported(overview.vms),
         poll=_poll(estate.status.poll, overview, now),
-        mapping=overview.mapping or estate.status.mapping,
+        mapping=(overview.mapping if overview.judged else None) or estate.status.mapping,
         targets=_targets(overview),
-        held=_held(estate.status.held, overview.hold, now),
+        held=_held(estate.status.held, overview, now) if overview.judged else estate.status.held,
+        approvals=remembered(estate.status.approvals, estate.annotations.get(APPROVE_ANNOTATION, "")),
         last_handled_reconcile_at=clip(estate.annotations.get("microseg.dev/reconcile-at", ""), 1024),
     )
 
@@ -95,7 +99,9 @@ def _conditions(estate: Estate, overview: Overview, now: datetime) -> Iterable[C
 
     for kind in _SYSTEMS:
         yield make(kind, overview.systems[kind])
-    yield make(ConditionType.PLAN_HELD, _plan_held(overview.hold))
+    told = find(estate.status.conditions, ConditionType.PLAN_HELD)
+    held = _retirements_held(overview.retirement_hold) or _plan_held(overview.hold)
+    yield told if told and not overview.judged else make(ConditionType.PLAN_HELD, held)
     yield make(ConditionType.READY, _ready(overview))
     busy = overview.standings.get(Standing.IN_PROGRESS, 0)
     if busy and overview.stalled is None:
@@ -107,14 +113,29 @@ def _conditions(estate: Estate, overview: Overview, now: datetime) -> Iterable[C
     yield make(ConditionType.STALLED, overview.stalled or nothing)
 
 
+def _retirements_held(hold: RetirementHold | None) -> SystemState | None:
+    if hold is None:
+        return None
+    return SystemState(
+        ConditionStatus.TRUE,
+        Reason.RETIREMENT_HELD,
+        f"{len(hold.hosts)} VMs are gone at once, more than the estate's maxPerHour. Nothing of theirs is removed. "
+        "`kubectl get mh --field-selector status.reason=RetirementHeld` lists them; to let it through, annotate the "
+        f"Estate with {APPROVE_ANNOTATION}={hold.approval}.",
+    )
+
+
 def _plan_held(hold: Hold | None) -> SystemState:
     if hold is None:
         return SystemState(ConditionStatus.FALSE, Reason.NOTHING_HELD, "No plan waits for approval.")
+    at = hold.used_at
+    used = f" An approval admits once, and this one did at {at:%Y-%m-%d %H:%M}: take it off first." if at else ""
     return SystemState(
         ConditionStatus.TRUE,
         Reason.HELD,
-        f"The mapping would change {len(hold.hosts)} commissioned hosts ({'; '.join(hold.kinds[:5])}). They stay as they are; new "
-        f"hosts are onboarded. To let it through, annotate the Estate with microseg.dev/approve={hold.approval}.",
+        f"The mapping would change {len(hold.hosts)} commissioned hosts ({hold.told(5)}). "
+        "They stay as they are; new hosts are onboarded. To let it through, annotate the Estate with "
+        f"{APPROVE_ANNOTATION}={hold.approval}.{used}",
     )
 
 
@@ -146,6 +167,7 @@ def _counts(overview: Overview) -> HostCounts:
         in_progress=found.get(Standing.IN_PROGRESS, 0),
         waiting=found.get(Standing.WAITING, 0),
         blocked=found.get(Standing.BLOCKED, 0),
+        retiring=found.get(Standing.RETIRING, 0),
         deselected=found.get(Standing.DESELECTED, 0),
         unsupported=sum(1 for vm in overview.vms if vm.selected and vm.unsupported),
     )
@@ -181,8 +203,12 @@ def _targets(overview: Overview) -> tuple[TargetState, ...]:
     )
 
 
-def _held(before: tuple[HeldPlan, ...], hold: Hold | None, now: datetime) -> tuple[HeldPlan, ...]:
-    if hold is None:
-        return ()
-    since = next((plan.since for plan in before if plan.digest == hold.digest), now)
-    return (HeldPlan(kind="mapping", digest=hold.digest, hosts=len(hold.hosts), since=since),)
+def _held(before: tuple[HeldPlan, ...], overview: Overview, now: datetime) -> tuple[HeldPlan, ...]:
+    """What waits for approval, with the time since when it does."""
+    waiting = (("mapping", overview.hold), ("retirement", overview.retirement_hold))
+    since = {plan.digest: plan.since for plan in before}
+    return tuple(
+        HeldPlan(kind=kind, digest=hold.digest, hosts=len(hold.hosts), since=since.get(hold.digest, now))
+        for kind, hold in waiting
+        if hold is not None
+    )

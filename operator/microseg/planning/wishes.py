@@ -1,4 +1,4 @@
-"""What the mapping wants for a host, in the stages' words. Pure; the ledger calls it when tags, labels or rules changed."""
+"""What the mapping wants for a host, in the stages' words. Pure; called when tags, labels or rules changed."""
 
 from __future__ import annotations
 

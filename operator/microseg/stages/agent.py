@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
+from microseg.model.annotation import Annotation
 from microseg.model.condition import Reason
 from microseg.model.facts import PairingProfile, Unreadable, Unsupported, Vm, Workload, WorkloadView
 from microseg.model.host import AgentOutcome, AgentRecord, ManagedHost
@@ -19,7 +20,7 @@ from microseg.stages.situation import Situation
 
 INSTALL = "install"
 PROBE = "probe"
-RETRY_ANNOTATION = "microseg.dev/retry"
+RETRY_ANNOTATION = Annotation.RETRY.value
 """Value `agent`: a person has looked, the next attempt may begin."""
 _ENFORCEMENT = ("idle", "visibility_only", "selective", "full")
 _CLOCK_SKEW = timedelta(seconds=120)
@@ -141,7 +142,7 @@ def _prove(situation: Situation, vm: Vm, record: AgentRecord, view: WorkloadView
         return Wait(
             Reason.AWAITING_WORKLOAD, "The VM is paired; its workload is not in the PCE's list yet.", until=given_up_at
         )
-    problem = _identity_problem(situation, vm, record, workload)
+    problem = _identity_problem(vm, record, workload)
     if problem:
         return Blocked(Reason.IDENTITY_MISMATCH, f"{problem} The workload is not touched; look at the VM and the PCE.")
     return Act(
@@ -151,7 +152,7 @@ def _prove(situation: Situation, vm: Vm, record: AgentRecord, view: WorkloadView
     )
 
 
-def _identity_problem(situation: Situation, vm: Vm, record: AgentRecord, workload: Workload) -> str:
+def _identity_problem(vm: Vm, record: AgentRecord, workload: Workload) -> str:
     """Why the claimed workload may not be this VM's; empty: every check of S3 agrees."""
     if workload.external_set or workload.external_reference:
         return "The workload that the script named carries another object's external reference."

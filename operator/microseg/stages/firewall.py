@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from microseg.model.condition import Reason
 from microseg.model.facts import FirewallView, Unreadable
 from microseg.model.host import CheckPointRecord, ManagedHost
-from microseg.model.plan import DropObject, FirewallChange, PutObject
+from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.model.wanted import Wanted
 from microseg.stages.situation import EstateView, Situation
@@ -23,9 +23,7 @@ def judge(situation: Situation) -> Verdict:
     if isinstance(view, Unreadable):
         return Wait(Reason.CHECK_POINT_UNREADABLE, "Check Point has not been read completely yet.", doubt=True)
     if situation.vm is None:
-        return Wait(
-            Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False
-        )
+        return _without_vm(situation, view.value)
     wanted = situation.wanted
     if wanted is None:
         return Wait(Reason.NO_MAPPING, "No mapping was ever accepted for this estate.", moving=False)
@@ -42,10 +40,27 @@ def judge(situation: Situation) -> Verdict:
     if wanted.groups and not forms:
         return Wait(Reason.NO_ADDRESS, "The VM has no private address yet.")
     record = situation.host.status.check_point or CheckPointRecord()
-    changes = tuple(_changes(situation.vm_id, record, set(wanted.groups), view.value, forms))
+    moved = _moved(situation, view.value, forms)
+    changes = (*moved, *_changes(situation.vm_id, record, set(wanted.groups), view.value, forms))
     if not changes:
         return _done(wanted)
     return _obstacle(situation, wanted, view.value, forms) or _publish(situation, changes)
+
+
+def _without_vm(situation: Situation, view: FirewallView) -> Verdict:
+    """Nothing is changed for a VM that Azure's list lacks."""
+    if _gave_up_address(situation, view):
+        told = "Another VM has this host's address now; its object left its groups."
+        return Wait(Reason.ADDRESS_MOVED, told, moving=False)
+    return Wait(
+        Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is changed.", doubt=True, moving=False
+    )
+
+
+def _gave_up_address(situation: Situation, view: FirewallView) -> bool:
+    """Whether this missing VM's objects left their recorded groups, because a new holder has the address (S2)."""
+    record = situation.host.status.check_point or CheckPointRecord()
+    return bool(record.groups and view.own) and not any(item.groups for item in view.own)
 
 
 def wanted_objects(host: ManagedHost, estate: EstateView, situation: Situation) -> Iterator[tuple[str, str]]:
@@ -70,7 +85,8 @@ def _obstacle(situation: Situation, wanted: Wanted, view: FirewallView, forms: d
     if situation.facts.rejection:
         return Blocked(
             Reason.OBJECT_REJECTED,
-            f"Check Point refused this host's object: {situation.facts.rejection} Other hosts are not held up; it is tried again slowly.",
+            f"Check Point refused this host's object: {situation.facts.rejection} Other hosts are not held up; "
+            "it is tried again slowly.",
         )
     groups, allowed = situation.estate.groups, situation.estate.allowed_groups
     for group in wanted.groups:
@@ -82,7 +98,7 @@ def _obstacle(situation: Situation, wanted: Wanted, view: FirewallView, forms: d
         if foreign is not None:
             return Blocked(Reason.NAME_TAKEN, f"An object named {name} exists and is not ours; rename or remove it.")
         holder = view.address_clashes.get(address)
-        if holder is not None:
+        if holder is not None and holder.owner != situation.estate.owner_id:
             return Blocked(
                 Reason.ADDRESS_TAKEN, f"Object {holder.name} has the address {address} and is not this VM's."
             )
@@ -97,7 +113,8 @@ def _publish(situation: Situation, changes: tuple[FirewallChange, ...]) -> Verdi
         if group is not None and group.locked_by:
             return Wait(
                 Reason.GROUP_LOCKED,
-                f"Group {name} is locked by {group.locked_by}; it is tried again as soon as that session is published or discarded.",
+                f"Group {name} is locked by {group.locked_by}; it is tried again as soon as that session is published "
+                "or discarded.",
             )
     names = ", ".join(change.name for change in changes)
     return Act(Reason.PUBLISHING, f"Objects are being changed and published: {names}.", changes)
@@ -106,6 +123,17 @@ def _publish(situation: Situation, changes: tuple[FirewallChange, ...]) -> Verdi
 def _joins(change: FirewallChange) -> tuple[str, ...]:
     """Groups that a change joins."""
     return change.join if isinstance(change, PutObject) else ()
+
+
+def _moved(situation: Situation, view: FirewallView, forms: dict[str, str]) -> Iterator[ReleaseAddress]:
+    """Objects of ours that stand for an address which another VM, this one, has now: they leave their groups (S2).
+
+    The latest complete poll says whose NIC has the address, so nothing has to be proven of the old holder.
+    """
+    for address in forms.values():
+        holder = view.address_clashes.get(address)
+        if holder is not None and holder.owner == situation.estate.owner_id and holder.groups:
+            yield ReleaseAddress(situation.vm_id, holder.name, holder.uid, tuple(sorted(holder.groups)))
 
 
 def _changes(
@@ -119,7 +147,8 @@ def _changes(
         joined: frozenset[str] = existing.groups if existing else frozenset()
         join, leave = tuple(sorted(groups - joined)), tuple(sorted((joined & ours) - groups))
         if existing is None or existing.address != address or join or leave:
-            yield PutObject(vm_id, name, existing.uid if existing else "", address, join, leave)
+            uid, shared = existing.uid if existing else "", address in view.address_clashes
+            yield PutObject(vm_id, name, uid, address, join, leave, shared)
     for leftover in own.values():
         yield DropObject(vm_id, leftover.name, leftover.uid, tuple(sorted(leftover.groups)))
 

@@ -35,7 +35,8 @@ def judge(situation: Situation) -> Verdict:
     if nowhere and not behind:
         return Blocked(
             Reason.NO_POLICY_CONFIGURED,
-            f"Package {nowhere[0]} is installed nowhere and the estate names no target for it: set spec.checkPoint.policies.",
+            f"Package {nowhere[0]} is installed nowhere and the estate names no target for it: "
+            "set spec.checkPoint.policies.",
         )
     if not behind:
         targets = sorted({target for policy in situation.estate.policies for target in policy.targets})
@@ -76,7 +77,7 @@ def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]])
     actions = tuple(InstallPolicy(situation.vm_id, policy.package, policy.targets, published) for policy, _ in behind)
     failed = {t: m for _, late in behind for t in late if (m := situation.estate.install_failures.get(t))}
     if failed:
-        target, message = sorted(failed.items())[0]
+        target, message = min(failed.items())
         return Act(
             Reason.INSTALL_FAILED, f"{target} refused the policy: {message} It is installed again by itself.", actions
         )

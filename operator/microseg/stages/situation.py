@@ -43,6 +43,17 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class RetirementBounds:
+    """When a vanished VM's traces may be removed."""
+
+    enabled: bool = True
+    missed_polls: int = 3
+    after: float = 900.0
+    """Seconds."""
+    firewall_restore: str = "saved"
+
+
+@dataclass(frozen=True, slots=True)
 class EstateView:
     """What all hosts of an estate share."""
 
@@ -67,6 +78,9 @@ class EstateView:
     window_opens: datetime | None = None
     """When the install window opens next; None: it is open."""
     timing: Timing = Timing()
+    subscriptions: frozenset[str] = frozenset()
+    """Lower case: all that the estate reads."""
+    retirement: RetirementBounds = RetirementBounds()
 
 
 @dataclass(frozen=True, slots=True)

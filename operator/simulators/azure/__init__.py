@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from simulators.azure.control import add_control
+from simulators.azure.deeds import AzureDeeds
 from simulators.azure.front import Front
 from simulators.azure.identity import Directory
 from simulators.azure.timing import Timing
@@ -35,6 +36,7 @@ def create(  # noqa: PLR0913 - what a tenant is made of
     stage.ledger.add_secret(client_secret)
     directory = Directory(stage, tenant, client_id, client_secret, frozenset(subjects), token_seconds)
     world = World(stage, directory, subscriptions, runner, timing or Timing())
+    stage.enact("azure", AzureDeeds(world))
     front = Front(world)
     app = build_app("azure", stage, name_of=front.name_of)
     app.router.add_route("*", "/{path:.*}", front.handle)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -19,6 +20,7 @@ from simulators.azure import errors
 from simulators.azure.bodies import CommandOrder
 from simulators.azure.machine import NEVER, Vm
 from simulators.azure.timing import Timing
+from simulators.faults import Outcome
 from simulators.server import Stage
 
 MOST_COMMANDS = 25
@@ -60,7 +62,11 @@ class Runner(Protocol):
 
 @dataclass(slots=True)
 class Operation:
-    """A long-running operation as its status URL shows it; `started` and `ended` are epoch seconds."""
+    """A long-running operation as its status URL shows it; `started` and `ended` are epoch seconds.
+
+    `outcome` is the end that a fault ordered: `lost`: nobody knows it; `failed`: it fails though its effect happened;
+    `half`: it succeeds and its effect is never seen to end; `endless`: it stays in progress.
+    """
 
     id: str
     subscription: str
@@ -71,6 +77,7 @@ class Operation:
     ended: float | None = None
     code: str = ""
     message: str = ""
+    outcome: Outcome | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +112,11 @@ class CommandDesk:
         self._runner = runner
         self._operations: dict[str, Operation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ordered: deque[Outcome] = deque()
+
+    def order(self, outcome: Outcome) -> None:
+        """Decide how the next operation ends."""
+        self._ordered.append(outcome)
 
     def put(self, vm: Vm, name: str, order: CommandOrder) -> tuple[Command, bool]:
         """Create or update; returns the run-command and whether it is new. An identical order runs nothing."""
@@ -145,9 +157,14 @@ class CommandDesk:
     def operation(self, subscription: str, location: str, identifier: str) -> Operation | None:
         """The status of an operation, for a day after its end."""
         found = self._operations.get(identifier.lower())
-        if found is None or (found.subscription.lower(), found.location.lower()) != (
-            subscription.lower(),
-            location.lower(),
+        if (
+            found is None
+            or found.outcome == "lost"
+            or (found.subscription.lower(), found.location.lower())
+            != (
+                subscription.lower(),
+                location.lower(),
+            )
         ):
             return None
         if found.ended is not None and self._stage.clock.now() - found.ended > _OPERATION_LIFE:
@@ -163,10 +180,15 @@ class CommandDesk:
 
     def _open(self, vm: Vm) -> Operation:
         operation = Operation(str(uuid.uuid4()), vm.subscription, vm.location, vm.vm_id, self._stage.clock.now())
+        operation.outcome = self._ordered.popleft() if self._ordered else None
         self._operations[operation.id] = operation
         return operation
 
     def _close(self, operation: Operation, status: OperationStatus, code: str = "", message: str = "") -> None:
+        if operation.outcome == "endless":
+            return
+        if operation.outcome == "failed" and status == "Succeeded":
+            status, code, message = "Failed", "InternalExecutionError", "An internal execution error occurred."
         if operation.ended is None:
             operation.ended = self._stage.clock.now()
             operation.status, operation.code, operation.message = status, code, message
@@ -184,8 +206,9 @@ class CommandDesk:
                 await command.task
             self._close(command.operation, "Canceled", "OperationPreempted", "The run command was deleted.")
         await self._stage.clock.sleep(self._timing.remove)
-        if vm.commands.get(command.name.lower()) is command:
+        if operation.outcome in (None, "lost") and vm.commands.get(command.name.lower()) is command:
             del vm.commands[command.name.lower()]
+            self._record("world.command-removed", vm, command)
         self._close(operation, "Succeeded")
 
     async def _execute(self, vm: Vm, command: Command) -> None:
@@ -207,9 +230,17 @@ class CommandDesk:
         finally:
             self._record("world.script-ended", vm, command, note)
         await clock.sleep(self._timing.report)
-        command.state, command.ended = state, clock.now()
+        self._report(command, state)
+
+    def _report(self, command: Command, state: ExecutionState) -> None:
+        """Let what the script did be seen, as far as its operation's ordered end allows."""
+        outcome = command.operation.outcome
+        if outcome not in ("half", "endless"):
+            command.state, command.ended = state, self._stage.clock.now()
+        elif outcome == "endless":
+            return
         failed = command.order.failure_fails_deployment and state != "Succeeded"
-        command.provisioning = "Failed" if failed else "Succeeded"
+        command.provisioning = "Failed" if failed or outcome == "failed" else "Succeeded"
         if failed:
             self._close(command.operation, "Failed", "VMExtensionProvisioningError", "The script failed.")
         else:

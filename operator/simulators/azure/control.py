@@ -27,8 +27,15 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
 
     async def change(request: web.Request) -> web.Response:
         vm = world.named(request.match_info["name"])
-        action = cast("_Action", request.match_info["action"])
-        return web.json_response(summary(_change(world, vm, action, await read_object(request))))
+        action = request.match_info["action"]
+        return web.json_response(summary(carry_out(world, vm, action, await read_object(request))))
+
+    async def traits(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            values = await read_object(request)
+            world.traits.change(values)
+            world.stage.ledger.append("azure", "world.switched", changed=tuple(sorted(values)))
+        return web.json_response(world.traits.as_json())
 
     async def revoke(_: web.Request) -> web.Response:
         return web.json_response({"revoked": world.directory.revoke()})
@@ -38,6 +45,8 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
     router.add_post("/azure/vms", add)
     router.add_post(f"/azure/vms/{{name}}/{{action:{actions}}}", change)
     router.add_post("/azure/tokens/revoke", revoke)
+    router.add_get("/azure/traits", traits)
+    router.add_post("/azure/traits", traits)
 
 
 def _order(each: object) -> dict[str, Any]:
@@ -47,8 +56,13 @@ def _order(each: object) -> dict[str, Any]:
     return each
 
 
-def _change(world: World, vm: Vm, action: _Action, body: dict[str, Any]) -> Vm:
-    match action:
+def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
+    """Let something happen to a VM; returns it, or the one in its place. ValueError for what makes no sense."""
+    if action not in get_args(_Action):
+        message = f"unknown action {action!r}; there are {', '.join(get_args(_Action))}"
+        raise BadOrderError(message)
+    known = cast("_Action", action)
+    match known:
         case "stop":
             state = body.get("state", "deallocated")
             if state not in get_args(PowerOff):
@@ -62,11 +76,14 @@ def _change(world: World, vm: Vm, action: _Action, body: dict[str, Any]) -> Vm:
         case "recreate":
             return world.recreate(vm)
         case "delete":
-            world.delete(vm)
+            if body.get("at_once"):
+                world.delete(vm)
+            else:
+                world.remove(vm)
         case "readdress":
             world.readdress(vm, body.get("addresses") or ())
         case _:
-            assert_never(action)
+            assert_never(known)
     return vm
 
 

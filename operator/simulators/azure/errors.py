@@ -71,6 +71,26 @@ def subscription_not_found(subscription: str) -> ArmError:
     return ArmError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
+def forbidden(who: str, what: str) -> ArmError:
+    """403 of a caller without a role on the resource group."""
+    return ArmError(
+        403,
+        "AuthorizationFailed",
+        f"The client '{who}' with object id '{who}' does not have authorization to perform action '{what}' or the "
+        "scope is invalid. If access was recently granted, please refresh your credentials.",
+    )
+
+
+def locked(group: str) -> ArmError:
+    """409 of a write below a resource group that somebody locked (learn.microsoft.com, "Lock your resources")."""
+    return ArmError(
+        409,
+        "ScopeLocked",
+        f"The scope '/resourceGroups/{group}' cannot perform write operation because following scope(s) are locked: "
+        f"'/resourceGroups/{group}'. Please remove the lock and try again.",
+    )
+
+
 def not_running() -> ArmError:
     """409 of any extension work on a VM that is off (hashicorp/terraform-provider-azurerm#6098)."""
     return ArmError(409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running.")

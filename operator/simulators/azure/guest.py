@@ -101,6 +101,10 @@ class Guest:
         """Leave the files of a VEN that is paired with the PCE `pce` ("host:port")."""
         guest_windows.write_ven(self.folder, workload_uuid, org_id, pce)
 
+    def forget_ven(self, workload_uuid: str) -> bool:
+        """The VEN of that workload was uninstalled: remove its files; whether there was one."""
+        return guest_windows.remove_ven(self.folder, workload_uuid)
+
     def wipe(self) -> None:
         """The VM was re-imaged: the same VM with nothing on its disk."""
         for name in (*guest_sandbox.COVERED, "etc"):

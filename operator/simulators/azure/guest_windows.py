@@ -209,6 +209,15 @@ def write_ven(folder: Path, workload_uuid: str, org_id: int, pce: str) -> None:
     (place / "agent_id.cfg").write_text(f"agent_id: 1\norg_id: {org_id}\nworkload_uuid: {workload_uuid}\n")
 
 
+def remove_ven(folder: Path, workload_uuid: str) -> bool:
+    """Remove the VEN of that workload from a VM's folder; whether there was one."""
+    place = folder / _VEN
+    if _value_of(place / "agent_id.cfg", "workload_uuid").lower() != workload_uuid.lower():
+        return False
+    shutil.rmtree(place.parent, ignore_errors=True)
+    return True
+
+
 def _check_time(given: Mapping[str, str]) -> None:
     if time.time() >= int(given["MICROSEG_NOT_AFTER"]):
         raise _EndedEarly("too-late")

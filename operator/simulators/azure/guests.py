@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from aiohttp import web
 
@@ -13,6 +14,22 @@ from simulators.azure.guest import Guest, GuestResult
 from simulators.azure.machine import Vm
 from simulators.azure.world import World
 from simulators.control import read_object
+
+
+class Inside(Protocol):
+    """A VM's inside, as far as people on the control port have a hand in it."""
+
+    vm_id: str
+    metadata_answers: bool
+
+    def wipe(self) -> None: ...  # noqa: D102
+    def preload_paired(self, workload_uuid: str, org_id: int, pce: str) -> None: ...  # noqa: D102
+
+
+class Insides(Protocol):
+    """Knows the inside of every VM."""
+
+    def inside(self, vm: Vm) -> Inside: ...  # noqa: D102
 
 
 class Guests:
@@ -43,8 +60,14 @@ class Guests:
         guest.addresses, guest.hostname = tuple(addresses), vm.computer_name
         return guest
 
+    def forget_ven(self, hostname: str, workload_uuid: str) -> None:
+        """A workload was unpaired: remove its VEN from the VM that has it."""
+        for guest in self._guests.values():
+            if guest.hostname.lower() == hostname.lower() and guest.forget_ven(workload_uuid):
+                return
 
-def add_guest_control(router: web.UrlDispatcher, world: World, guests: Guests) -> None:
+
+def add_guest_control(router: web.UrlDispatcher, world: World, guests: Insides) -> None:
     """Add `POST /azure/vms/{name}/guest`.
 
     Its body may have `paired: {workload, orgId, pce}` (leave a paired VEN), `wipe: true` (re-image) and

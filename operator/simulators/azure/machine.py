@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from simulators.azure.commands import Command
 
 Os = Literal["Linux", "Windows"]
-Power = Literal["creating", "starting", "running", "stopping", "stopped", "deallocating", "deallocated"]
+Power = Literal["creating", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", "deleting"]
 PowerOff = Literal["stopped", "deallocated"]
 NEVER = float("inf")
 
@@ -54,7 +54,11 @@ class ScaleSet:
 
 @dataclass(slots=True)
 class Vm:
-    """One VM. `vm_id` is new at every creation; `agent_ready_at` is epoch seconds (inf: never)."""
+    """One VM. `vm_id` is new at every creation; `agent_ready_at` is epoch seconds (inf: never).
+
+    `attached`: whether its NICs name it; `gone`: it was deleted, though lists may still show it; `cached`: what lists
+    show of it, by kind of list.
+    """
 
     subscription: str
     group: str
@@ -82,6 +86,8 @@ class Vm:
     agent_ready_at: float = NEVER
     sequence: int = 0
     revision: int = 1
+    attached: bool = True
+    gone: bool = False
     commands: dict[str, Command] = field(default_factory=dict)
     cached: dict[str, bytes] = field(default_factory=dict)
 
@@ -98,11 +104,6 @@ class Vm:
     def agent_ready(self, now: float) -> bool:
         """Whether Azure hears the agent."""
         return self.on and self.provision_agent and now >= self.agent_ready_at
-
-    def touched(self) -> None:
-        """Note that something shown to callers changed."""
-        self.revision += 1
-        self.cached.clear()
 
 
 def vm_key(subscription: str, group: str, name: str) -> tuple[str, str, str]:

@@ -21,6 +21,15 @@ _POWER_WORDS: dict[Power, str] = {
     "stopped": "VM stopped",
     "deallocating": "VM deallocating",
     "deallocated": "VM deallocated",
+    "deleting": "",
+}
+
+_PROVISIONING: dict[Power, str] = {
+    "creating": "Creating",
+    "starting": "Updating",
+    "stopping": "Updating",
+    "deallocating": "Updating",
+    "deleting": "Deleting",
 }
 
 
@@ -178,14 +187,12 @@ def _disk(vm: Vm, disk: Disk) -> dict[str, Any]:
 
 
 def _provisioning(vm: Vm) -> str:
-    return {"creating": "Creating", "starting": "Updating", "stopping": "Updating", "deallocating": "Updating"}.get(
-        vm.power, "Succeeded"
-    )
+    return _PROVISIONING.get(vm.power, "Succeeded")
 
 
 def _statuses(vm: Vm) -> list[dict[str, Any]]:
     found = [_status(f"ProvisioningState/{_provisioning(vm).lower()}", vm)]
-    if vm.power != "creating":
+    if _POWER_WORDS[vm.power]:
         power = {"code": f"PowerState/{vm.power}", "level": "Info", "displayStatus": _POWER_WORDS[vm.power]}
         found.append(power)
     return found
@@ -241,18 +248,20 @@ def _nic(vm: Vm, nic: Nic) -> dict[str, Any]:
         }
         for number, address in enumerate(nic.addresses, start=1)
     ]
+    properties: dict[str, Any] = {
+        "provisioningState": "Succeeded",
+        "ipConfigurations": configurations,
+        "macAddress": nic.mac,
+        "enableIPForwarding": False,
+        "primary": nic.primary,
+        "nicType": "Standard",
+    }
+    if vm.attached:
+        properties["virtualMachine"] = {"id": _vm_id(vm, vm.group)}
     return {
         "name": nic.name,
         "id": nic_id,
         "type": "Microsoft.Network/networkInterfaces",
         "location": vm.location,
-        "properties": {
-            "provisioningState": "Succeeded",
-            "ipConfigurations": configurations,
-            "macAddress": nic.mac,
-            "enableIPForwarding": False,
-            "primary": nic.primary,
-            "virtualMachine": {"id": _vm_id(vm, vm.group)},
-            "nicType": "Standard",
-        },
+        "properties": properties,
     }

@@ -87,6 +87,7 @@ async def put_command(world: World, request: web.Request, parts: Parts) -> web.R
         if error.code == "ResourceNotFound":
             raise errors.parent_not_found(parts["vm"]) from error
         raise
+    world.check_lock(parts["group"])
     order = read_order(await request.text())
     if order.location.lower() != vm.location.lower():
         message = f"The location '{order.location}' differs from the parent resource's location '{vm.location}'."
@@ -121,6 +122,7 @@ async def list_commands(world: World, request: web.Request, parts: Parts) -> web
 async def delete_command(world: World, request: web.Request, parts: Parts) -> web.Response:
     """Delete a run-command: 202 with the operation's URL, 204 where there is none."""
     vm = _vm(world, parts)
+    world.check_lock(parts["group"])
     operation = world.desk.delete(vm, parts["name"])
     if operation is None:
         return web.Response(status=204)

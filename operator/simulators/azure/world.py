@@ -7,18 +7,18 @@ The routes read it, the control port and tests change it. Everything runs in one
 from __future__ import annotations
 
 import asyncio
-import bisect
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 from simulators.azure import errors, render, specs
 from simulators.azure.commands import CommandDesk, Runner, ScriptResult
+from simulators.azure.fleet import Fleet, ListCache
 from simulators.azure.identity import Directory
 from simulators.azure.machine import NEVER, Power, PowerOff, Vm, vm_key
-from simulators.azure.timing import Timing
+from simulators.azure.timing import Timing, Traits
 from simulators.server import Stage
 
 __all__ = ["Kind", "Page", "Runner", "ScriptResult", "World"]
@@ -36,27 +36,6 @@ class Page:
     after: int | None
 
 
-class _Fleet:
-    """The VMs of one subscription in the order of their creation."""
-
-    def __init__(self) -> None:
-        self.vms: list[Vm] = []
-        self.sequences: list[int] = []
-
-    def add(self, vm: Vm) -> None:
-        self.vms.append(vm)
-        self.sequences.append(vm.sequence)
-
-    def remove(self, vm: Vm) -> None:
-        at = bisect.bisect_left(self.sequences, vm.sequence)
-        del self.vms[at], self.sequences[at]
-
-    def after(self, sequence: int, size: int) -> tuple[list[Vm], bool]:
-        """At most `size` VMs after a sequence number, and whether more follow."""
-        start = bisect.bisect_right(self.sequences, sequence)
-        return self.vms[start : start + size], start + size < len(self.vms)
-
-
 class World:
     """The subscriptions of one tenant and their VMs."""
 
@@ -67,11 +46,14 @@ class World:
         self.directory = directory
         self.subscriptions = tuple(subscriptions)
         self.timing = timing
+        self.traits = Traits()
+        self.lists = ListCache(stage.clock, self.traits)
+        self.group_locks: dict[str, float] = {}
         self.desk = CommandDesk(stage, timing, runner)
         self.page_size = PAGE_SIZE
         self._addresses = specs.Addresses()
         self._sequence = 0
-        self._fleets = {subscription.lower(): _Fleet() for subscription in subscriptions}
+        self._fleets = {subscription.lower(): Fleet() for subscription in subscriptions}
         self._vms: dict[tuple[str, str, str], Vm] = {}
 
     # --- reading ------------------------------------------------------------------------------------------------
@@ -80,9 +62,16 @@ class World:
         """A VM; ArmError 404 where there is none (members of uniform scale sets are none)."""
         self.fleet(subscription)
         found = self._vms.get(vm_key(subscription, group, name))
+        if group.lower() in self.traits.denied:
+            raise errors.forbidden(self.directory.client_id, "Microsoft.Compute/virtualMachines/read")
         if found is None or _hidden(found):
             raise errors.vm_not_found(group, name)
         return found
+
+    def check_lock(self, group: str) -> None:
+        """ArmError 409 while somebody's lock on the resource group holds."""
+        if self.group_locks.get(group.lower(), 0.0) > self.stage.clock.now():
+            raise errors.locked(group)
 
     def named(self, name: str) -> Vm:
         """The VM of a name, wherever it is, for the control port; LookupError where there is none or are several."""
@@ -98,7 +87,7 @@ class World:
         """Every VM, those of uniform scale sets too."""
         return self._vms.values()
 
-    def fleet(self, subscription: str) -> _Fleet:
+    def fleet(self, subscription: str) -> Fleet:
         """The VMs of a subscription; ArmError 404 where the tenant has no such subscription."""
         fleet = self._fleets.get(subscription.lower())
         if fleet is None:
@@ -112,16 +101,19 @@ class World:
             return Page([], after)
         size = max(1, self.page_size - (number * 7) % max(self.page_size // 3, 1))
         vms, more = fleet.after(after, size)
-        values = [part for vm in vms if not _hidden(vm) and (part := self._json(vm, kind))]
+        values = [part for vm in vms if self._listed(vm) and (part := self._json(vm, kind))]
         return Page(values, vms[-1].sequence if more else None)
 
     def scale_sets(self, subscription: str) -> list[dict[str, Any]]:
         """The scale sets of a subscription."""
         members: dict[tuple[str, str], list[Vm]] = {}
         for vm in self.fleet(subscription).vms:
-            if vm.scale_set:
+            if vm.scale_set and vm.group.lower() not in self.traits.denied:
                 members.setdefault((vm.group.lower(), vm.scale_set.name.lower()), []).append(vm)
         return [render.scale_set(group) for group in members.values()]
+
+    def _listed(self, vm: Vm) -> bool:
+        return not _hidden(vm) and vm.group.lower() not in self.traits.denied
 
     def _json(self, vm: Vm, kind: Kind) -> bytes:
         """A VM's part of a list, kept until the VM changes: lists of 10,000 are joined, not rendered."""
@@ -141,7 +133,10 @@ class World:
         if vm.key in self._vms:
             message = f"VM {vm.name!r} exists already in {vm.group}"
             raise ValueError(message)
+        vm.attached = not self.traits.nic_lag
         self._insert(vm)
+        if not vm.attached:
+            self._after(self.traits.nic_lag, lambda: self._attach(vm))
         if vm.on:
             self._agent_wakes(vm)
         elif vm.power == "creating":
@@ -151,7 +146,7 @@ class World:
 
     def stop(self, vm: Vm, off: PowerOff = "deallocated") -> None:
         """Stop a VM; what runs in it dies at once."""
-        if vm.power in (off, "stopping", "deallocating"):
+        if vm.power in (off, "stopping", "deallocating", "deleting"):
             return
         self.desk.preempt(vm)
         self._power(vm, "deallocating" if off == "deallocated" else "stopping")
@@ -159,28 +154,40 @@ class World:
 
     def start(self, vm: Vm) -> None:
         """Start a VM that is off."""
-        if vm.power in ("running", "starting"):
+        if vm.power in ("running", "starting", "deleting"):
             return
         self._power(vm, "starting")
         self._later(self.timing.boot, vm, lambda: self._power(vm, "running"))
 
     def retag(self, vm: Vm, tags: Mapping[str, str]) -> None:
         """Replace all tags."""
+        self._pin(vm)
         vm.tags = {str(name): str(value) for name, value in tags.items()}
-        vm.touched()
+        self._touched(vm)
         self._record("world.vm-tagged", vm, "")
 
     def readdress(self, vm: Vm, addresses: Sequence[str]) -> None:
         """Replace the NICs by one with these addresses (none: the next free one)."""
+        self._pin(vm)
         vm.nics = specs.read_nics({"addresses": list(addresses)}, vm.name, self._addresses)
-        vm.touched()
+        self._touched(vm)
         self._record("world.vm-readdressed", vm, " ".join(address.ip for nic in vm.nics for address in nic.addresses))
 
-    def delete(self, vm: Vm) -> None:
-        """Delete a VM with all that is in it."""
+    def remove(self, vm: Vm) -> None:
+        """Begin to delete a VM: it is there as `Deleting` for a while, and nothing runs in it any more."""
+        if vm.power == "deleting":
+            return
         self.desk.preempt(vm)
+        self._power(vm, "deleting")
+        self._later(self.traits.deleting, vm, lambda: self.delete(vm))
+
+    def delete(self, vm: Vm) -> None:
+        """Delete a VM at once, with all that is in it; lists may show it a while longer."""
+        self.desk.preempt(vm)
+        self._pin(vm)
         del self._vms[vm.key]
-        self.fleet(vm.subscription).remove(vm)
+        vm.gone = True
+        self.lists.later(lambda: self.fleet(vm.subscription).remove(vm))
         self._record("world.vm-deleted", vm, "")
 
     def recreate(self, vm: Vm) -> Vm:
@@ -195,6 +202,7 @@ class World:
             power_changed_at=now,
             agent_ready_at=NEVER,
             revision=1,
+            gone=False,
             commands={},
             cached={},
         )
@@ -211,13 +219,36 @@ class World:
         self._sequence += 1
         vm.sequence = self._sequence
         self._vms[vm.key] = vm
-        self.fleet(vm.subscription).add(vm)
+        self.lists.later(lambda: self._appear(vm))
+
+    def _appear(self, vm: Vm) -> None:
+        """Lists learn of a VM, unless it went before they did."""
+        if not vm.gone:
+            self.fleet(vm.subscription).add(vm)
+
+    def _attach(self, vm: Vm) -> None:
+        self._pin(vm)
+        vm.attached = True
+        self._touched(vm)
+        self._record("world.nic-attached", vm, "")
+
+    def _pin(self, vm: Vm) -> None:
+        """Keep what lists show of a VM that is about to change, where they lag."""
+        if self.lists.lag:
+            for kind in get_args(Kind):
+                self._json(vm, kind)
+
+    def _touched(self, vm: Vm) -> None:
+        """Note that something shown to callers changed."""
+        vm.revision += 1
+        self.lists.later(vm.cached.clear)
 
     def _power(self, vm: Vm, power: Power) -> None:
+        self._pin(vm)
         vm.power, vm.power_changed_at, vm.agent_ready_at = power, self.stage.clock.now(), NEVER
         if power == "running":
             self._agent_wakes(vm)
-        vm.touched()
+        self._touched(vm)
         self._record("world.vm-power", vm, power)
 
     def _agent_wakes(self, vm: Vm) -> None:
@@ -231,7 +262,10 @@ class World:
             if vm.power_changed_at == revision and self._vms.get(vm.key) is vm:
                 change()
 
-        asyncio.get_running_loop().call_later(self.stage.clock.latency(seconds), finish)
+        self._after(seconds, finish)
+
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(self.stage.clock.latency(seconds), act)
 
     def _record(self, operation: str, vm: Vm, note: str) -> None:
         self.stage.ledger.append("azure", operation, changed=(vm.vm_id, vm.name), note=note)

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from simulators.checkpoint.deeds import CheckPointDeeds
 from simulators.checkpoint.gateways import Firewalls
 from simulators.checkpoint.routes import build
 from simulators.checkpoint.session import Admin
-from simulators.checkpoint.world import Durations, Traits, World
+from simulators.checkpoint.traits import Durations, Traits
+from simulators.checkpoint.world import World
 from simulators.server import Stage
 
 __all__ = ["Admin", "Durations", "Traits", "World", "create"]
@@ -36,4 +38,8 @@ def create(
     world.add_admin(Admin(user, api_key, password))
     world.make_groups(groups)
     world.install_everywhere()
-    return world, build(world)
+    deeds = CheckPointDeeds(world)
+    stage.enact("checkpoint", deeds)
+    app = build(world)
+    app.middlewares.append(deeds.memory)
+    return world, app

@@ -96,7 +96,7 @@ def _holds(world: World, session: Session, admin: str, group: str) -> bool:
     return session.admin.name == admin and thing is not None and thing.uid in session.locks
 
 
-def _edit(world: World, order: Order) -> Order:
+def edit(world: World, order: Order) -> Order:
     """{do: add-member|remove-member|rename-host|delete-host|set-host|add-host, host, group?, name?, …}: by hand."""
     do, host = _text(order, "do"), _text(order, "host")
     changes: dict[str, Callable[[Editor], object]] = {
@@ -181,6 +181,7 @@ def _rule(world: World, order: Order) -> Order:
     if thing is None:
         raise LookupError(_text(order, "object"))
     world.rules.setdefault(thing.uid, []).append(_text(order, "name"))
+    world.stage.ledger.append("checkpoint", "world.rule-added", changed=(thing.name,), note=_text(order, "name"))
     return {"rules": world.rules[thing.uid]}
 
 
@@ -191,16 +192,16 @@ def _session(world: World, order: Order) -> Order:
     if not found:
         raise LookupError(wanted[0] or wanted[1])
     for session in found:
-        world.sessions.expire(world.now(), session)
+        world.expire(session)
     return {"expired": [session.uid for session in found]}
 
 
 def _task(world: World, order: Order) -> Order:
-    """{kind: publish|batch|install, outcome: failed|stuck|lost, count?}: how the next tasks end."""
+    """{kind: publish|batch|install, outcome: failed|stuck|lost|half, count?}: how the next tasks end."""
     kind = next((kind for kind in get_args(TaskKind) if kind == order.get("kind")), None)
     outcome = next((outcome for outcome in get_args(Outcome) if outcome == order.get("outcome")), None)
     if kind is None or outcome is None:
-        message = "'kind' is publish, batch or install, and 'outcome' is failed, stuck or lost"
+        message = "'kind' is publish, batch or install, and 'outcome' is failed, stuck, lost or half"
         raise ValueError(message)
     world.tasks.order(kind, outcome, int(_number(order, "count", 1)))
     return {}
@@ -215,6 +216,7 @@ def _switch(of: Callable[[World], object]) -> Callable[[World, Order], Order]:
                 message = f"{name!r} is not known here, or not of that type"
                 raise ValueError(message)
             setattr(target, name, value)
+        world.stage.ledger.append("checkpoint", "world.switched", changed=tuple(sorted(order)))
         return {name: getattr(target, name) for name in order}
 
     return act
@@ -222,7 +224,7 @@ def _switch(of: Callable[[World], object]) -> Callable[[World, Order], Order]:
 
 _ACTS: dict[str, Callable[[World, Order], Order]] = {
     "lock": _lock,
-    "edit": _edit,
+    "edit": edit,
     "install": _install,
     "groups": _groups,
     "gateway": _gateway,

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from simulators.checkpoint.history import Changes, History
 from simulators.checkpoint.things import Kind, Thing, by_key
 
 
@@ -32,6 +33,7 @@ class Published:
     def __init__(self) -> None:
         self.things: dict[str, Thing] = {}
         self.revisions: list[Revision] = []
+        self.history = History()
         self._names: dict[str, str] = {}
         self._addresses: dict[str, set[str]] = defaultdict(set)
         self._groups: dict[str, set[str]] = defaultdict(set)
@@ -65,6 +67,10 @@ class Published:
         """Make the changes the newest revision."""
         gone = [self.things[uid] for uid in deleted if uid in self.things]
         before = [self.things[uid] for uid in changed if uid in self.things]
+        known = {thing.uid for thing in before}
+        added = tuple(thing for thing in changed.values() if thing.uid not in known)
+        pairs = tuple((thing, changed[thing.uid]) for thing in before)
+        self.history.note(Changes(revision.uid, added, pairs, tuple(gone)))
         for thing in (*gone, *before):
             self._forget(thing)
         for thing in gone:

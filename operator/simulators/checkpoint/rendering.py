@@ -51,18 +51,19 @@ class Renderer:
         """An object in a list; its groups only where they are asked for."""
         if level == "uid":
             return thing.uid
-        shown = self._whole(thing, "standard") if level == "full" else brief(thing)
+        shown = self.whole(thing, "standard") if level == "full" else brief(thing)
         if membership:
             shown["groups"] = self._groups(thing, level)
         return shown
 
     def single(self, thing: Thing, level: Level) -> Json:
         """An object by itself; `level` is that of the objects inside it."""
-        shown = self._whole(thing, level)
+        shown = self.whole(thing, level)
         shown["groups"] = self._groups(thing, level)
         return shown
 
-    def _whole(self, thing: Thing, level: Level) -> Json:
+    def whole(self, thing: Thing, level: Level) -> Json:
+        """An object without its groups; `level` is that of the objects inside it."""
         holder = self._locks.holder(thing.uid)
         foreign = holder is not None and holder is not self._session
         shown = brief(thing) | {

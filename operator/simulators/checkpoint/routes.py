@@ -14,8 +14,10 @@ import msgspec
 from aiohttp import web
 
 from simulators.checkpoint import errors
+from simulators.checkpoint.changes_command import changes_command
 from simulators.checkpoint.commands import Call, Command, judge
 from simulators.checkpoint.errors import ApiError
+from simulators.checkpoint.keeping_alive import IDLE_SECONDS, keeping_alive
 from simulators.checkpoint.object_commands import object_commands
 from simulators.checkpoint.policy_commands import policy_commands
 from simulators.checkpoint.rendering import Json, moment
@@ -24,9 +26,12 @@ from simulators.checkpoint.session_commands import LONGEST_IDLE, VERSIONS, sessi
 from simulators.checkpoint.sessions import Login
 from simulators.checkpoint.things import DOMAIN
 from simulators.checkpoint.world import SYSTEM, World
-from simulators.server import build_app
+from simulators.server import KEEP_ALIVE, build_app
 
-COMMANDS = {command.name: command for command in (*object_commands(), *session_commands(), *policy_commands())}
+COMMANDS = {
+    command.name: command
+    for command in (*object_commands(), *session_commands(), *policy_commands(), changes_command())
+}
 
 _LOGIN = Command(
     "login",
@@ -67,6 +72,8 @@ def build(world: World) -> web.Application:
         app.router.add_post(prefix + "/web_api/{command}", answer)
         app.router.add_post(prefix + "/web_api/v{version}/{command}", answer)
     app.cleanup_ctx.append(_heartbeat(world))
+    app.middlewares.append(keeping_alive(world))
+    app[KEEP_ALIVE] = IDLE_SECONDS
     return app
 
 

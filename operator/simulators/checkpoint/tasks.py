@@ -16,9 +16,10 @@ from simulators.checkpoint import errors
 from simulators.checkpoint.things import new_uid
 
 Status = Literal["in progress", "succeeded", "succeeded with warnings", "partially succeeded", "failed"]
-TaskKind = Literal["publish", "batch", "install"]
-Outcome = Literal["failed", "stuck", "lost"]
-"""What can be ordered for the next task of a kind: it fails, never ends, or ends as it should but cannot be found."""
+TaskKind = Literal["publish", "batch", "install", "question"]
+Outcome = Literal["failed", "stuck", "lost", "half"]
+"""What can be ordered for the next task of a kind: it fails, never ends, ends as it should but cannot be found, or does
+half of its work: every second gateway of an installation, the first half of a batch."""
 
 
 @dataclass(slots=True)
@@ -41,6 +42,7 @@ class Task:
     description: str = ""
     details: list[dict[str, object]] = field(default_factory=list)
     hidden: bool = False
+    half: bool = False
 
     @property
     def is_running(self) -> bool:
@@ -81,6 +83,7 @@ class Tasks:
             task.hidden = True
         elif outcome == "failed":
             task.effect = _fail
+        task.half = outcome == "half"
         self._tasks[task.uid] = self._running[task.uid] = task
         return task
 

@@ -6,7 +6,6 @@ Made by `create`; the commands and the control port act on it. Time-driven thing
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from simulators.checkpoint import errors, validation
 from simulators.checkpoint.editing import Editor
@@ -17,32 +16,10 @@ from simulators.checkpoint.session import Admin, Application, Locks, Session, re
 from simulators.checkpoint.sessions import Login, Sessions
 from simulators.checkpoint.tasks import Task, TaskKind, Tasks, task_uid
 from simulators.checkpoint.things import new_uid
+from simulators.checkpoint.traits import Durations, Traits
 from simulators.server import Stage
 
 SYSTEM = "checkpoint"
-
-
-@dataclass(slots=True)
-class Durations:
-    """Vendor seconds, scaled by the stage's clock. No figure is published; these are what reports make plausible."""
-
-    read: float = 0.05
-    write: float = 0.15
-    publish: float = 20.0
-    publish_per_change: float = 0.02
-    batch: float = 2.0
-    batch_per_object: float = 0.02
-    install: float = 60.0
-    install_per_change: float = 0.01
-
-
-@dataclass(slots=True)
-class Traits:
-    """What differs between servers. `makes_tags`: a tag that a host names and nobody made is made, not refused."""
-
-    version: str = "1.9"
-    makes_tags: bool = False
-    standby: bool = False
 
 
 class World:
@@ -72,10 +49,12 @@ class World:
         for task in self.tasks.due(now):
             task.free()
             task.effect(task)
+            self._note("world.task-ended", task.user, f"{task.kind} {task.uid}", task.status)
         for due, session in [item for item in self._timed if item[0] <= now]:
             self._timed.remove((due, session))
             self.close_console(session)
-        self.sessions.expire(now)
+        for session in self.sessions.expire(now):
+            self._note("world.session-expired", session.admin.name, session.uid, "idle for too long")
 
     # Sessions
 
@@ -103,6 +82,11 @@ class World:
         self.stage.ledger.append(SYSTEM, "world.discarded", who=session.admin.name, note=f"{session.uid} {changes}")
         return changes
 
+    def expire(self, session: Session) -> None:
+        """Let a session's idle time be over."""
+        self.sessions.expire(self.now(), session)
+        self._note("world.session-expired", session.admin.name, session.uid, "by order")
+
     # Long operations
 
     def publish(self, session: Session) -> Task:
@@ -124,10 +108,13 @@ class World:
         def effect(task: Task) -> None:
             editor = self.editor(session)
             try:
-                for step in steps:
+                for step in steps[: len(steps) // 2 if task.half else None]:
                     step(editor)
             except errors.ApiError as refusal:
                 task.fail(refusal.message, [{"status": refusal.message}])
+                return
+            if task.half:
+                task.fail("Batch operation was interrupted", [{"status": "Management server failed"}])
                 return
             task.status, task.description = "succeeded", "Operation Complete"
             task.details = [{"status": "Batch operation completed successfully"}]
@@ -136,6 +123,12 @@ class World:
         seconds = self.durations.batch + self.durations.batch_per_object * len(steps)
         task.ends = task.started + self.stage.clock.latency(seconds)
         return self._started(task, session)
+
+    def ask(self, session: Session, name: str, effect: Callable[[Task], None]) -> Task:
+        """Begin a task that only tells something: the session may work on meanwhile."""
+        task = self._task("question", name, session, effect)
+        task.ends = task.started + self.stage.clock.latency(self.durations.question)
+        return self.tasks.start(task)
 
     def install(self, session: Session, order: Installation) -> Task:
         """Begin an installation; its gateways are busy until it ends."""
@@ -198,6 +191,7 @@ class World:
             self.close_console(session)
             raise
         self._timed.append((self.now() + seconds, session))
+        self._note("world.locked", admin, group, session.uid)
         return session
 
     def close_console(self, session: Session) -> None:
@@ -205,6 +199,8 @@ class World:
         self._timed = [item for item in self._timed if item[1] is not session]
         if session.sid != _console_sid(session):
             return
+        if session.locks:
+            self._note("world.unlocked", session.admin.name, *sorted(session.locks), session.uid)
         reset(session, self.published, self.locks)
         session.sid = ""
         self.sessions.leave(session, self.now())
@@ -236,6 +232,11 @@ class World:
                 latest = self.published.revisions[-1]
                 self.firewalls.gateways[name].installed = Installed(package.name, latest, self.now())
         self.stage.ledger.append(SYSTEM, "world.begun", who=admin, changed=list(self.firewalls.gateways))
+
+    def _note(self, operation: str, who: str, *about: str) -> None:
+        """Write a change of the world down; the last word is the note."""
+        *changed, note = about
+        self.stage.ledger.append(SYSTEM, operation, who=who, changed=changed, note=note)
 
     def _published(self, session: Session, task: Task) -> None:
         incidents = validation.judge(session.view)

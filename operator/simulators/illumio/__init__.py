@@ -11,6 +11,7 @@ from aiohttp import web
 from simulators.illumio import routes_agent, routes_global, routes_labels, routes_profiles, routes_workloads
 from simulators.illumio.context import Traits
 from simulators.illumio.control import add_control
+from simulators.illumio.deeds import IllumioDeeds
 from simulators.illumio.frame import WORLD, frame
 from simulators.illumio.world import World
 from simulators.server import Stage, build_app
@@ -28,6 +29,7 @@ def create(
     `host`: `name:port` as clients reach it (only shown, never called).
     """
     world = World.build(stage, org_id, host, traits)
+    stage.enact("illumio", IllumioDeeds(world))
     app = build_app("illumio", stage)
     app[WORLD] = world
     app.middlewares.append(frame)
@@ -43,6 +45,7 @@ async def _ticker(app: web.Application) -> AsyncIterator[None]:
     async def tick() -> None:
         while True:
             app[WORLD].context.advance()
+            app[WORLD].replica.advance()
             await asyncio.sleep(_TICK_SECONDS)
 
     task = asyncio.create_task(tick())

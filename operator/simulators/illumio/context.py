@@ -44,7 +44,8 @@ class Traits:
 
     `has_*` and `labels_with_key_value` off: an older PCE. `unfiltered_total`: X-Total-Count counts all workloads, as
     one field report measured. `absolute_location`: as some versions of the manual say. `terse_bulk_errors`: a failed
-    item is its href alone. `retry_after`: seconds sent with a 429, None for no header.
+    item is its href alone. `retry_after`: seconds sent with a 429, None for no header. `list_lag_seconds`: lists are
+    renewed as often as that, 0: at once.
     """
 
     version: str = "24.2.0"
@@ -66,6 +67,7 @@ class Traits:
     unpair_ack_seconds: float = 60.0
     unpair_timeout_seconds: float = 3600.0
     goodbye_seconds: float = 900.0
+    list_lag_seconds: float = 0.0
 
     def change(self, values: dict[str, object]) -> None:
         """Set traits by name; ValueError for an unknown one or a value of the wrong type."""

@@ -20,7 +20,7 @@ from simulators.illumio.pairing import How, PairingFault
 from simulators.illumio.records import Workload
 from simulators.illumio.world import World
 
-_PERSON = "/users/7"
+PERSON = "/users/7"
 Act = Callable[[World, web.Request], Awaitable[web.Response]]
 Order = Callable[[World, Workload, dict[str, object]], None]
 
@@ -53,6 +53,7 @@ def add_control(target: web.Application | web.UrlDispatcher, world: World) -> No
         ("POST", "/illumio/pairing", _fail_pairings),
         ("POST", "/illumio/preloaded", _preload),
         ("POST", "/illumio/traits", _set_traits),
+        ("POST", "/illumio/key", _set_key),
     ):
         router.add_route(method, path, _as_person(world, act))
 
@@ -62,7 +63,7 @@ def _as_person(world: World, act: Act) -> Callable[[web.Request], Awaitable[web.
 
     async def handler(request: web.Request) -> web.Response:
         world.context.advance()
-        token = caller.set(Caller(_PERSON))
+        token = caller.set(Caller(PERSON))
         try:
             return await act(world, request)
         except PceError as error:
@@ -80,15 +81,23 @@ async def _show(world: World, _: web.Request) -> web.Response:
 
 
 async def _carry_out(world: World, request: web.Request) -> web.Response:
-    name = request.match_info["order"]
+    order = {"workload": request.match_info["key"], "do": request.match_info["order"]}
+    workload = carry_out(world, await read_object(request) | order)
+    world.context.advance()
+    return web.json_response(_row(workload))
+
+
+def carry_out(world: World, order: dict[str, object]) -> Workload:
+    """Let a person or a machine act: `workload` (uuid or hostname), `do`, and what that needs."""
+    more = dict(order)
+    key, name = str(more.pop("workload")), str(more.pop("do"))
     act = _ORDERS.get(name)
     if act is None:
         message = f"unknown order {name!r}; there are {', '.join(sorted(_ORDERS))}"
         raise BadOrderError(message)
-    workload = world.pairing.find(request.match_info["key"])
-    act(world, workload, await read_object(request))
-    world.context.advance()
-    return web.json_response(_row(workload))
+    workload = world.pairing.find(key)
+    act(world, workload, more)
+    return workload
 
 
 async def _fail_pairings(world: World, request: web.Request) -> web.Response:
@@ -104,10 +113,21 @@ async def _preload(world: World, request: web.Request) -> web.Response:
 
 
 async def _set_traits(world: World, request: web.Request) -> web.Response:
-    world.traits.change(await read_object(request))
+    values = await read_object(request)
+    world.traits.change(values)
+    world.context.changed(f"traits switched: {', '.join(sorted(values))}", "world.switched")
     for workload in world.workloads.all():
         world.workloads.touch(workload)
     return web.json_response(asdict(world.traits))
+
+
+async def _set_key(world: World, request: web.Request) -> web.Response:
+    """{alive: bool}: the API key dies, or is good again."""
+    if (await read_object(request)).get("alive", True):
+        world.revive_key()
+    else:
+        world.expire_key(0.0)
+    return web.json_response({"alive": world.key_dead_until == 0.0})
 
 
 def _offline(world: World, workload: Workload, _: dict[str, object]) -> None:

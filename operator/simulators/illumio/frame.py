@@ -98,7 +98,8 @@ def parent(request: web.Request) -> str:
 def _judge(world: World, request: web.Request) -> None:
     user, secret = _basic(request.headers.get("Authorization", ""))
     known = hmac.compare_digest(user.encode(), world.api_user.encode())
-    if not (hmac.compare_digest(secret.encode(), world.api_secret.encode()) and known):
+    alive = world.context.now() >= world.key_dead_until
+    if not (hmac.compare_digest(secret.encode(), world.api_secret.encode()) and known and alive):
         world.context.event("request.authentication_failed", severity="err")
         raise PceError(401, "authentication_error", "the API key or its secret is wrong")
     request["who"] = user

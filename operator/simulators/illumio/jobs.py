@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulators.faults import Outcome
 from simulators.illumio.context import Context, caller
 from simulators.illumio.errors import refuse_missing
 
@@ -19,7 +20,10 @@ _KEPT = 8
 
 @dataclass(slots=True)
 class Job:
-    """One asynchronous collection. `rows` are shared with the lists' cache, so a kept job costs little."""
+    """One asynchronous collection. `rows` are shared with the lists' cache, so a kept job costs little.
+
+    `outcome` is the end that a fault ordered: `lost`: nobody knows it; `failed`; `half`: half of the rows; `endless`.
+    """
 
     href: str
     requested_at: str
@@ -28,6 +32,7 @@ class Job:
     status: str = "running"
     terminated_at: str | None = None
     datafile: str | None = None
+    outcome: Outcome | None = None
 
 
 class Jobs:
@@ -36,11 +41,17 @@ class Jobs:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._ordered: deque[Outcome] = deque()
+
+    def order(self, outcome: Outcome) -> None:
+        """Decide how the next job ends."""
+        self._ordered.append(outcome)
 
     def start(self, rows: Sequence[bytes]) -> tuple[str, int]:
         """Begin a job; returns its HREF and the seconds that the PCE asks to wait (vendor: 5)."""
         context = self._context
         job = Job(f"{context.org}/jobs/{uuid.uuid4()}", context.stamp(), caller.get().href, rows)
+        job.outcome = self._ordered.popleft() if self._ordered else None
         self._jobs[job.href] = job
         while len(self._jobs) > _KEPT:
             self._jobs.popitem(last=False)
@@ -50,7 +61,7 @@ class Jobs:
     def status(self, href: str) -> dict[str, object]:
         """Return what a poll of the job answers; 404 once forgotten."""
         job = self._jobs.get(href)
-        if job is None:
+        if job is None or job.outcome == "lost":
             refuse_missing(href)
         answer: dict[str, object] = {
             "href": job.href,
@@ -76,9 +87,13 @@ class Jobs:
         return found.rows
 
     def _finish(self, job: Job) -> None:
+        if job.outcome == "endless":
+            return
         job.terminated_at = self._context.stamp()
-        if self._context.traits.job_fails:
+        if self._context.traits.job_fails or job.outcome == "failed":
             job.status = "failed"
             return
+        if job.outcome == "half":
+            job.rows = job.rows[: len(job.rows) // 2]
         job.status = "done"
         job.datafile = f"{self._context.org}/datafiles/{uuid.uuid4()}"

@@ -181,10 +181,10 @@ def _candidates(world: World, request: web.Request) -> list[Workload]:
     query = request.query
     data_set, reference = query.get("external_data_set"), query.get("external_data_reference")
     deleted = q.flag(query.get("include_deleted", "false"))
-    if data_set and reference and not deleted:
+    if data_set and reference and not deleted and not world.replica.lags:
         holder = world.workloads.find_reference(data_set, reference)
         return [] if holder is None else [world.workloads.get(holder)]
-    return [row for row in world.workloads.all() if deleted or row.deleted_at is None]
+    return [row for row in world.replica.shown() if deleted or row.deleted_at is None]
 
 
 async def _take_time(world: World) -> None:

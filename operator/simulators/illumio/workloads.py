@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -37,6 +37,7 @@ class Workloads:
         self._references = References()
         self._by_href: dict[str, Workload] = {}
         self._agents = itertools.count(1001)
+        self._half_fails = False
         labels.renamed.append(self._forget)
 
     def all(self) -> Collection[Workload]:
@@ -118,23 +119,29 @@ class Workloads:
         """Something of the workload changed: render it again."""
         workload.row = None
 
+    def fail_half_of_next_bulk(self) -> None:
+        """Let every second item of the next bulk operation fail, as a fault ordered."""
+        self._half_fails = True
+
     def bulk_create(self, items: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
         """Make many; an answer for each, in order."""
-        results = [self._one(item, self._create_raw, "created") for item in items]
+        results = self._each(items, self._create_raw, "created")
         self._context.event("workloads.bulk_create", *_succeeded(results), change="create")
         return results
 
     def bulk_update(self, items: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
         """Change many; an answer for each, in order."""
-        results = [self._one(item, self._update_raw, "updated") for item in items]
+        results = self._each(items, self._update_raw, "updated")
         self._context.event("workloads.bulk_update", *_succeeded(results))
         return results
 
     def bulk_delete(self, items: Sequence[Href]) -> list[dict[str, object]]:
         """Delete many; an answer for each that failed."""
         failed: list[dict[str, object]] = []
+        fates = self._fates()
         for item in items:
             try:
+                _meet(next(fates))
                 self._drop(item.href)
             except PceError as error:
                 failed.append({"href": item.href, "errors": [{"token": error.token, "message": error.message}]})
@@ -229,8 +236,17 @@ class Workloads:
         self._change(item.href, item)
         return item.href
 
-    def _one(self, raw: msgspec.Raw, act: _Act, status: str) -> dict[str, object]:
+    def _fates(self) -> Iterator[bool]:
+        """Whether each item of this bulk operation is to fail, whatever it says."""
+        fails, self._half_fails = self._half_fails, False
+        return itertools.cycle((False, fails))
+
+    def _each(self, items: Sequence[msgspec.Raw], act: _Act, status: str) -> list[dict[str, object]]:
+        return [self._one(item, act, status, fails=fails) for item, fails in zip(items, self._fates(), strict=False)]
+
+    def _one(self, raw: msgspec.Raw, act: _Act, status: str, *, fails: bool) -> dict[str, object]:
         try:
+            _meet(fails)
             return {"href": act(raw), "status": status}
         except PceError as error:
             href = _href_of(raw)
@@ -252,6 +268,11 @@ class Workloads:
         for href in hrefs:
             if href in self._by_href:
                 self._by_href[href].row = None
+
+
+def _meet(fails: bool) -> None:  # noqa: FBT001 - a fate
+    if fails:
+        raise PceError(500, "internal_error", "the item could not be processed")
 
 
 def sent(body: WorkloadBody) -> list[str]:

@@ -15,6 +15,7 @@ from simulators.illumio.labels import Labels
 from simulators.illumio.limits import Limits
 from simulators.illumio.pairing import Pairing
 from simulators.illumio.profiles import Profiles
+from simulators.illumio.replica import Replica
 from simulators.illumio.vens import Vens
 from simulators.illumio.workloads import Workloads
 from simulators.server import Stage
@@ -32,9 +33,11 @@ class World:
     pairing: Pairing
     jobs: Jobs
     limits: Limits
+    replica: Replica
     api_user: str
     api_secret: str
     user: str = "/users/1"
+    key_dead_until: float = 0.0
 
     @classmethod
     def build(cls, stage: Stage, org_id: int, host: str, traits: Traits | None = None) -> Self:
@@ -53,6 +56,7 @@ class World:
             pairing=Pairing(context, profiles, workloads),
             jobs=Jobs(context),
             limits=Limits(context),
+            replica=Replica(context, workloads),
             api_user=f"api_{secrets.token_hex(8)}",
             api_secret=secret,
         )
@@ -60,6 +64,16 @@ class World:
     def reached_at(self, url: str) -> None:
         """Learn the address that clients use (`https://name:port`), once the server listens."""
         self.context.host = url.removeprefix("https://").rstrip("/")
+
+    def expire_key(self, seconds: float) -> None:
+        """Let the API key be dead for these real seconds (0: until `revive_key`)."""
+        self.key_dead_until = self.context.now() + seconds if seconds else float("inf")
+        self.context.changed(f"API key {self.api_user} expired", "world.key-expired")
+
+    def revive_key(self) -> None:
+        """Let the API key be good again."""
+        self.key_dead_until = 0.0
+        self.context.changed(f"API key {self.api_user} revived", "world.key-revived")
 
     @property
     def org_id(self) -> int:

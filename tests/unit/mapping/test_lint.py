@@ -15,8 +15,9 @@ def found(body: str, allowed: list[str] | None = None) -> list[str]:
 
 def cases(*conditions: str, normalize: str = "") -> list[str]:
     """Findings on a table with these conditions as cases a, b, c, ..."""
-    rows = "".join(f"\n  - {{name: {name}, when: {{{when}}}, value: V}}"
-                   for name, when in zip("abcdef", conditions, strict=False))
+    rows = "".join(
+        f"\n  - {{name: {name}, when: {{{when}}}, value: V}}" for name, when in zip("abcdef", conditions, strict=False)
+    )
     return found(f"labels:\n k:\n  default: D\n  {normalize}\n  cases:{rows}\n")
 
 
@@ -43,8 +44,10 @@ def cases(*conditions: str, normalize: str = "") -> list[str]:
 def test_a_case_that_earlier_ones_take_whole_is_unreachable(conditions: list[str], takers: str) -> None:
     last = "abcdef"[len(conditions) - 1]
     assert cases(*conditions) == [
-        (f't:{7 + len(conditions)}:5: warning: k: case "{last}" is unreachable: every host it asks for is taken by '
-        f"{takers} (move it up, or remove it)")
+        (
+            f't:{7 + len(conditions)}:5: warning: k: case "{last}" is unreachable: every host it asks for is taken by '
+            f"{takers} (move it up, or remove it)"
+        )
     ]
 
 
@@ -81,8 +84,14 @@ def test_reachability_compares_after_normalize() -> None:
     assert 'case "b" is unreachable' in told
 
 
-@pytest.mark.parametrize("when", ["tags: {x: [p]}, notTags: {x: [p, q]}", "tags: {x: [p]}, notTags: {x: ['*']}",
-                                  "tags: {x: ['*']}, notTags: {x: ['*']}"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "tags: {x: [p]}, notTags: {x: [p, q]}",
+        "tags: {x: [p]}, notTags: {x: ['*']}",
+        "tags: {x: ['*']}, notTags: {x: ['*']}",
+    ],
+)
 def test_a_condition_that_contradicts_itself_is_told(when: str) -> None:
     assert cases(when) == ['t:8:5: warning: k: case "a" can never hold: tags and notTags contradict each other']
     assert found(f"labels: {{}}\ngroups: [{{name: g, when: {{{when}}}}}]") == [
@@ -90,8 +99,15 @@ def test_a_condition_that_contradicts_itself_is_told(when: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("when", ["tags: {x: [p]}, notTags: {x: [q]}", "tags: {x: ['*']}, notTags: {x: [q]}",
-                                  "tags: {x: [p, q]}, notTags: {x: [q]}", "os: [linux], notTags: {x: [q]}"])
+@pytest.mark.parametrize(
+    "when",
+    [
+        "tags: {x: [p]}, notTags: {x: [q]}",
+        "tags: {x: ['*']}, notTags: {x: [q]}",
+        "tags: {x: [p, q]}, notTags: {x: [q]}",
+        "os: [linux], notTags: {x: [q]}",
+    ],
+)
 def test_a_condition_that_can_hold_is_left_alone(when: str) -> None:
     assert cases(when) == []
 
@@ -99,28 +115,52 @@ def test_a_condition_that_can_hold_is_left_alone(when: str) -> None:
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("labels: {k: {fromTag: [t], values: {p: Prd}, oneOf: [Prod, Dev]}}",
-         "t:3:40: warning: k: \"Prd\" is not in oneOf (did you mean 'Prod'?)"),
-        ("labels: {k: {cases: [{when: {os: [linux]}, value: X}], oneOf: [Prod]}}",
-         't:3:51: warning: k: "X" is not in oneOf (known: Prod)'),
-        ("labels: {k: {fromTag: [t], oneOf: [Prod], default: X}}",
-         't:3:52: warning: k: "X" is not in oneOf (known: Prod)'),
-        ("labels: {k: {fromTag: [t], oneOf: [Prod], default: Prod, onMiss: keep}}",
-         "t:3:52: warning: k: the default is unused, because onMiss is keep (write onMiss: default, or remove it)"),
-        ("labels: {k: {fromTag: [t], oneOf: [Prod, PROD]}}",
-         't:3:10: warning: k: the labels "Prod" and "PROD" differ only in case (keep one spelling)'),
-        ("labels: {k: {fromTag: [t], normalize: [lower], values: {prod: Prod}}}",
-         't:3:63: warning: k: the synonym "prod" is unused: "Prod" is known by its own name'),
-        ("labels: {k: {fromTag: [t], normalize: [trim], values: {p: Prod, ' p': Prod}}}",
-         't:3:71: warning: k: the synonym " p" is unused: "p" is the same after normalize'),
-        ("labels: {k: {fromTag: [t], oneOf: [Prod]}}\ngroups: [{name: g, when: {labels: {k: [Prod, Prd]}}}]",
-         "t:4:46: warning: group \"g\" asks for k=Prd, which nobody sets (did you mean 'Prod'?)"),
-        ("labels: {k: {fromTag: [Env], cases: [{when: {notTags: {env: [x]}}, value: V}]}}",
-         ('t:3:56: warning: the tag keys "Env" and "env" differ only in case '
-         "(they are one tag; spelled otherwise in line 3)")),
-        ("labels: {}\ngroups: [{name: g, when: {tags: {a: ['x*']}}}]",
-         ('t:4:38: warning: "x*" is compared with the tag as it is written (patterns work only in name and '
-         "resourceGroup)")),
+        (
+            "labels: {k: {fromTag: [t], values: {p: Prd}, oneOf: [Prod, Dev]}}",
+            "t:3:40: warning: k: \"Prd\" is not in oneOf (did you mean 'Prod'?)",
+        ),
+        (
+            "labels: {k: {cases: [{when: {os: [linux]}, value: X}], oneOf: [Prod]}}",
+            't:3:51: warning: k: "X" is not in oneOf (known: Prod)',
+        ),
+        (
+            "labels: {k: {fromTag: [t], oneOf: [Prod], default: X}}",
+            't:3:52: warning: k: "X" is not in oneOf (known: Prod)',
+        ),
+        (
+            "labels: {k: {fromTag: [t], oneOf: [Prod], default: Prod, onMiss: keep}}",
+            "t:3:52: warning: k: the default is unused, because onMiss is keep (write onMiss: default, or remove it)",
+        ),
+        (
+            "labels: {k: {fromTag: [t], oneOf: [Prod, PROD]}}",
+            't:3:10: warning: k: the labels "Prod" and "PROD" differ only in case (keep one spelling)',
+        ),
+        (
+            "labels: {k: {fromTag: [t], normalize: [lower], values: {prod: Prod}}}",
+            't:3:63: warning: k: the synonym "prod" is unused: "Prod" is known by its own name',
+        ),
+        (
+            "labels: {k: {fromTag: [t], normalize: [trim], values: {p: Prod, ' p': Prod}}}",
+            't:3:71: warning: k: the synonym " p" is unused: "p" is the same after normalize',
+        ),
+        (
+            "labels: {k: {fromTag: [t], oneOf: [Prod]}}\ngroups: [{name: g, when: {labels: {k: [Prod, Prd]}}}]",
+            "t:4:46: warning: group \"g\" asks for k=Prd, which nobody sets (did you mean 'Prod'?)",
+        ),
+        (
+            "labels: {k: {fromTag: [Env], cases: [{when: {notTags: {env: [x]}}, value: V}]}}",
+            (
+                't:3:56: warning: the tag keys "Env" and "env" differ only in case '
+                "(they are one tag; spelled otherwise in line 3)"
+            ),
+        ),
+        (
+            "labels: {}\ngroups: [{name: g, when: {tags: {a: ['x*']}}}]",
+            (
+                't:4:38: warning: "x*" is compared with the tag as it is written (patterns work only in name and '
+                "resourceGroup)"
+            ),
+        ),
     ],
 )
 def test_what_can_not_be_meant_is_told_at_its_place(body: str, expected: str) -> None:

@@ -33,13 +33,16 @@ def some(of: list[str], least: int = 1) -> st.SearchStrategy[list[str]]:
 
 
 VALUES = st.one_of(some(WORDS), st.just(["*"]))
-WHEN: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({}, optional={
-    "tags": st.dictionaries(st.sampled_from(TAGS), VALUES, min_size=1, max_size=2),
-    "notTags": st.dictionaries(st.sampled_from(TAGS), VALUES, min_size=1, max_size=2),
-    "name": st.one_of(some(["n*", "?1", "n1", "*2*"]), st.just(["*"])),
-    "location": some(["l1", "l2"]),
-    "os": some(["linux", "windows"]),
-}).filter(bool)
+WHEN: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "tags": st.dictionaries(st.sampled_from(TAGS), VALUES, min_size=1, max_size=2),
+        "notTags": st.dictionaries(st.sampled_from(TAGS), VALUES, min_size=1, max_size=2),
+        "name": st.one_of(some(["n*", "?1", "n1", "*2*"]), st.just(["*"])),
+        "location": some(["l1", "l2"]),
+        "os": some(["linux", "windows"]),
+    },
+).filter(bool)
 CASES = st.lists(st.fixed_dictionaries({"when": WHEN, "value": st.sampled_from(["V1", "V2"])}), max_size=5)
 
 
@@ -51,15 +54,22 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
         "onMiss": draw(st.sampled_from(["hold", "keep", "remove", "default"])),
     }
     if draw(st.booleans()) or not table["cases"]:
-        table |= {"fromTag": draw(some(TAGS)), "oneOf": ["V1", "V2", "x"], "values": draw(
-            st.dictionaries(st.sampled_from(["X", "y"]), st.sampled_from(["V1", "V2"]), max_size=2))}
+        table |= {
+            "fromTag": draw(some(TAGS)),
+            "oneOf": ["V1", "V2", "x"],
+            "values": draw(st.dictionaries(st.sampled_from(["X", "y"]), st.sampled_from(["V1", "V2"]), max_size=2)),
+        }
     if table["onMiss"] == "default":
         table["default"] = "V2"
     return table
 
 
-GROUPS = st.lists(st.tuples(WHEN, st.dictionaries(
-    st.sampled_from(["k1", "k2"]), st.sampled_from([["V1"], ["V2", "x"], ["*"]]), max_size=2)), max_size=4)
+GROUPS = st.lists(
+    st.tuples(
+        WHEN, st.dictionaries(st.sampled_from(["k1", "k2"]), st.sampled_from([["V1"], ["V2", "x"], ["*"]]), max_size=2)
+    ),
+    max_size=4,
+)
 
 
 @st.composite
@@ -68,8 +78,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         {"name": f"g{number}", "when": when | ({"labels": labels} if labels else {})}
         for number, (when, labels) in enumerate(draw(GROUPS))
     ]
-    overrides = [{"vmId": VM, "labels": {"k1": "V2"}, "reason": "r", "until": draw(st.sampled_from(
-        ["2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"]))}]
+    overrides = [
+        {
+            "vmId": VM,
+            "labels": {"k1": "V2"},
+            "reason": "r",
+            "until": draw(st.sampled_from(["2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"])),
+        }
+    ]
     labels = {"k1": draw(tables()), "k2": draw(tables())}
     document = {"apiVersion": "mapping.microseg.dev/v1", "name": "t", "labels": labels, "groups": groups}
     has_value = any(case["value"] == "V2" for case in labels["k1"]["cases"]) or "fromTag" in labels["k1"]
@@ -83,8 +99,9 @@ HOSTS = st.builds(
     resource_group=st.just("rg"),
     subscription=st.just("s"),
     os=st.sampled_from(["linux", "windows"]),
-    tags=st.dictionaries(st.sampled_from(["a", "A", "b", "c", "z"]), st.sampled_from(["", "x", "X", " y", "V1", "q"]))
-    .map(lambda tags: tuple(tags.items())),
+    tags=st.dictionaries(
+        st.sampled_from(["a", "A", "b", "c", "z"]), st.sampled_from(["", "x", "X", " y", "V1", "q"])
+    ).map(lambda tags: tuple(tags.items())),
     vm_id=st.sampled_from([VM, "another"]),
 )
 CURRENT = st.one_of(st.none(), st.dictionaries(st.sampled_from(["k1", "k2", "other"]), st.sampled_from(["V1", "x"])))
@@ -194,8 +211,9 @@ def test_a_host_that_no_rule_touches_keeps_everything(document: dict[str, Any], 
 @given(st.lists(WHEN, min_size=2, max_size=5), HOSTS)
 def test_what_lint_calls_unreachable_no_host_reaches(conditions: list[dict[str, Any]], host: m.Subject) -> None:
     rows = [{"when": when, "value": "V"} for when in conditions]
-    mapping = read({"apiVersion": "mapping.microseg.dev/v1", "name": "t",
-                    "labels": {"k": {"cases": rows, "normalize": ["trim"]}}})
+    mapping = read(
+        {"apiVersion": "mapping.microseg.dev/v1", "name": "t", "labels": {"k": {"cases": rows, "normalize": ["trim"]}}}
+    )
     cases = [questions(case.when, normalizer(mapping.tables["k"].normalize)) for case in mapping.tables["k"].cases]
     sorted_cases = [condition(asked) for asked in cases]
     view = View(host, m.Evaluator(mapping).tags(host)[0])
@@ -229,7 +247,8 @@ def test_a_hostile_glob_and_name_take_no_time() -> None:
 
 
 def test_ten_thousand_hosts_are_evaluated_within_a_second() -> None:
-    mapping = m.parse("""\
+    mapping = m.parse(
+        """\
 apiVersion: mapping.microseg.dev/v1
 name: t
 labels:
@@ -240,12 +259,21 @@ labels:
 groups:
   - {name: SO, when: {labels: {app: [ServiceOrchestrate]}}}
   - {name: db, when: {labels: {role: [Db]}, notTags: {x: ['*']}}}
-""", "t")
+""",
+        "t",
+    )
     tags = itertools.product(["so", "SAP", "shop", "?"], ["Prod", "Dev", ""], ["web", "app"])
     combinations = [(("app", app), ("env", env), ("rol", rol), ("n1", "1"), ("n2", "2")) for app, env, rol in tags]
     hosts = [
-        m.Subject(f"host-{'db' if number % 7 else 'x'}{number}", f"l{number % 3}", "rg", "s", "linux",
-                  combinations[number % len(combinations)], f"vm{number}")
+        m.Subject(
+            f"host-{'db' if number % 7 else 'x'}{number}",
+            f"l{number % 3}",
+            "rg",
+            "s",
+            "linux",
+            combinations[number % len(combinations)],
+            f"vm{number}",
+        )
         for number in range(10_000)
     ]
     evaluator = m.Evaluator(mapping)

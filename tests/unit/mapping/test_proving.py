@@ -51,12 +51,16 @@ def test_what_is_expected_and_so_passes(test: str) -> None:
 @pytest.mark.parametrize(
     ("test", "expected"),
     [
-        ("given: {tags: {app: sap}}, labels: {env: Prod}",
-         ['15:56: test "x": label env is Dev, expected Prod']),
+        ("given: {tags: {app: sap}}, labels: {env: Prod}", ['15:56: test "x": label env is Dev, expected Prod']),
         ("given: {}, labels: {app: sap}", ['15:40: test "x": label app is on hold, expected sap']),
         ("given: {tags: {app: sap}}, labels: {role: Db}", ['15:57: test "x": label role is absent, expected Db']),
-        ("given: {tags: {app: sap, env: Prod}}, groups: [h]",
-         ['15:53: test "x": the host is a member of group g', '15:53: test "x": the host is not a member of group h']),
+        (
+            "given: {tags: {app: sap, env: Prod}}, groups: [h]",
+            [
+                '15:53: test "x": the host is a member of group g',
+                '15:53: test "x": the host is not a member of group h',
+            ],
+        ),
         ("given: {}, groups: [g]", ['15:26: test "x": groups are on hold: app: the VM has no tag app']),
         ("given: {}, holds: []", ['15:26: test "x": on hold: app, expected nothing']),
         ("given: {tags: {app: sap}}, holds: [app]", ['15:42: test "x": on hold: nothing, expected app']),

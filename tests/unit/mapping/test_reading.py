@@ -30,13 +30,20 @@ def test_six_lines_are_a_mapping() -> None:
         ("", "1:1: the document is empty (it begins with apiVersion:)"),
         ("# only a comment\n", "2:1: the document is empty (it begins with apiVersion:)"),
         ("a: [", "2:1: not YAML: while parsing a flow node: did not find expected node content"),
-        ("a:\n\t- b", ("2:1: not YAML: while scanning for the next token: found character that cannot start any token"
-                      " (indent with blanks, not tabs)")),
+        (
+            "a:\n\t- b",
+            (
+                "2:1: not YAML: while scanning for the next token: found character that cannot start any token"
+                " (indent with blanks, not tabs)"
+            ),
+        ),
         ("a: &x b", "1:4: anchors (&name) are not allowed (write the value out, or quote it)"),
         ("a: *x", "1:4: aliases (*name) are not allowed (write the value out, or quote it)"),
         ("a: !!str b", "1:4: YAML tags (!name) are not allowed (quote a text that begins with !)"),
-        ("a: !!python/object/apply:os.system [x]",
-         "1:4: YAML tags (!name) are not allowed (quote a text that begins with !)"),
+        (
+            "a: !!python/object/apply:os.system [x]",
+            "1:4: YAML tags (!name) are not allowed (quote a text that begins with !)",
+        ),
         ("a: !x", "1:4: YAML tags (!name) are not allowed (quote a text that begins with !)"),
         ("%YAML 1.1\n---\na: b", "1:1: YAML directives are not allowed (leave out the lines that begin with %)"),
         ("a: b\n---\nc: d", "2:1: a second document begins here (one mapping, one document)"),
@@ -47,8 +54,13 @@ def test_six_lines_are_a_mapping() -> None:
         ("- a", "1:1: the document must be fields (key: value), not a list"),
         ("just text", "1:1: the document must be fields (key: value), not 'just text'"),
         ("~", "1:1: the document must be fields (key: value), not '~'"),
-        ("kind: ConfigMap", ("1:1: this is a Kubernetes manifest, not a mapping "
-                            "(the mapping is the text under its data, mapping.yaml)")),
+        (
+            "kind: ConfigMap",
+            (
+                "1:1: this is a Kubernetes manifest, not a mapping "
+                "(the mapping is the text under its data, mapping.yaml)"
+            ),
+        ),
         ("[" * 21, "1:21: nested deeper than 20 levels"),
         ("#" * (256 * 1024 + 1), "1:1: the document has 262145 bytes; at most 262144 are read"),
         ("[" + "a," * 30_001 + "]", "1:60000: the document has more than 30000 values"),
@@ -61,9 +73,19 @@ def test_text_that_is_no_plain_yaml_is_refused_at_its_place(text: str, expected:
 @pytest.mark.parametrize(
     ("written", "kind"),
     [
-        ("no", "yes/no"), ("On", "yes/no"), ("true", "yes/no"), ("010", "a number"), ("1.10", "a number"),
-        ("0x1F", "a number"), ("1_000", "a number"), ("12:30:00", "a number"), (".inf", "a number"),
-        ("1e3", "a number"), ("0o17", "a number"), ("2024-01-01", "a date"), ("2024-01-01T00:00:00Z", "a date"),
+        ("no", "yes/no"),
+        ("On", "yes/no"),
+        ("true", "yes/no"),
+        ("010", "a number"),
+        ("1.10", "a number"),
+        ("0x1F", "a number"),
+        ("1_000", "a number"),
+        ("12:30:00", "a number"),
+        (".inf", "a number"),
+        ("1e3", "a number"),
+        ("0o17", "a number"),
+        ("2024-01-01", "a date"),
+        ("2024-01-01T00:00:00Z", "a date"),
         ("=", "a YAML default key"),
     ],
 )
@@ -89,122 +111,234 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
     ("body", "expected"),
     [
         # words and shapes
-        ("lables: {}", ["1:1: the document has no labels",
-                        "3:1: the document has no field \"lables\" (did you mean 'labels'?)"]),
-        (table("{fromTag: [t], oneof: [x], default: d}"),
-         ["3:28: labels.k has no field \"oneof\" (did you mean 'oneOf'?)"]),
-        (table("{fromTag: [t], oneOf: [x], onMiss: defualt}"),
-         ["3:48: labels.k.onMiss can not be \"defualt\" (did you mean 'default'?)"]),
+        (
+            "lables: {}",
+            ["1:1: the document has no labels", "3:1: the document has no field \"lables\" (did you mean 'labels'?)"],
+        ),
+        (
+            table("{fromTag: [t], oneof: [x], default: d}"),
+            ["3:28: labels.k has no field \"oneof\" (did you mean 'oneOf'?)"],
+        ),
+        (
+            table("{fromTag: [t], oneOf: [x], onMiss: defualt}"),
+            ["3:48: labels.k.onMiss can not be \"defualt\" (did you mean 'default'?)"],
+        ),
         (table("{fromTag: t, oneOf: [x]}"), ["3:23: labels.k.fromTag must be a list (write [t])"]),
         (table("{fromTag: {t: x}, oneOf: [x]}"), ["3:23: labels.k.fromTag must be a list, not fields"]),
-        (table("{fromTag: [], oneOf: [x]}"),
-         ["3:23: labels.k.fromTag is an empty list, which no host can match (leave it out)"]),
+        (
+            table("{fromTag: [], oneOf: [x]}"),
+            ["3:23: labels.k.fromTag is an empty list, which no host can match (leave it out)"],
+        ),
         (table("{fromTag: , oneOf: [x]}"), ["3:23: labels.k.fromTag must be a list, not nothing"]),
         (table("{fromTag: [[t]], oneOf: [x]}"), ["3:24: labels.k.fromTag must be a single text, not a list"]),
         (table("{fromTag: [{a: b}], oneOf: [x]}"), ["3:24: labels.k.fromTag must be a single text, not fields"]),
         (table("{fromTag: [t, t], oneOf: [x]}"), ['3:27: labels.k.fromTag names "t" twice']),
-        (table("{fromTag: [t], oneOf: [x], normalize: [uper]}"),
-         ['3:52: labels.k.normalize can not be "uper" (known: trim, lower)']),
+        (
+            table("{fromTag: [t], oneOf: [x], normalize: [uper]}"),
+            ['3:52: labels.k.normalize can not be "uper" (known: trim, lower)'],
+        ),
         (table("{default: }"), ['3:23: labels.k.default has no value (an empty text is written "")']),
-        (table("{default: ' x'}"), [("3:23: labels.k.default must not be empty, nor begin or end with a blank, "
-                                    "nor hold what does not print")]),
-        (table('{default: "a\\u202eb"}'), [("3:23: labels.k.default must not be empty, nor begin or end with a blank, "
-                                           "nor hold what does not print")]),
-        (table('{default: "a\\nb"}'),
-         ["3:23: labels.k.default holds a control character (one line of plain text is meant)"]),
+        (
+            table("{default: ' x'}"),
+            [("3:23: labels.k.default must not be empty, nor begin or end with a blank, nor hold what does not print")],
+        ),
+        (
+            table('{default: "a\\u202eb"}'),
+            [("3:23: labels.k.default must not be empty, nor begin or end with a blank, nor hold what does not print")],
+        ),
+        (
+            table('{default: "a\\nb"}'),
+            ["3:23: labels.k.default holds a control character (one line of plain text is meant)"],
+        ),
         (table(f"{{default: {'x' * 256}}}"), ["3:23: labels.k.default is longer than 255 characters"]),
         ("labels: {k: {default: a}, k: {default: b}}", ['3:27: labels has the key "k" twice (first in line 3)']),
         ("labels: {~: {default: a}}", ['3:10: labels has an empty key (an empty text is written "")']),
         ("labels: {<<: {default: a}}", ["3:10: merge keys (<<) are not allowed (write the fields out)"]),
-        ("labels: {a/b: {default: a}}", [('3:15: labels: "a/b" can not be the key of a label '
-                                         "(a letter, then letters, digits, - and _, at most 64)")]),
+        (
+            "labels: {a/b: {default: a}}",
+            [
+                (
+                    '3:15: labels: "a/b" can not be the key of a label '
+                    "(a letter, then letters, digits, - and _, at most 64)"
+                )
+            ],
+        ),
         ("labels: {k: x}", ["3:13: labels.k must be fields (key: value), not 'x'"]),
         # tables that would be incomplete or ambiguous
         (table("{onMiss: keep}"), ["3:13: labels.k has no rule (give it fromTag, cases or default)"]),
-        (table("{values: {a: b}, default: d}"),
-         ["3:22: labels.k: values translate a tag, but no fromTag is named"]),
-        (table("{fromTag: [t]}"),
-         ["3:23: labels.k names no label value (list the known ones in oneOf or values)"]),
-        (table("{fromTag: [t, T], oneOf: [x]}"), [('3:23: labels.k.fromTag names "t" and "T": tag keys ignore case, '
-                                                  "so they are one tag (one of them is enough)")]),
-        (table("{fromTag: [t], oneOf: [x], onMiss: default}"),
-         ["3:48: labels.k: onMiss is default, but there is no default"]),
-        (table("{fromTag: [t], values: {a: x, A: y}, normalize: [lower]}"),
-         ['3:43: labels.k.values: "a" and "A" are the same after normalize, but have different labels']),
-        (table("{fromTag: [t], oneOf: [x], cases: [{when: {os: [linux]}, value: X}], normalize: [lower]}"),
-         ['3:77: labels.k: the labels "x" and "X" are the same after normalize (keep one spelling)']),
-        (table("{cases: [{name: a, when: {os: [linux]}, value: x}, {name: a, when: {os: [linux]}, value: x}]}"),
-         ['3:64: labels.k.cases: two cases are named "a" (first in line 3)']),
+        (table("{values: {a: b}, default: d}"), ["3:22: labels.k: values translate a tag, but no fromTag is named"]),
+        (table("{fromTag: [t]}"), ["3:23: labels.k names no label value (list the known ones in oneOf or values)"]),
+        (
+            table("{fromTag: [t, T], oneOf: [x]}"),
+            [
+                (
+                    '3:23: labels.k.fromTag names "t" and "T": tag keys ignore case, '
+                    "so they are one tag (one of them is enough)"
+                )
+            ],
+        ),
+        (
+            table("{fromTag: [t], oneOf: [x], onMiss: default}"),
+            ["3:48: labels.k: onMiss is default, but there is no default"],
+        ),
+        (
+            table("{fromTag: [t], values: {a: x, A: y}, normalize: [lower]}"),
+            ['3:43: labels.k.values: "a" and "A" are the same after normalize, but have different labels'],
+        ),
+        (
+            table("{fromTag: [t], oneOf: [x], cases: [{when: {os: [linux]}, value: X}], normalize: [lower]}"),
+            ['3:77: labels.k: the labels "x" and "X" are the same after normalize (keep one spelling)'],
+        ),
+        (
+            table("{cases: [{name: a, when: {os: [linux]}, value: x}, {name: a, when: {os: [linux]}, value: x}]}"),
+            ['3:64: labels.k.cases: two cases are named "a" (first in line 3)'],
+        ),
         (table("{cases: [{value: x}]}"), ["3:22: labels.k.cases[0] has no when"]),
         (table("{cases: [x]}"), ["3:22: labels.k.cases[0] must be fields (key: value), not 'x'"]),
         # conditions
-        (table("{cases: [{when: {}, value: x}]}"),
-         ["3:29: labels.k.cases[0].when asks nothing, so it would match every host"]),
-        (table("{cases: [{when: {tags: {}}, value: x}]}"),
-         ["3:36: labels.k.cases[0].when.tags asks nothing (leave it out)"]),
-        (table("{cases: [{when: {tag: {a: [b]}}, value: x}]}"),
-         ["3:30: labels.k.cases[0].when has no field \"tag\" (did you mean 'tags'?)"]),
-        (table("{cases: [{when: x, value: x}]}"),
-         ["3:29: labels.k.cases[0].when must be fields (key: value), not 'x'"]),
-        (table("{cases: [{when: {labels: {a: [b]}, os: [linux]}, value: x}]}"),
-         ["3:30: labels.k.cases[0].when: a label table may not ask for labels (only groups may)"]),
-        (table("{cases: [{when: {tags: {a: [b], A: [c]}}, value: x}]}"),
-         [('3:48: labels.k.cases[0].when.tags asks for "a" and "A": tag keys ignore case, so they are one tag '
-          "(put the values in one list)")]),
-        (table("{cases: [{when: {tags: {a: ['*', b]}}, value: x}]}"),
-         ['3:40: labels.k.cases[0].when.tags.a: "*" means present, whatever the value (leave out the rest: ["*"])']),
-        (table("{cases: [{when: {os: [linus]}, value: x}]}"),
-         ["3:35: labels.k.cases[0].when.os: no such system as \"linus\" (did you mean 'linux'?)"]),
-        (table("{cases: [{when: {location: [Australia East]}, value: x}]}"),
-         [("3:41: labels.k.cases[0].when.location: Azure writes locations without blanks "
-          "(did you mean 'australiaeast'?)")]),
-        (table("{cases: [{when: {location: [aus*]}, value: x}]}"),
-         [("3:41: labels.k.cases[0].when.location: patterns work only in name and resourceGroup "
-          '("aus*" would be compared as written)')]),
+        (
+            table("{cases: [{when: {}, value: x}]}"),
+            ["3:29: labels.k.cases[0].when asks nothing, so it would match every host"],
+        ),
+        (
+            table("{cases: [{when: {tags: {}}, value: x}]}"),
+            ["3:36: labels.k.cases[0].when.tags asks nothing (leave it out)"],
+        ),
+        (
+            table("{cases: [{when: {tag: {a: [b]}}, value: x}]}"),
+            ["3:30: labels.k.cases[0].when has no field \"tag\" (did you mean 'tags'?)"],
+        ),
+        (
+            table("{cases: [{when: x, value: x}]}"),
+            ["3:29: labels.k.cases[0].when must be fields (key: value), not 'x'"],
+        ),
+        (
+            table("{cases: [{when: {labels: {a: [b]}, os: [linux]}, value: x}]}"),
+            ["3:30: labels.k.cases[0].when: a label table may not ask for labels (only groups may)"],
+        ),
+        (
+            table("{cases: [{when: {tags: {a: [b], A: [c]}}, value: x}]}"),
+            [
+                (
+                    '3:48: labels.k.cases[0].when.tags asks for "a" and "A": tag keys ignore case, so they are one tag '
+                    "(put the values in one list)"
+                )
+            ],
+        ),
+        (
+            table("{cases: [{when: {tags: {a: ['*', b]}}, value: x}]}"),
+            ['3:40: labels.k.cases[0].when.tags.a: "*" means present, whatever the value (leave out the rest: ["*"])'],
+        ),
+        (
+            table("{cases: [{when: {os: [linus]}, value: x}]}"),
+            ["3:35: labels.k.cases[0].when.os: no such system as \"linus\" (did you mean 'linux'?)"],
+        ),
+        (
+            table("{cases: [{when: {location: [Australia East]}, value: x}]}"),
+            [
+                (
+                    "3:41: labels.k.cases[0].when.location: Azure writes locations without blanks "
+                    "(did you mean 'australiaeast'?)"
+                )
+            ],
+        ),
+        (
+            table("{cases: [{when: {location: [aus*]}, value: x}]}"),
+            [
+                (
+                    "3:41: labels.k.cases[0].when.location: patterns work only in name and resourceGroup "
+                    '("aus*" would be compared as written)'
+                )
+            ],
+        ),
         # the document
         ("owner: [a]\nlabels: {}", ["3:8: owner must be a single text, not a list"]),
         # overrides
-        (f"{K}overrides: [{OVERRIDE.replace('k: v', 'K: v')}]",
-         ["4:70: overrides[0].labels: no table is named \"K\" (did you mean 'k'?)"]),
-        (f"{K}overrides: [{OVERRIDE.replace('k: v', 'k: w')}]",
-         ["4:70: overrides[0].labels: \"w\" is not a value of k (did you mean 'W'?)"]),
-        (f"{K}overrides: [{OVERRIDE.replace(VM, '5b8b')}]",
-         [('4:20: overrides[0].vmId is "5b8b", not a whole vmId '
-          "(8-4-4-4-12 hex digits, as `az vm show --query vmId` prints)")]),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('k: v', 'K: v')}]",
+            ["4:70: overrides[0].labels: no table is named \"K\" (did you mean 'k'?)"],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('k: v', 'k: w')}]",
+            ["4:70: overrides[0].labels: \"w\" is not a value of k (did you mean 'W'?)"],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace(VM, '5b8b')}]",
+            [
+                (
+                    '4:20: overrides[0].vmId is "5b8b", not a whole vmId '
+                    "(8-4-4-4-12 hex digits, as `az vm show --query vmId` prints)"
+                )
+            ],
+        ),
         (f"{K}overrides: [{OVERRIDE.replace(', reason: r', '')}]", ["4:13: overrides[0] has no reason"]),
-        (f"{K}overrides: [{OVERRIDE.replace('00Z', '00')}]",
-         [('4:92: overrides[0].until is "2027-01-01T00:00:00", not a moment with its zone '
-          "(such as 2027-01-31T00:00:00+11:00)")]),
-        (f"{K}overrides: [{OVERRIDE.replace('01-01T', '02-30T')}]",
-         [('4:92: overrides[0].until is "2027-02-30T00:00:00Z", not a moment with its zone '
-          "(such as 2027-01-31T00:00:00+11:00)")]),
-        (f"{K}overrides: [{OVERRIDE.replace('2027-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00')}]",
-         [('4:92: overrides[0].until is "0001-01-01T00:00:00+01:00", not a moment with its zone '
-          "(such as 2027-01-31T00:00:00+11:00)")]),
-        (f"{K}overrides: [{OVERRIDE.replace('2027-01-01T00:00:00Z', '[]')}]",
-         ["4:92: overrides[0].until must be a single text, not a list"]),
-        (f"{K}overrides: [{OVERRIDE}, {OVERRIDE.replace(VM, VM.upper())}]",
-         ["4:115: overrides[1]: k of this VM is overridden twice (first in line 4)"]),
-        (f"{K}overrides: [{OVERRIDE.replace('k: v', 'k: no')}]",
-         ['4:70: overrides[0].labels.k: YAML reads no as yes/no, not as a text (write "no" in quotes)']),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('00Z', '00')}]",
+            [
+                (
+                    '4:92: overrides[0].until is "2027-01-01T00:00:00", not a moment with its zone '
+                    "(such as 2027-01-31T00:00:00+11:00)"
+                )
+            ],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('01-01T', '02-30T')}]",
+            [
+                (
+                    '4:92: overrides[0].until is "2027-02-30T00:00:00Z", not a moment with its zone '
+                    "(such as 2027-01-31T00:00:00+11:00)"
+                )
+            ],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('2027-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00')}]",
+            [
+                (
+                    '4:92: overrides[0].until is "0001-01-01T00:00:00+01:00", not a moment with its zone '
+                    "(such as 2027-01-31T00:00:00+11:00)"
+                )
+            ],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('2027-01-01T00:00:00Z', '[]')}]",
+            ["4:92: overrides[0].until must be a single text, not a list"],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE}, {OVERRIDE.replace(VM, VM.upper())}]",
+            ["4:115: overrides[1]: k of this VM is overridden twice (first in line 4)"],
+        ),
+        (
+            f"{K}overrides: [{OVERRIDE.replace('k: v', 'k: no')}]",
+            ['4:70: overrides[0].labels.k: YAML reads no as yes/no, not as a text (write "no" in quotes)'],
+        ),
         # groups
         (f"{K}groups: [{{name: g}}]", ["4:10: groups[0] has no when"]),
-        (f"{K}groups: [{{name: g, when: {{}}}}]",
-         ["4:26: groups[0].when asks nothing, so it would match every host"]),
-        (f"{K}groups: [{{name: g, when: {{labels: {{kk: [v]}}}}}}]",
-         ["4:26: groups[0] asks for the label \"kk\", which has no table (did you mean 'k'?)"]),
-        (f"{K}groups: [{{name: g, when: {{os: [linux]}}}}, {{name: g, when: {{os: [windows]}}}}]",
-         ['4:49: two groups are named "g" (put both in one question)']),
-        (f"{K}groups: [{{name: g, when: {{os: [linux]}}, scope: {{}}}}]",
-         ["4:48: groups[0].scope has no subscriptions"]),
+        (f"{K}groups: [{{name: g, when: {{}}}}]", ["4:26: groups[0].when asks nothing, so it would match every host"]),
+        (
+            f"{K}groups: [{{name: g, when: {{labels: {{kk: [v]}}}}}}]",
+            ["4:26: groups[0] asks for the label \"kk\", which has no table (did you mean 'k'?)"],
+        ),
+        (
+            f"{K}groups: [{{name: g, when: {{os: [linux]}}}}, {{name: g, when: {{os: [windows]}}}}]",
+            ['4:49: two groups are named "g" (put both in one question)'],
+        ),
+        (
+            f"{K}groups: [{{name: g, when: {{os: [linux]}}, scope: {{}}}}]",
+            ["4:48: groups[0].scope has no subscriptions"],
+        ),
         # tests
-        (f"{K}tests: [{{name: x, given: {{}}}}]",
-         ["4:9: tests[0] expects nothing (say labels, groups or holds)"]),
-        (f"{K}tests: [{{name: x, given: {{tag: {{}}}}, groups: []}}]",
-         ["4:27: tests[0].given has no field \"tag\" (did you mean 'tags'?)"]),
-        (f"{K}tests: [{{name: x, given: {{labels: {{z: v}}}}, groups: [g]}}]",
-         ['4:39: tests[0].given.labels: no table is named "z" (known: k)',
-          '4:52: tests[0].groups: nothing here is named "g"']),
+        (f"{K}tests: [{{name: x, given: {{}}}}]", ["4:9: tests[0] expects nothing (say labels, groups or holds)"]),
+        (
+            f"{K}tests: [{{name: x, given: {{tag: {{}}}}, groups: []}}]",
+            ["4:27: tests[0].given has no field \"tag\" (did you mean 'tags'?)"],
+        ),
+        (
+            f"{K}tests: [{{name: x, given: {{labels: {{z: v}}}}, groups: [g]}}]",
+            [
+                '4:39: tests[0].given.labels: no table is named "z" (known: k)',
+                '4:52: tests[0].groups: nothing here is named "g"',
+            ],
+        ),
         (f"{K}tests: [{{name: x, labels: {{}}}}]", ["4:9: tests[0] has no given"]),
     ],
 )
@@ -220,7 +354,7 @@ def test_the_name_must_fit_into_a_kubernetes_name(name: str) -> None:
 
 def test_another_version_is_refused() -> None:
     (told,) = problems("apiVersion: mapping.microseg.dev/v2\nname: a\nlabels: {}")
-    assert told == '1:13: apiVersion can not be "mapping.microseg.dev/v2" (did you mean \'mapping.microseg.dev/v1\'?)'
+    assert told == "1:13: apiVersion can not be \"mapping.microseg.dev/v2\" (did you mean 'mapping.microseg.dev/v1'?)"
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
@@ -237,19 +371,31 @@ def test_a_document_of_nothing_but_problems_is_told_in_part() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("labels: {" + ", ".join(f"k{n}: {{default: d}}" for n in range(21)) + "}",
-         "labels has 21 entries; at most 20"),
-        (table("{cases: [" + ", ".join(["{when: {os: [linux]}, value: v}"] * 201) + "]}"),
-         "labels.k.cases has 201 entries; at most 200"),
-        (table("{fromTag: [t], oneOf: [" + ", ".join(f"v{n}" for n in range(2001)) + "]}"),
-         "labels.k.oneOf has 2001 entries; at most 2000"),
-        (table("{fromTag: [t], values: {" + ", ".join(f"v{n}: x" for n in range(2001)) + "}}"),
-         "labels.k.values has 2001 entries; at most 2000"),
-        ("labels: {}\ngroups: [" + ", ".join(f"{{name: g{n}, when: {{os: [linux]}}}}" for n in range(501)) + "]",
-         "groups has 501 entries; at most 500"),
+        (
+            "labels: {" + ", ".join(f"k{n}: {{default: d}}" for n in range(21)) + "}",
+            "labels has 21 entries; at most 20",
+        ),
+        (
+            table("{cases: [" + ", ".join(["{when: {os: [linux]}, value: v}"] * 201) + "]}"),
+            "labels.k.cases has 201 entries; at most 200",
+        ),
+        (
+            table("{fromTag: [t], oneOf: [" + ", ".join(f"v{n}" for n in range(2001)) + "]}"),
+            "labels.k.oneOf has 2001 entries; at most 2000",
+        ),
+        (
+            table("{fromTag: [t], values: {" + ", ".join(f"v{n}: x" for n in range(2001)) + "}}"),
+            "labels.k.values has 2001 entries; at most 2000",
+        ),
+        (
+            "labels: {}\ngroups: [" + ", ".join(f"{{name: g{n}, when: {{os: [linux]}}}}" for n in range(501)) + "]",
+            "groups has 501 entries; at most 500",
+        ),
         (f"{K}overrides: [" + ", ".join([OVERRIDE] * 501) + "]", "overrides has 501 entries; at most 500"),
-        (f"{K}tests: [" + ", ".join(["{name: x, given: {}, groups: []}"] * 501) + "]",
-         "tests has 501 entries; at most 500"),
+        (
+            f"{K}tests: [" + ", ".join(["{name: x, given: {}, groups: []}"] * 501) + "]",
+            "tests has 501 entries; at most 500",
+        ),
     ],
 )
 def test_counts_are_limited(body: str, told: str) -> None:
@@ -299,8 +445,10 @@ groups:
         ("tags: {x: [p], y: [q]}", "tags: {y: [q], x: [p]}"),
         ("{name: one, when: {os: [linux, windows]}, value: A}", "{value: A, when: {os: [linux, windows]}, name: one}"),
         ("oneOf: [V, W]}", "oneOf: [V, W], onMiss: hold}"),
-        ("  - {name: g, when: {tags: {x: [p], y: [q]}}}\n  - {name: h, when: {labels: {a: [V]}}}\n",
-         "  - {name: h, when: {labels: {a: [V]}}}\n  - {name: g, when: {tags: {x: [p], y: [q]}}}\n"),
+        (
+            "  - {name: g, when: {tags: {x: [p], y: [q]}}}\n  - {name: h, when: {labels: {a: [V]}}}\n",
+            "  - {name: h, when: {labels: {a: [V]}}}\n  - {name: g, when: {tags: {x: [p], y: [q]}}}\n",
+        ),
     ],
 )
 def test_what_means_the_same_has_the_same_digest(old: str, new: str) -> None:
@@ -318,8 +466,10 @@ def test_what_means_the_same_has_the_same_digest(old: str, new: str) -> None:
         ("oneOf: [V, W]", "oneOf: [V, W, X]"),
         ("oneOf: [V, W]}", "oneOf: [V, W], onMiss: keep}"),
         ("oneOf: [V, W]}", "oneOf: [V, W], normalize: [trim]}"),
-        ("{name: one, when: {os: [linux, windows]}, value: A}, {name: two, when: {name: [n]}, value: B}",
-         "{name: two, when: {name: [n]}, value: B}, {name: one, when: {os: [linux, windows]}, value: A}"),
+        (
+            "{name: one, when: {os: [linux, windows]}, value: A}, {name: two, when: {name: [n]}, value: B}",
+            "{name: two, when: {name: [n]}, value: B}, {name: one, when: {os: [linux, windows]}, value: A}",
+        ),
         ("{name: g,", "{name: g, scope: {subscriptions: [s]},"),
         ("tags: {x: [p]", "notTags: {x: [p]"),
     ],

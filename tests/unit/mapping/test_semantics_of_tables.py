@@ -102,14 +102,17 @@ def test_values_are_compared_after_normalize_on_both_sides() -> None:
 def test_the_first_tag_present_is_looked_up_among_all_values_of_the_table(
     tags: dict[str, str], expected: m.LabelAnswer
 ) -> None:
-    body = ("{fromTag: [Application, app], values: {svc: Service}, oneOf: [Listed, Service2],"
-            " cases: [{name: c, when: {tags: {c: ['1']}}, value: FromCase}], default: Fallback, onMiss: default}")
+    body = (
+        "{fromTag: [Application, app], values: {svc: Service}, oneOf: [Listed, Service2],"
+        " cases: [{name: c, when: {tags: {c: ['1']}}, value: FromCase}], default: Fallback, onMiss: default}"
+    )
     assert label(body, host(tags)) == expected
 
 
 def test_a_synonym_goes_before_a_labels_own_name() -> None:
     assert label("{fromTag: [t], values: {sap: ERP}, oneOf: [sap, ERP]}", host({"t": "sap"})) == m.Value(
-        "k", "ERP", "values sap")
+        "k", "ERP", "values sap"
+    )
 
 
 def test_an_empty_tag_value_can_have_a_synonym() -> None:
@@ -141,9 +144,11 @@ def test_a_tags_value_never_becomes_a_label_that_the_table_does_not_name() -> No
 
 
 def test_a_held_host_names_every_key_and_tag_that_misses() -> None:
-    mapping = read("labels: {a: {fromTag: [t], oneOf: [x]}, b: {fromTag: [u, v], oneOf: [x]},"
-                   " c: {cases: [{when: {os: [linux]}, value: v}]}, d: {default: v}}\n"
-                   "groups: [{name: g, when: {os: [windows]}}]")
+    mapping = read(
+        "labels: {a: {fromTag: [t], oneOf: [x]}, b: {fromTag: [u, v], oneOf: [x]},"
+        " c: {cases: [{when: {os: [linux]}, value: v}]}, d: {default: v}}\n"
+        "groups: [{name: g, when: {os: [windows]}}]"
+    )
     answer = m.evaluate(mapping, host({"t": "bad\x1b[0m" + "x" * 99}, os="windows"), current={}, now=NOW)
     assert answer.held
     assert answer.miss_message.startswith('a: no rule knows tag t="bad\\x1b[0mxxx')
@@ -158,8 +163,10 @@ def test_a_held_host_changes_no_group_even_where_the_question_needs_no_label() -
 
 
 def test_the_first_case_that_holds_wins_and_is_named() -> None:
-    mapping = read("labels: {k: {cases: [{when: {os: [linux]}, value: A}, {name: two, when: {os: ['*']}, value: B},"
-                   " {name: three, when: {os: ['*']}, value: C}]}}")
+    mapping = read(
+        "labels: {k: {cases: [{when: {os: [linux]}, value: A}, {name: two, when: {os: ['*']}, value: B},"
+        " {name: three, when: {os: ['*']}, value: C}]}}"
+    )
     assert m.evaluate(mapping, host(os="linux"), current=None, now=NOW).cases == ("k#1",)
     assert m.evaluate(mapping, host(os="windows"), current=None, now=NOW).cases == ("two",)
 
@@ -177,10 +184,12 @@ def test_doubled_tag_keys_that_no_rule_reads_are_nobodys_business() -> None:
     assert m.evaluate(mapping, host((("x", "1"), ("X", "2"))), current=None, now=NOW).warnings == ()
 
 
-OVERRIDDEN = (f"labels: {{env: {{fromTag: [env], oneOf: [Prod, Dev]}}, loc: {{default: AU}}}}\n"
-              f"overrides: [{{vmId: {VM.upper()}, labels: {{env: Prod}}, reason: CHG-1,"
-              " until: 2027-01-31T00:00:00+11:00}, "
-              f"{{vmId: {VM}, labels: {{loc: AU}}, reason: CHG-2, until: '2026-01-01T00:00:00Z'}}]")
+OVERRIDDEN = (
+    f"labels: {{env: {{fromTag: [env], oneOf: [Prod, Dev]}}, loc: {{default: AU}}}}\n"
+    f"overrides: [{{vmId: {VM.upper()}, labels: {{env: Prod}}, reason: CHG-1,"
+    " until: 2027-01-31T00:00:00+11:00}, "
+    f"{{vmId: {VM}, labels: {{loc: AU}}, reason: CHG-2, until: '2026-01-01T00:00:00Z'}}]"
+)
 END = datetime.datetime(2027, 1, 30, 13, tzinfo=datetime.UTC)
 
 

@@ -28,16 +28,29 @@ def test_the_snippets_together_are_the_seeds_table_and_its_test_passes() -> None
     assert m.run_tests(mapping) == ()
 
 
-@pytest.mark.parametrize("word", sorted({
-    *DOCUMENT_FIELDS, *TABLE_FIELDS, *GROUP_WHEN_FIELDS, *GROUP_FIELDS, *OVERRIDE_FIELDS, *TEST_FIELDS, *GIVEN_FIELDS,
-    *m.OnMiss,
-}))
+@pytest.mark.parametrize(
+    "word",
+    sorted(
+        {
+            *DOCUMENT_FIELDS,
+            *TABLE_FIELDS,
+            *GROUP_WHEN_FIELDS,
+            *GROUP_FIELDS,
+            *OVERRIDE_FIELDS,
+            *TEST_FIELDS,
+            *GIVEN_FIELDS,
+            *m.OnMiss,
+        }
+    ),
+)
 def test_every_word_of_the_language_is_on_the_page(word: str) -> None:
     assert re.search(rf"\b{word}\b", PAGE)
 
 
 def test_the_limits_on_the_page_are_the_real_ones() -> None:
-    counts = (f"{limits.MAX_BYTES // 1024} KiB, {limits.MAX_TABLES} tables, {limits.MAX_CASES} cases and "
-              f"{limits.MAX_VALUES:,} synonyms a table, {limits.MAX_GROUPS} groups, "
-              f"{limits.MAX_OVERRIDES} overrides and {limits.MAX_TESTS} tests")
+    counts = (
+        f"{limits.MAX_BYTES // 1024} KiB, {limits.MAX_TABLES} tables, {limits.MAX_CASES} cases and "
+        f"{limits.MAX_VALUES:,} synonyms a table, {limits.MAX_GROUPS} groups, "
+        f"{limits.MAX_OVERRIDES} overrides and {limits.MAX_TESTS} tests"
+    )
     assert counts in " ".join(PAGE.split())

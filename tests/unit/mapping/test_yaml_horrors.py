@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from microseg import mapping as m
 from microseg.mapping import limits
 
-EXAMPLE = yaml.safe_load(
-    (pathlib.Path(__file__).parents[3] / "manifests" / "examples" / "mapping.yaml").read_text()
-)["data"]["mapping.yaml"]
+EXAMPLE = yaml.safe_load((pathlib.Path(__file__).parents[3] / "manifests" / "examples" / "mapping.yaml").read_text())[
+    "data"
+]["mapping.yaml"]
 HEAD = "apiVersion: mapping.microseg.dev/v1\nname: t\n"
 FULL = limits.MAX_BYTES
 
@@ -102,12 +102,17 @@ HORRORS = {
     "everything a list": "apiVersion: []\nname: []\nlabels: []\ngroups: []\ntests: []\noverrides: []\nowner: []\n",
     "everything fields": "apiVersion: {}\nname: {}\nlabels: {}\ngroups: {}\ntests: {}\noverrides: {}\nowner: {}\n",
     "many cases": many_tables(8),
-    "many synonyms": HEAD + "labels:\n" + "".join(
+    "many synonyms": HEAD
+    + "labels:\n"
+    + "".join(
         f" k{n}: {{fromTag: [t], normalize: [trim, lower], values: {{{', '.join(f'v{i}: w' for i in range(2000))}}}}}\n"
-        for n in range(6)),
-    "many wrong expectations": HEAD + "labels: {k: {fromTag: [t], oneOf: [" + ", ".join(
-        f"v{n}" for n in range(1900)) + "]}}\ntests:\n" + "".join(
-        f" - {{name: t, given: {{}}, labels: {{k: z{n}}}}}\n" for n in range(400)),
+        for n in range(6)
+    ),
+    "many wrong expectations": HEAD
+    + "labels: {k: {fromTag: [t], oneOf: ["
+    + ", ".join(f"v{n}" for n in range(1900))
+    + "]}}\ntests:\n"
+    + "".join(f" - {{name: t, given: {{}}, labels: {{k: z{n}}}}}\n" for n in range(400)),
 }
 
 
@@ -130,11 +135,54 @@ def test_any_text_is_refused_or_read(text: str) -> None:
     survives(text)
 
 
-PIECES = st.sampled_from([
-    "a", ": ", "- ", "\n", "\n  ", "[", "]", "{", "}", ",", "? ", "&a ", "*a", "!!str ", "!x ", "|\n", ">-\n", "'", '"',
-    "#", "%YAML 1.2\n", "---\n", "...\n", "<<: ", "~", "no", "010", "1.10", "2024-01-01", "=", "\t", "\\", "\\x00",
-    "\x85", "labels:", "groups:", "tests:", "fromTag:", "oneOf:", "cases:", "when:", "tags:", "apiVersion: ", "name: ",
-])
+PIECES = st.sampled_from(
+    [
+        "a",
+        ": ",
+        "- ",
+        "\n",
+        "\n  ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "? ",
+        "&a ",
+        "*a",
+        "!!str ",
+        "!x ",
+        "|\n",
+        ">-\n",
+        "'",
+        '"',
+        "#",
+        "%YAML 1.2\n",
+        "---\n",
+        "...\n",
+        "<<: ",
+        "~",
+        "no",
+        "010",
+        "1.10",
+        "2024-01-01",
+        "=",
+        "\t",
+        "\\",
+        "\\x00",
+        "\x85",
+        "labels:",
+        "groups:",
+        "tests:",
+        "fromTag:",
+        "oneOf:",
+        "cases:",
+        "when:",
+        "tags:",
+        "apiVersion: ",
+        "name: ",
+    ]
+)
 
 
 @settings(max_examples=250, deadline=None)
@@ -157,15 +205,52 @@ def test_a_damaged_mapping_is_refused_or_read(data: st.DataObject) -> None:
         m.run_tests(mapping)
 
 
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.dates(), st.text(max_size=12),
-                    st.sampled_from(["*", "linux", "keep", "default", "t", "v", "", "trim"]))
-KEYS = st.sampled_from([
-    "apiVersion", "name", "owner", "labels", "overrides", "groups", "tests", "fromTag", "normalize", "values", "oneOf",
-    "cases", "default", "onMiss", "when", "value", "tags", "notTags", "location", "os", "vmId", "reason", "until",
-    "scope", "subscriptions", "given", "holds", "k",
-])
-TREES = st.recursive(SCALARS, lambda inner: st.one_of(
-    st.lists(inner, max_size=4), st.dictionaries(st.one_of(KEYS, SCALARS), inner, max_size=6)), max_leaves=25)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.dates(),
+    st.text(max_size=12),
+    st.sampled_from(["*", "linux", "keep", "default", "t", "v", "", "trim"]),
+)
+KEYS = st.sampled_from(
+    [
+        "apiVersion",
+        "name",
+        "owner",
+        "labels",
+        "overrides",
+        "groups",
+        "tests",
+        "fromTag",
+        "normalize",
+        "values",
+        "oneOf",
+        "cases",
+        "default",
+        "onMiss",
+        "when",
+        "value",
+        "tags",
+        "notTags",
+        "location",
+        "os",
+        "vmId",
+        "reason",
+        "until",
+        "scope",
+        "subscriptions",
+        "given",
+        "holds",
+        "k",
+    ]
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.one_of(KEYS, SCALARS), inner, max_size=6)),
+    max_leaves=25,
+)
 
 
 class Plain(yaml.SafeDumper):

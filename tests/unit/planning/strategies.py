@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+from tests.unit.stages import makers as m
 
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
 from microseg.model.facts import (
@@ -28,7 +29,6 @@ from microseg.model.facts import (
     RunCommand,
     Seen,
     Unsupported,
-    Vm,
     Workload,
     WorkloadView,
 )
@@ -41,7 +41,6 @@ from microseg.model.host import (
     IllumioRecord,
     InstalledAt,
     LabelRecord,
-    ManagedHost,
     MappingRecord,
     Timeline,
 )
@@ -50,7 +49,6 @@ from microseg.stages.agent import RETRY_ANNOTATION, cause_digest
 from microseg.stages.attempt import command_name, nonce
 from microseg.stages.firewall import object_name
 from microseg.stages.situation import EstateView, Policy
-from tests.unit.stages import makers as m
 
 T = TypeVar("T")
 IPS = (m.IP, "10.2.0.4", "fd00::4")
@@ -61,48 +59,49 @@ LONG = "x" * 300
 TEXTS = st.sampled_from(["", "said so.", "ü" * 2000, LONG])
 
 
-def some(items: Iterable[T], least: int = 0) -> st.SearchStrategy[tuple[T, ...]]:
+def some(items: Iterable[T]) -> st.SearchStrategy[tuple[T, ...]]:
     """Some of the items, in their order."""
-    pool = list(items)
-    return st.lists(st.sampled_from(range(len(pool))), unique=True, min_size=least).map(
-        lambda chosen: tuple(pool[at] for at in sorted(chosen))
+    pool = tuple(items)
+    return st.integers(0, 2 ** len(pool) - 1).map(
+        lambda mask: tuple(item for at, item in enumerate(pool) if mask >> at & 1)
     )
 
 
 times = st.sampled_from([-7200, -3600, -600, -120, -61, -15, -1, 0, 1, 15, 600, 3600, 7200]).map(
     lambda seconds: m.NOW + timedelta(seconds=seconds)
 )
-past = st.sampled_from([-7200, -3600, -600, -120, -61, -15, -1, 0]).map(lambda seconds: m.NOW + timedelta(seconds=seconds))
+past = st.sampled_from([-7200, -3600, -600, -120, -61, -15, -1, 0]).map(
+    lambda seconds: m.NOW + timedelta(seconds=seconds)
+)
 maybe_past: st.SearchStrategy[datetime | None] = st.none() | past
 revisions = st.builds(Revision, st.sampled_from(["r1", "r2", LONG]), past)
 
 
-def vms() -> st.SearchStrategy[Vm]:
-    return st.builds(
-        lambda ips, selected, unsupported, power, os: m.vm(
-            selected=selected, unsupported=unsupported, power_state=power, os_type=os, nics=m.nics(*ips) if ips else ()
-        ),
-        some(IPS),
-        st.sampled_from([True, True, True, False]),
-        st.none() | st.sampled_from(list(Unsupported)),
-        st.sampled_from(["running", "running", "stopped", ""]),
-        st.sampled_from(["Linux", "Linux", "Windows", "BeOS"]),
-    )
+vms = st.builds(
+    lambda ips, selected, unsupported, power, os: m.vm(
+        selected=selected, unsupported=unsupported, power_state=power, os_type=os, nics=m.nics(*ips) if ips else ()
+    ),
+    some(IPS),
+    st.sampled_from([True, True, True, False]),
+    st.sampled_from([None, None, None, *Unsupported]),
+    st.sampled_from(["running", "running", "stopped", ""]),
+    st.sampled_from(["Linux", "Linux", "Windows", "BeOS"]),
+)
 
 
-def workloads(*, mark: str = "", vm_id: str = "") -> st.SearchStrategy[Workload]:
-    labels = some(KEYS).flatmap(
-        lambda keys: st.tuples(*(st.builds(Label, st.just(key), st.sampled_from([*VALUES, LONG]), st.just("/l")) for key in keys))
-    )
+def workloads(mark: tuple[str, ...], references: tuple[str, ...]) -> st.SearchStrategy[Workload]:
+    """Workloads of the PCE that carry one of these marks and references."""
     return st.builds(
         Workload,
         href=st.sampled_from([m.HREF, "/orgs/50/workloads/other", "/orgs/50/workloads/" + LONG]),
         ven=TEXTS,
         hostname=TEXTS,
         enforcement_mode=st.sampled_from(["idle", "visibility_only", "selective", "full", "new-word", LONG]),
-        labels=labels,
-        external_set=st.just(mark) if mark else st.sampled_from(["", "", "theirs", m.MARK]),
-        external_reference=st.just(vm_id) if vm_id else st.sampled_from(["", "", m.OTHER_VM_ID]),
+        labels=st.dictionaries(st.sampled_from(KEYS), st.sampled_from([*VALUES, LONG])).map(
+            lambda found: tuple(Label(key, value, "/l") for key, value in found.items())
+        ),
+        external_set=st.sampled_from(mark),
+        external_reference=st.sampled_from(references),
         addresses=some([*IPS, "192.0.2.1"]).map(frozenset),
         created_at=maybe_past,
         online=st.booleans(),
@@ -110,169 +109,166 @@ def workloads(*, mark: str = "", vm_id: str = "") -> st.SearchStrategy[Workload]
 
 
 def objects(*, ours: bool) -> st.SearchStrategy[HostObject]:
+    """Published objects, ours or another's, whose names and addresses may be the wanted ones."""
     names = [object_name("az-", m.NAME, "" if rank == 0 else ip) for rank, ip in enumerate(IPS)]
+    foreign = {} if ours else {"owner": "theirs", "vm_id": ""}
     return st.builds(
-        lambda name, address, groups: m.host_object(
-            name, address, *groups, **({} if ours else {"owner": "theirs", "vm_id": ""})
-        ),
+        lambda name, address, groups: m.host_object(name, address, *groups, **foreign),
         st.sampled_from([*names, "az-left-over", "az-" + LONG]),
         st.sampled_from([*IPS, "10.9.9.9"]),
         some([*GROUPS, "ByHand"]),
     )
 
 
-def run_commands(number: int) -> st.SearchStrategy[Any]:
-    outputs = st.sampled_from([word.value for word in AgentOutcome]).map(
-        lambda word: m.result_line(
-            AgentRecord(nonce=nonce(m.VM_ID, number)), word, 9, m.UUID if word in {"paired", "already-paired"} else "-"
-        )
-    )
-    seen = st.builds(
-        RunCommand,
-        name=st.sampled_from([command_name(m.VM_ID, number), command_name(m.VM_ID, number + 1)]),
-        execution_state=st.sampled_from(["Running", "Pending", "Succeeded", "Failed", "TimedOut", "Unknown", ""]),
-        output=outputs | st.sampled_from(["", "garbage"]),
-        started_at=maybe_past,
-        ended_at=maybe_past,
-    )
-    return st.just(ABSENT) | st.just(UNREADABLE) | seen.map(Seen)
+def _said(word: AgentOutcome) -> str:
+    paired = word in {AgentOutcome.PAIRED, AgentOutcome.ALREADY_PAIRED}
+    return m.result_line(AgentRecord(nonce=nonce(m.VM_ID, 1)), word.value, 9, m.UUID if paired else "-")
 
 
-@st.composite
-def facts(draw: st.DrawFn, number: int = 1) -> HostFacts:
-    """What the three systems say, each on its own."""
-    views = st.builds(
-        WorkloadView,
-        stamped=st.none() | workloads(mark=m.MARK, vm_id=m.VM_ID),
-        claimed=st.none() | workloads(),
-        candidates=some([m.workload(), m.workload(href="/orgs/50/workloads/2", created_at=None)]),
-    )
-    clash = objects(ours=False)
-    walls = st.builds(
-        FirewallView,
-        own=st.lists(objects(ours=True), max_size=3, unique_by=lambda item: item.name).map(tuple),
-        name_clashes=st.just({}) | clash.map(lambda item: {item.name.lower(): item}),
-        address_clashes=st.just({}) | clash.map(lambda item: {item.address: item}),
-    )
-    put_offs = st.none() | st.builds(PutOff, st.just(Reason.START_PUT_OFF), TEXTS, times)
-    return HostFacts(
-        azure=draw(vms().map(Seen) | st.just(ABSENT) | st.just(UNREADABLE)),
-        pce=draw(st.just(UNREADABLE) | views.map(Seen)),
-        firewall=draw(st.just(UNREADABLE) | walls.map(Seen)),
-        run_command=draw(run_commands(number)),
-        looked_at=draw(maybe_past),
-        looks=draw(st.integers(0, 12)),
-        put_off=draw(put_offs),
-        concluded=draw(st.none() | st.sampled_from([AgentOutcome.REFUSED, AgentOutcome.NEVER_BEGAN])),
-        illumio_complaint=draw(TEXTS),
-        rejection=draw(st.just("") | TEXTS),
-    )
+run_commands = st.builds(
+    RunCommand,
+    name=st.sampled_from([command_name(m.VM_ID, 1), command_name(m.VM_ID, 1), command_name(m.VM_ID, 2)]),
+    execution_state=st.sampled_from(
+        ["Running", "Pending", "Succeeded", "Succeeded", "Failed", "TimedOut", "Unknown", ""]
+    ),
+    output=st.sampled_from(["", "garbage", *map(_said, AgentOutcome)]),
+    started_at=maybe_past,
+    ended_at=maybe_past,
+)
+views = st.builds(
+    WorkloadView,
+    stamped=st.none() | workloads((m.MARK,), (m.VM_ID,)),
+    claimed=st.none() | workloads(("", "", "theirs", m.MARK), ("", "", m.OTHER_VM_ID)),
+    candidates=some([m.workload(), m.workload(href="/orgs/50/workloads/2", created_at=None)]),
+)
+_foreign = objects(ours=False)
+walls = st.builds(
+    FirewallView,
+    own=st.lists(objects(ours=True), max_size=3, unique_by=lambda item: item.name).map(tuple),
+    name_clashes=st.just({}) | _foreign.map(lambda item: {item.name.lower(): item}),
+    address_clashes=st.just({}) | _foreign.map(lambda item: {item.address: item}),
+)
+facts = st.builds(
+    HostFacts,
+    azure=vms.map(Seen) | st.sampled_from([ABSENT, UNREADABLE]),
+    pce=st.just(UNREADABLE) | views.map(Seen),
+    firewall=st.just(UNREADABLE) | walls.map(Seen),
+    run_command=st.sampled_from([ABSENT, UNREADABLE]) | run_commands.map(Seen),
+    looked_at=maybe_past,
+    looks=st.integers(0, 12),
+    put_off=st.none() | st.builds(PutOff, st.just(Reason.START_PUT_OFF), TEXTS, times),
+    concluded=st.sampled_from([None, None, AgentOutcome.REFUSED, AgentOutcome.NEVER_BEGAN]),
+    illumio_complaint=TEXTS,
+    rejection=st.sampled_from(["", "", "", "said so.", LONG]),
+)
+"""What the three systems say, each on its own."""
 
 
-@st.composite
-def agents(draw: st.DrawFn, number: int) -> AgentRecord | None:
-    """No attempt, one that runs, or one that is over."""
-    if draw(st.integers(0, 3)) == 0:
-        return None
-    outcome = draw(st.none() | st.sampled_from(list(AgentOutcome)))
+def _attempt(outcome: AgentOutcome | None, **fields: Any) -> AgentRecord:
     paired = outcome in {AgentOutcome.PAIRED, AgentOutcome.ALREADY_PAIRED}
-    return AgentRecord(
-        attempt=number,
-        mode=draw(st.sampled_from(["install", "probe", ""])),
-        run_command=command_name(m.VM_ID, number),
-        nonce=nonce(m.VM_ID, number),
-        intended_at=draw(maybe_past),
-        seals_at=draw(st.none() | times),
-        started_at=draw(maybe_past),
-        finished_at=draw(maybe_past) if outcome else None,
-        exit_code=draw(st.none() | st.integers(0, 700)),
-        outcome=outcome,
-        workload=m.UUID if paired else "",
-        failures=draw(st.integers(0, 5)),
-        retry_at=draw(st.none() | times),
-        cause=draw(st.sampled_from(["", "other", cause_digest(m.vm(), m.PROFILE)])),
-    )
+    finished_at = fields.pop("finished_at") if outcome else fields.pop("finished_at") and None
+    return m.attempt(outcome=outcome, finished_at=finished_at, workload=m.UUID if paired else "", **fields)
 
 
-@st.composite
-def statuses(draw: st.DrawFn, number: int = 1) -> HostStatus:
-    """A record as an earlier version, or an earlier truth, left it."""
-    kinds = draw(some(list(ConditionType)[:9]))
-    conditions = tuple(
-        Condition(type=kind, status=draw(st.sampled_from(list(ConditionStatus))), reason="Seen", last_transition_time=draw(past))
-        for kind in kinds
+agents = st.builds(
+    _attempt,
+    outcome=st.none() | st.sampled_from(list(AgentOutcome)),
+    mode=st.sampled_from(["install", "probe", ""]),
+    intended_at=maybe_past,
+    seals_at=st.none() | times,
+    started_at=maybe_past,
+    finished_at=maybe_past,
+    exit_code=st.sampled_from([None, 0, 605]),
+    failures=st.integers(0, 5),
+    retry_at=st.none() | times,
+    cause=st.sampled_from(["", "other", cause_digest(m.vm(), m.PROFILE)]),
+)
+"""An attempt that runs, or one that is over; an older version may have left its times out."""
+
+_conditions = st.tuples(
+    *(
+        st.none()
+        | st.builds(
+            Condition,
+            type=st.just(kind),
+            status=st.sampled_from(ConditionStatus),
+            reason=st.just("Seen"),
+            last_transition_time=past,
+        )
+        for kind in list(ConditionType)[:9]
     )
-    illumio = st.builds(
+).map(lambda made: tuple(condition for condition in made if condition is not None))
+statuses = st.builds(
+    HostStatus,
+    conditions=_conditions,
+    agent=st.none() | agents,
+    illumio=st.none()
+    | st.builds(
         IllumioRecord,
         workload=st.sampled_from(["", m.HREF]),
         labels=some(KEYS).map(lambda keys: tuple(LabelRecord(key=key, value="A") for key in keys)),
         owned_keys=some(KEYS),
-    )
-    check_point = st.builds(
+    ),
+    check_point=st.none()
+    | st.builds(
         CheckPointRecord,
         hosts=some(IPS).map(lambda ips: tuple(FirewallObject(name=f"az-{ip}", ipv4=ip) for ip in ips)),
         groups=some(GROUPS),
         published_at=maybe_past,
         installed_at=st.just(()) | past.map(lambda at: (InstalledAt(target="gw1", at=at),)),
-    )
-    return HostStatus(
-        conditions=conditions,
-        agent=draw(agents(number)),
-        illumio=draw(st.none() | illumio),
-        check_point=draw(st.none() | check_point),
-        mapping=draw(st.none() | st.just(MappingRecord(revision="old", cases=("orchestrate",)))),
-        timeline=draw(st.none() | st.just(Timeline(discovered_at=m.ago(hours=1)))),
-    )
+    ),
+    mapping=st.sampled_from([None, MappingRecord(revision="old", cases=("orchestrate",))]),
+    timeline=st.sampled_from([None, Timeline(discovered_at=m.ago(hours=1))]),
+)
+"""A record as an earlier version, or an earlier truth, left it."""
 
+hosts = st.builds(
+    lambda status, suspend, annotations: m.host(status, suspend=suspend, annotations=annotations),
+    st.just(HostStatus()) | statuses,
+    st.sampled_from([False, False, False, True]),
+    st.sampled_from([{}, {}, {RETRY_ANNOTATION: "agent"}]),
+)
+"""A record, suspended or annotated now and then."""
 
-@st.composite
-def hosts(draw: st.DrawFn) -> ManagedHost:
-    """A record, suspended or annotated now and then."""
-    return m.host(
-        draw(st.just(HostStatus()) | statuses()),
-        suspend=draw(st.sampled_from([False, False, False, True])),
-        annotations=draw(st.sampled_from([{}, {}, {RETRY_ANNOTATION: "agent"}])),
-    )
-
-
-@st.composite
-def estates(draw: st.DrawFn) -> EstateView:
-    """An estate in any state of readiness."""
-    policies = st.lists(
-        st.builds(Policy, st.sampled_from(["Standard", "Edge"]), some(["gw1", "gw2"])), max_size=2, unique_by=lambda p: p.package
-    )
-    gateways = some(["gw1", "gw2"]).flatmap(
-        lambda names: st.tuples(
-            *(
-                st.builds(Gateway, st.just(name), st.sampled_from(["Standard", "Edge", ""]), st.none() | revisions, maybe_past)
-                for name in names
-            )
-        )
-    )
-    groups = st.builds(Group, st.sampled_from(GROUPS[:2]), st.just("g"), st.sampled_from(["", "", "anna"]))
-    unsafe: dict[str, PairingProfile | str] = {"Linux": "It is disabled."}
-    return EstateView(
-        owner_id=m.OWNER,
-        enforcing=draw(st.sampled_from([True, True, True, False])),
-        enforcement_floor=draw(st.sampled_from(["idle", "visibility_only", "selective", "full"])),
-        create_labels=draw(st.booleans()),
-        labels=draw(some([(key, value) for key in KEYS for value in VALUES]).map(lambda found: dict.fromkeys(found, "/l"))),
-        profiles=draw(st.sampled_from([{"Linux": m.PROFILE, "Windows": m.PROFILE}, {"Linux": m.PROFILE}, unsafe, {}])),
-        all_addresses=draw(st.booleans()),
-        allowed_groups=draw(st.just(frozenset()) | some(GROUPS).map(frozenset)),
-        groups={group.name: group for group in draw(st.lists(groups, max_size=3))},
-        last_revision=draw(st.none() | revisions),
-        policies=tuple(draw(policies)),
-        gateways={gateway.name: gateway for gateway in draw(gateways)},
-        install_failures=draw(st.just({}) | TEXTS.map(lambda text: {"gw1": text})),
-        window_opens=draw(st.none() | st.sampled_from([m.ahead(minutes=1), m.ahead(hours=9)])),
-    )
-
+_gateways = st.builds(
+    Gateway,
+    st.sampled_from(["gw1", "gw2"]),
+    st.sampled_from(["Standard", "Edge", ""]),
+    st.none() | revisions,
+    maybe_past,
+)
+_policies = st.builds(Policy, st.sampled_from(["Standard", "Edge"]), some(["gw1", "gw2"]))
+_profiles: list[dict[str, PairingProfile | str]] = [
+    {"Linux": m.PROFILE, "Windows": m.PROFILE},
+    {"Linux": m.PROFILE},
+    {"Linux": "It is disabled."},
+    {},
+]
+estates = st.builds(
+    EstateView,
+    owner_id=st.just(m.OWNER),
+    enforcing=st.sampled_from([True, True, True, False]),
+    enforcement_floor=st.sampled_from(["idle", "visibility_only", "selective", "full"]),
+    create_labels=st.booleans(),
+    labels=some([(key, value) for key in KEYS for value in VALUES]).map(lambda found: dict.fromkeys(found, "/l")),
+    profiles=st.sampled_from(_profiles),
+    all_addresses=st.booleans(),
+    allowed_groups=st.sampled_from([frozenset(), frozenset(), frozenset({"SO"}), frozenset({"Web", "Gone"})]),
+    groups=st.dictionaries(st.sampled_from(GROUPS[:2]), st.sampled_from(["", "", "anna"])).map(
+        lambda found: {name: Group(name, "g", holder) for name, holder in found.items()}
+    ),
+    last_revision=st.none() | revisions,
+    policies=st.lists(_policies, max_size=2, unique_by=lambda policy: policy.package).map(tuple),
+    gateways=st.lists(_gateways, max_size=2).map(lambda found: {gateway.name: gateway for gateway in found}),
+    install_failures=st.just({}) | TEXTS.map(lambda text: {"gw1": text}),
+    window_opens=st.sampled_from([None, None, m.ahead(minutes=1), m.ahead(hours=9)]),
+)
+"""An estate in any state of readiness."""
 
 wishes: st.SearchStrategy[Wanted | None] = st.none() | st.builds(
     Wanted,
     revision=st.sampled_from(["abc", "def"]),
-    labels=some(KEYS[:2]).flatmap(lambda keys: st.tuples(*(st.tuples(st.just(key), st.sampled_from(VALUES)) for key in keys))),
+    labels=st.dictionaries(st.sampled_from(KEYS[:2]), st.sampled_from(VALUES)).map(lambda found: tuple(found.items())),
     removed=st.sampled_from([(), ("role",)]),
     groups=some(GROUPS),
     pending_groups=st.sampled_from([(), (), (), ("Web",)]),

@@ -138,13 +138,16 @@ def attempt(number: int = 1, **changes: Any) -> AgentRecord:
 
 def ended(outcome: AgentOutcome, **changes: Any) -> AgentRecord:
     """An attempt that is over."""
-    return attempt(**({"outcome": outcome, "finished_at": ago(seconds=5)} | changes))
+    known: dict[str, Any] = {"outcome": outcome, "finished_at": ago(seconds=5)}
+    return attempt(**(known | changes))
 
 
 def result_line(record: AgentRecord, outcome: str, code: int = 0, workload: str = "-") -> str:
     """What the script prints last."""
     org = "50" if workload != "-" else "-"
-    return f"noise\nmicroseg-result v1 nonce={record.nonce} outcome={outcome} code={code} workload={workload} org={org}\n"
+    return (
+        f"noise\nmicroseg-result v1 nonce={record.nonce} outcome={outcome} code={code} workload={workload} org={org}\n"
+    )
 
 
 def run_command(record: AgentRecord, state: str = "Running", output: str = "", **changes: Any) -> RunCommand:
@@ -204,13 +207,15 @@ def firewall(*own: HostObject, **view: Any) -> Seen[FirewallView]:
 
 def facts(**changes: Any) -> HostFacts:
     """All three systems were read; the VM is there and nothing was done for it."""
-    return HostFacts(**({"azure": Seen(vm()), "pce": pce(), "firewall": firewall()} | changes))
+    known: dict[str, Any] = {"azure": Seen(vm()), "pce": pce(), "firewall": firewall()}
+    return HostFacts(**(known | changes))
 
 
 def protected_facts() -> HostFacts:
     """All three systems show a host that is protected."""
     return facts(
-        pce=pce(stamped=stamped(("app", "Orchestrate"), ("env", "Dev"))), firewall=firewall(host_object(OBJECT, IP, "SO"))
+        pce=pce(stamped=stamped(("app", "Orchestrate"), ("env", "Dev"))),
+        firewall=firewall(host_object(OBJECT, IP, "SO")),
     )
 
 

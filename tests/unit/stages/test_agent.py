@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.unit.stages import makers as m
 
 from microseg.model.condition import Reason
 from microseg.model.facts import ABSENT, UNREADABLE, PutOff, Seen, Unsupported
@@ -15,7 +16,6 @@ from microseg.model.host import AgentOutcome, AgentRecord, HostStatus
 from microseg.model.plan import RaiseEnforcement, ReadRunCommand, StampWorkload, StartScript
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.stages import agent
-from tests.unit.stages import makers as m
 
 RETRY = {agent.RETRY_ANNOTATION: "agent"}
 CAUSE = agent.cause_digest(m.vm(), m.PROFILE)
@@ -121,7 +121,9 @@ def test_a_running_attempt_is_told_by_its_mode(mode: str, reason: Reason) -> Non
 
 
 @pytest.mark.parametrize(("looks", "pause"), [(0, 300), (1, 600), (2, 1200)])
-def test_a_running_installer_is_looked_at_when_it_should_be_over_then_ever_more_rarely(looks: int, pause: float) -> None:
+def test_a_running_installer_is_looked_at_when_it_should_be_over_then_ever_more_rarely(
+    looks: int, pause: float
+) -> None:
     record = m.attempt(started_at=m.NOW)
     assert follow(record, looks=looks).until == m.ahead(seconds=pause)
     assert follow(record, m.ahead(seconds=pause - 1), looks=looks).actions == ()

@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.unit.stages import makers as m
 
 from microseg.model.facts import ABSENT, UNREADABLE, HostFacts, Seen
 from microseg.model.host import AgentOutcome, AgentRecord
 from microseg.stages import attempt
 from microseg.stages.situation import Timing
-from tests.unit.stages import makers as m
 
 TIMING = Timing()
 SEALED = m.ahead(minutes=34)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.unit.stages import makers as m
+
 from microseg.model.condition import Reason
 from microseg.model.facts import ABSENT, UNREADABLE, Seen
 from microseg.model.verdict import Done, Wait
 from microseg.stages import discovery
-from tests.unit.stages import makers as m
 
 
 def test_a_vm_in_the_list_is_discovered() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.stages import makers as m
 
 from microseg.model.condition import Reason
 from microseg.model.facts import ABSENT, UNREADABLE, Group, Seen
@@ -13,7 +14,6 @@ from microseg.model.host import CheckPointRecord, HostStatus
 from microseg.model.plan import DropObject, PutObject
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.stages import firewall
-from tests.unit.stages import makers as m
 
 SECOND = "10.2.0.4"
 SECOND_OBJECT = firewall.object_name("az-", m.NAME, SECOND)
@@ -149,9 +149,7 @@ def test_a_locked_group_does_not_matter_where_nothing_is_to_be_changed() -> None
 
 def test_a_drop_from_a_locked_group_waits_too() -> None:
     groups = {"SO": Group("SO", "g1", "anna")}
-    verdict = judge(
-        m.host_object(m.OBJECT, m.IP, "SO"), wanted=m.wanted(groups=()), estate=m.estate(groups=groups)
-    )
+    verdict = judge(m.host_object(m.OBJECT, m.IP, "SO"), wanted=m.wanted(groups=()), estate=m.estate(groups=groups))
     assert isinstance(verdict, Wait)
     assert verdict.reason == Reason.GROUP_LOCKED
 

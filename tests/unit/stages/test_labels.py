@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.stages import makers as m
 
 from microseg.model.condition import ConditionType, Reason
 from microseg.model.facts import ABSENT, UNREADABLE
@@ -12,7 +13,6 @@ from microseg.model.host import HostStatus, IllumioRecord
 from microseg.model.plan import CreateLabel, SetLabels
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.stages import labels
-from tests.unit.stages import makers as m
 
 PAIRED = frozenset({ConditionType.DISCOVERED, ConditionType.AGENT_PAIRED})
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.unit.stages import makers as m
 
 from microseg.model.condition import ConditionType, Reason
 from microseg.model.facts import UNREADABLE, Gateway, Revision
@@ -14,7 +15,6 @@ from microseg.model.plan import InstallPolicy
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.stages import policy
 from microseg.stages.situation import Policy
-from tests.unit.stages import makers as m
 
 AT = m.PUBLISHED.published_at
 GROUPED = frozenset({ConditionType.DISCOVERED, ConditionType.GROUPED})

@@ -210,6 +210,7 @@ def test_people_order_and_change_vms_over_the_control_port(azure: Azure) -> None
     assert (again["id"], again["name"]) == (first["id"], "a")
     assert again["vmId"] != first["vmId"]
     requests.post(f"{url}/a/delete", timeout=5)
+    azure.wait(lambda: len(list(azure.world.all())) == 1)
     assert [vm["name"] for vm in requests.get(url, timeout=5).json()["vms"]] == ["b"]
 
 

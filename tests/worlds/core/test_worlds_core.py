@@ -157,9 +157,11 @@ def test_the_control_port_orders_faults_and_shows_the_ledger(tiny: Tiny) -> None
     query = {"system": "tiny", "operation": "things.list"}
     (entry,) = requests.get(f"{tiny.control}/ledger", params=query, timeout=5).json()["entries"]
     assert (entry["status"], entry["note"]) == (500, "fault before: status")
-    lines = requests.get(f"{tiny.control}/ledger.jsonl", timeout=5).text.splitlines()
+    lines = requests.get(f"{tiny.control}/ledger.jsonl", params=query, timeout=5).text.splitlines()
     assert len(lines) == 1
-    assert requests.get(f"{tiny.control}/ledger/counts", timeout=5).json() == {"tiny": {"things.list": 1}}
+    assert requests.get(f"{tiny.control}/ledger/counts", timeout=5).json() == {
+        "tiny": {"world.fault-ordered": 1, "things.list": 1}
+    }
 
 
 def test_the_control_port_clears_faults_sets_the_clock_and_tells_secrets(tiny: Tiny) -> None:

@@ -33,9 +33,9 @@ from microseg.gateways.ports import (
 )
 from microseg.gateways.transport import RateLimiter
 from microseg.model.condition import Reason
-from microseg.model.facts import ABSENT, Absent, PairingProfile, PutOff, RunCommand, Seen, Vm
-from microseg.model.host import AgentOutcome, AgentRecord
-from microseg.model.plan import ReadRunCommand, StartScript
+from microseg.model.facts import ABSENT, UNREADABLE, Absent, PairingProfile, PutOff, RunCommand, Seen, Vm
+from microseg.model.host import AgentOutcome, AgentRecord, GoneProof
+from microseg.model.plan import ProveGone, ReadRunCommand, StartScript
 from microseg.model.secret import Secret
 from microseg.stages.agent import INSTALL, cause_digest, retry_wanted
 from microseg.stages.attempt import command_name, command_prefix, nonce
@@ -48,8 +48,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """What a script needs to know of the PCE."""
+    """What an attempt needs of the PCE."""
 
+    gateway: IllumioGateway
+    """Makes the keys."""
+    profiles: Callable[[str], PairingProfile | str | None]
+    """OS -> checked profile, or why there is none."""
     endpoint: str
     """host:port."""
     path_version: str
@@ -71,9 +75,7 @@ class Attempts:
 
     def __init__(
         self,
-        pce: IllumioGateway,
         pairing: Pairing,
-        profiles: Callable[[str], PairingProfile | str | None],
         ledger: Ledger,
         recorder: Recorder,
         term: Term,
@@ -82,9 +84,8 @@ class Attempts:
         workers: tuple[Workers, Workers],
         budget: Budget,
     ) -> None:
-        """`profiles`: OS -> checked profile. `workers`: Azure's threads and the PCE's."""
-        self._pce, self._pairing, self._profiles = pce, pairing, profiles
-        self._ledger, self._recorder, self._term = ledger, recorder, term
+        """`workers`: Azure's threads and the PCE's."""
+        self._pairing, self._ledger, self._recorder, self._term = pairing, ledger, recorder, term
         self._clock, self._timing = clock, timing
         self._azure, self._illumio = workers
         self._budget = budget
@@ -120,6 +121,28 @@ class Attempts:
         entry.looked_at, entry.looks = self._clock(), entry.looks + 1
         entry.run_command = ABSENT if isinstance(seen, Absent) else Seen(seen)
 
+    async def prove_gone(self, gateway: AzureGateway | None, action: ProveGone) -> None:
+        """Ask for one VM by its id. 404 or another vmId is Azure's word that it is gone; nothing else is (S5)."""
+        entry = self._ledger.entries.get(action.vm_id)
+        if entry is None or gateway is None:
+            return
+        try:
+            seen = await self._read(gateway.vm, action.resource_id)
+        except (Throttled, Unreachable) as error:
+            log.info("vm not asked for", extra={"host": entry.host.name, "error": str(error)})
+            await asyncio.sleep(self._timing.look_pause)
+            return
+        except GatewayError as error:
+            log.warning("vm neither shown nor gone", extra={"host": entry.host.name, "error": str(error)})
+            entry.gone = UNREADABLE
+            return
+        if isinstance(seen, Absent):
+            entry.gone = GoneProof.NOT_FOUND
+        elif seen.vm_id != action.vm_id:
+            entry.gone = GoneProof.RECREATED
+        else:
+            entry.missed_polls = 0  # the list was wrong: the VM is there
+
     async def _fit(self, gateway: AzureGateway, vm: Vm, entry: Entry) -> bool:
         """Read the VM itself: still the same vmId, running, its agent ready."""
         detail = await self._read(gateway.vm, vm.record.resource_id)
@@ -143,14 +166,14 @@ class Attempts:
         """The record of the next attempt; a record that was lost finds what an earlier one began."""
         known = entry.host.status.agent or AgentRecord()
         now = self._clock().replace(microsecond=0)
-        profile = self._profiles(vm.record.os_type)
+        profile = self._pairing.profiles(vm.record.os_type)
         life = profile.key_life if isinstance(profile, PairingProfile) and profile.key_life else self._timing.key_life
         found = 0
         if known.attempt == 0:
             latest = await self._latest(gateway, vm)
             if latest is not None:
                 found, seen = latest
-                if not _over(seen):
+                if isinstance(seen, RunCommand) and not self._over_in_vain(vm, found, seen, now):
                     return self._followed(vm, found, seen, now)
         number = max(found, known.attempt) + 1
         cause = cause_digest(vm, profile)
@@ -166,15 +189,28 @@ class Attempts:
             cause=cause,
         )
 
-    async def _latest(self, gateway: AzureGateway, vm: Vm) -> tuple[int, RunCommand] | None:
-        """The newest run-command of ours on the VM, with its instance view."""
+    async def _latest(self, gateway: AzureGateway, vm: Vm) -> tuple[int, RunCommand | Absent] | None:
+        """The newest run-command of ours on the VM, with its instance view; its number counts even if it just went."""
         pattern = re.compile(re.escape(command_prefix(vm.vm_id)) + r"([0-9]{1,6})")
         listed = await self._read(gateway.run_commands, vm.record.resource_id)
         numbers = sorted(int(match[1]) for item in listed if (match := pattern.fullmatch(item.name.lower())))
         if not numbers:
             return None
         seen = await self._read(gateway.run_command, vm.record.resource_id, command_name(vm.vm_id, numbers[-1]))
-        return None if isinstance(seen, Absent) else (numbers[-1], seen)
+        return numbers[-1], seen
+
+    def _over_in_vain(self, vm: Vm, number: int, seen: RunCommand, now: datetime) -> bool:
+        """Whether a found attempt is over and has paired nothing: only then may the next one begin (S1).
+
+        Without our result line a terminal state proves little: the pairing script can outlive the shell that Azure
+        killed at its time-out, so the attempt's whole time must have passed.
+        """
+        if not seen.terminal or seen.ended_at is None:
+            return False
+        result = scripts.parse_result(seen.output, nonce(vm.vm_id, number))
+        if result is not None:
+            return result.workload is None
+        return now >= seen.ended_at + timedelta(seconds=self._timing.script_timeout + self._timing.grace)
 
     def _followed(self, vm: Vm, number: int, seen: RunCommand, now: datetime) -> AgentRecord:
         """An attempt of a lost record runs still: follow it, with bounds that are late rather than early."""
@@ -223,7 +259,7 @@ class Attempts:
 
     async def _script(self, vm: Vm, record: AgentRecord) -> Script:
         """The constant script with this VM's parameters; a key is made for an installer only."""
-        profile = self._profiles(vm.record.os_type)
+        profile = self._pairing.profiles(vm.record.os_type)
         protected: dict[str, Secret] = {}
         number = 0
         if record.mode == INSTALL:
@@ -231,7 +267,7 @@ class Attempts:
                 raise Rejected("the pairing profile may not be used any more")
             self._term.check()
             number = profile.number
-            protected["MICROSEG_ACTIVATION_CODE"] = await self._illumio.call(self._pce.make_key, profile)
+            protected["MICROSEG_ACTIVATION_CODE"] = await self._illumio.call(self._pairing.gateway.make_key, profile)
         assert record.seals_at is not None  # noqa: S101 - `_next` sets it
         windows = vm.record.os_type == "Windows"
         return Script(
@@ -277,11 +313,6 @@ class Attempts:
     def _put_off(self, entry: Entry, reason: Reason, message: str, pause: float) -> None:
         """Nothing was intended: say why, and try again after the pause."""
         entry.put_off = PutOff(reason, message, self._clock() + timedelta(seconds=pause))
-
-
-def _over(seen: RunCommand) -> bool:
-    """Whether a found run-command can be followed no further."""
-    return seen.terminal
 
 
 def _pause_of(error: GatewayError) -> float:

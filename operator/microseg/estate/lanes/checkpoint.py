@@ -1,10 +1,12 @@
-"""The Check Point lane: one session for the estate; observes the published state, flushes changes, has policy installed."""
+"""The Check Point lane: one session; observes the published state, flushes changes, has policy installed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
+from dataclasses import dataclass
 
 from microseg.estate.lanes.flush import Flush
 from microseg.estate.lanes.installs import Installs
@@ -16,13 +18,23 @@ from microseg.estate.workers import Workers
 from microseg.gateways.ports import CheckPointGateway, GatewayError
 from microseg.kube.errors import KubeError
 from microseg.model.facts import Group, Revision, Session
-from microseg.model.plan import DropObject, FirewallChange, PutObject
+from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
 
 log = logging.getLogger(__name__)
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """By what our objects and sessions are known."""
+
+    owner: str
+    """ownerId: in the tag and the comment of every object of ours."""
+    session_prefix: str
+    """`microseg/<namespace>/<estate>/`; the term is put behind it."""
 
 
 class CheckPointLane:
@@ -37,14 +49,12 @@ class CheckPointLane:
         rhythm: Rhythm,
         workers: Workers,
         term: Term,
-        *,
-        owner: str,
-        session_prefix: str,
+        marks: Marks,
     ) -> None:
-        """`session_prefix`: `microseg/<namespace>/<estate>/`; the term is put behind it."""
+        """Take its parts; nothing is opened before `run`."""
         self._gateway, self._flush, self.installs = gateway, flush, installs
         self._ledger, self.rhythm, self._workers, self._term = ledger, rhythm, workers, term
-        self._owner, self._prefix = owner, session_prefix
+        self._owner, self._prefix = marks.owner, marks.session_prefix
         self._cleaned = False
         self._revision: Revision | None = None
         self._reread = True
@@ -64,7 +74,7 @@ class CheckPointLane:
                         await self._observe()
                     if self.rhythm.health.readable and time.monotonic() >= self._not_before:
                         await self._carry_out(tasks)
-                    await self.rhythm.pause()
+                    await self.rhythm.pause(self._next_due())
         finally:
             await asyncio.shield(self._close())
 
@@ -86,6 +96,7 @@ class CheckPointLane:
         """The newest revision and the gateways each time; objects and groups when something was published or locked."""
         try:
             await self._session()
+            installed = self.installs.unseen()
             last = await self._workers.call(self._gateway.last_published)
             gateways = await self._workers.call(self._gateway.gateways)
             before = self._ledger.firewall
@@ -99,6 +110,7 @@ class CheckPointLane:
             return
         self._revision, self._reread = last, any(_locked(group) for group in groups)
         self._unseen = False
+        self.installs.observed(installed)
         self._ledger.saw_firewall(FirewallReading.of(self._owner, objects, groups, gateways, last))
         self.rhythm.read("The latest reading was complete.")
 
@@ -120,8 +132,13 @@ class CheckPointLane:
     def _is_earlier(self, other: Session, ours: Session) -> bool:
         """Whether a session is one of this estate's own, of an earlier term or an earlier start in this one."""
         term = other.name.removeprefix(self._prefix)
-        mine = other.name.startswith(self._prefix) and term.isdigit() and int(term) <= self._term.number
-        return mine and other.uid != ours.uid
+        mine = other.name.startswith(self._prefix) and re.fullmatch(r"[0-9]{1,9}", term) is not None
+        return mine and int(term) <= self._term.number and other.uid != ours.uid
+
+    def _next_due(self) -> float | None:
+        """Monotonic time before which nothing but a wake-up or a reading can bring work."""
+        held_back = self._not_before if self._not_before > time.monotonic() else None
+        return min((at for at in (held_back, self.installs.next_due()) if at is not None), default=None)
 
     async def _carry_out(self, tasks: asyncio.TaskGroup) -> None:
         """One flush, then the installs that are due."""
@@ -162,7 +179,7 @@ class CheckPointLane:
             if vm_id in self._ledger.entries:
                 self._ledger.entries[vm_id].rejection = ""
                 self._ledger.touch((vm_id,))
-        return [action for _, action in self._ledger.actions(PutObject, DropObject)]
+        return [action for _, action in self._ledger.actions(ReleaseAddress, PutObject, DropObject)]
 
 
 def _locked(group: Group) -> bool:

@@ -25,7 +25,7 @@ from microseg.estate.workers import Workers
 from microseg.gateways.ports import Busy, CheckPointGateway, ObjectForm, Rejected, Unreachable
 from microseg.model.estate import CheckPointState, EstateStatus, PublishRecord, SessionRecord
 from microseg.model.facts import Session, Task, TaskState
-from microseg.model.plan import DropObject, FirewallChange, PutObject
+from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,15 +62,17 @@ class Flush:
         *,
         owner: str,
         task_pause: float,
+        alive: Callable[[], None],
     ) -> None:
-        """`owner`: ownerId for the marks. `task_pause`: seconds between two looks at a task."""
+        """`owner`: ownerId for the marks. `task_pause`: seconds between looks at a task. `alive`: tells the probe."""
         self._gateway, self._book, self._workers, self._term = gateway, book, workers, term
+        self._alive = alive
         self._owner, self._pause = owner, task_pause
 
     async def run(self, session: Session, changes: Sequence[FirewallChange]) -> Result:
-        """Publish as many of the changes as can be; whoever is refused is in the result. Raises GatewayError, KubeError.
+        """Publish as many of the changes as can be; whoever is refused is in the result.
 
-        After an error the caller discards the session.
+        Raises GatewayError and KubeError; after one of them the caller discards the session.
         """
         result = Result()
         parts = [list(changes)]
@@ -94,17 +96,16 @@ class Flush:
         self, changes: list[FirewallChange], result: Result
     ) -> tuple[list[FirewallChange], tuple[str, ...]]:
         """Bring the changes into the session; returns those that are in, and what a failed batch said."""
-        applied: list[FirewallChange] = []
+        releases = [change for change in changes if isinstance(change, ReleaseAddress)]
         drops = [change for change in changes if isinstance(change, DropObject)]
         puts = [change for change in changes if isinstance(change, PutObject)]
+        held_up = {it.vm_id for it in releases if not await self._accepted(self._release(it), it, result)}
+        applied: list[FirewallChange] = [it for it in releases if it.vm_id not in held_up]
+        applied += [drop for drop in drops if await self._accepted(self._drop(drop), drop, result)]
+        puts = [put for put in puts if put.vm_id not in held_up]  # old and new holder change in one publish (S2)
         new = [put for put in puts if not put.uid]
-        for drop in drops:
-            if await self._accepted(self._drop(drop), drop, result):
-                applied.append(drop)
         single = puts if len(new) <= _FEW else [put for put in puts if put.uid]
-        for put in single:
-            if await self._accepted(self._put(put), put, result):
-                applied.append(put)
+        applied += [put for put in single if await self._accepted(self._put(put), put, result)]
         if len(new) > _FEW:
             complaints = await self._create_many(new)
             if complaints:
@@ -132,6 +133,10 @@ class Flush:
         for group in drop.leave:
             await self._call(self._gateway.leave_group, group, [drop.name])
         await self._call(self._gateway.delete_host, drop.uid)
+
+    async def _release(self, release: ReleaseAddress) -> None:
+        for group in release.leave:
+            await self._call(self._gateway.leave_group, group, [release.name])
 
     async def _create_many(self, new: list[PutObject]) -> tuple[str, ...]:
         """Create by objects-batch; a task that fails tells only one message for all."""
@@ -182,6 +187,7 @@ class Flush:
         while task.state is TaskState.RUNNING:
             if asyncio.get_running_loop().time() > deadline:
                 raise Unreachable("a Check Point task did not end within 30 minutes")
+            self._alive()
             await asyncio.sleep(self._pause)
             task = await self._workers.call(self._gateway.task, task.id)
         return task
@@ -204,7 +210,7 @@ class Flush:
         yield [change for change in left if change.vm_id not in first]
 
     def _form(self, put: PutObject, join: tuple[str, ...], leave: tuple[str, ...]) -> ObjectForm:
-        return ObjectForm(put.name, put.address, self._owner, put.vm_id, join, leave, put.uid)
+        return ObjectForm(put.name, put.address, self._owner, put.vm_id, join, leave, put.uid, put.shares_address)
 
     async def _call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """An effect on Check Point: only with the Lease."""

@@ -14,9 +14,12 @@ from microseg.estate.ports import Term
 from microseg.estate.readings import PceReading
 from microseg.estate.workers import Workers
 from microseg.gateways.ports import GatewayError, IllumioGateway, Rejected, WorkloadChange
-from microseg.model.plan import CreateLabel, RaiseEnforcement, SetLabels, StampWorkload
+from microseg.model.facts import Label, PairingProfile
+from microseg.model.plan import CreateLabel, RaiseEnforcement, SetLabels, StampWorkload, StartScript, UnpairWorkload
 
 log = logging.getLogger(__name__)
+_SLOWLY = 300.0
+"""Seconds between two readings of what changes rarely and is not asked for: labels and pairing profiles."""
 _BULK = 1000
 """The PCE takes so many items in one bulk call (product-docs-repo.illumio.com, REST APIs, bulk operations)."""
 
@@ -31,6 +34,8 @@ class IllumioLane:
         self._pce, self._mark, self._ledger = pce, mark, ledger
         self.rhythm, self._workers, self._term = rhythm, workers, term
         self._not_before = 0.0
+        self._slow: tuple[tuple[Label, ...], tuple[PairingProfile, ...]] | None = None
+        self._slow_due = 0.0
         self._unseen = False
         """Whether something was changed that was not read back yet: nothing is done twice meanwhile."""
 
@@ -41,20 +46,26 @@ class IllumioLane:
                 await self._observe()
             if self.rhythm.health.readable and not self._unseen and time.monotonic() >= self._not_before:
                 await self._carry_out()
-            await self.rhythm.pause()
+            await self.rhythm.pause(self._not_before if self._not_before > time.monotonic() else None)
 
     async def _observe(self) -> None:
         """Read workloads, labels and profiles; a reading is complete or it changes nothing."""
         try:
             workloads = await self._workers.call(self._pce.workloads)
-            labels = await self._workers.call(self._pce.labels)
-            profiles = await self._workers.call(self._pce.profiles)
+            if self._slow is None or self._unseen or time.monotonic() >= self._slow_due or self._asked():
+                labels = await self._workers.call(self._pce.labels)
+                self._slow = (labels, await self._workers.call(self._pce.profiles))
+                self._slow_due = time.monotonic() + _SLOWLY
         except GatewayError as error:
             self.rhythm.failed(error)
             return
         self._unseen = False
-        self._ledger.saw_pce(PceReading.of(self._mark, workloads, labels, profiles))
+        self._ledger.saw_pce(PceReading.of(self._mark, workloads, *self._slow))
         self.rhythm.read("The latest reading was complete.")
+
+    def _asked(self) -> bool:
+        """Whether a decision stands on labels or profiles, which change rarely otherwise."""
+        return any(True for _ in self._ledger.actions(CreateLabel, StartScript))
 
     async def _carry_out(self) -> None:
         """Everything that the decisions ask of the PCE, kind by kind; then look at what came of it."""
@@ -62,6 +73,7 @@ class IllumioLane:
             ("create-labels", self._create_labels),
             ("stamp", self._stamp),
             ("set-labels", self._set_labels),
+            ("unpair", self._unpair),
         )
         acted = False
         for what, step in steps:
@@ -103,6 +115,20 @@ class IllumioLane:
             for vm_id, change in part:
                 self._complain(vm_id, failures.get(change.href, ""))
         return bool(changes)
+
+    async def _unpair(self) -> bool:
+        """The VENs of VMs that are gone, in one call a way of restoring (10 calls a minute are allowed)."""
+        wanted: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for vm_id, action in self._ledger.actions(UnpairWorkload):
+            wanted[action.restore][action.ven] = vm_id
+        for restore, vens in wanted.items():
+            for part in _parts(list(vens)):
+                self._term.check()
+                refused = await self._workers.call(self._pce.unpair, part, restore)
+                for ven in part:
+                    self._complain(vens[ven], refused.get(ven, ""))
+                    self._ledger.unpaired(vens[ven], accepted=ven not in refused)
+        return bool(wanted)
 
     async def _set_labels(self) -> bool:
         """Workloads that need the same labels share a call."""

@@ -50,6 +50,10 @@ class Installs:
         self._wanted_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._running: set[str] = set()
+        self._unseen: set[str] = set()
+        """Packages whose install ended after the gateways were last read: not begun again before they are."""
+        self._over: set[str] = set()
+        """Tasks that ended without success, or that the server does not know: not followed again."""
         self.failures: dict[str, str] = {}
         """Target -> what its latest install said."""
 
@@ -61,10 +65,18 @@ class Installs:
         for package, targets in wanted.items():
             since = self._wanted_since.setdefault(package, time.monotonic())
             hold = more_to_publish and time.monotonic() - since < self._patience
-            if package in self._running or hold or time.monotonic() < self._not_before.get(package, 0.0):
+            if package in self._running | self._unseen or hold or time.monotonic() < self._not_before.get(package, 0.0):
                 continue
             self._running.add(package)
             tasks.create_task(self._install(package, targets, done))
+
+    def unseen(self) -> frozenset[str]:
+        """Packages whose installs ended by now; hand it to `observed` after the gateways were read."""
+        return frozenset(self._unseen)
+
+    def observed(self, packages: frozenset[str]) -> None:
+        """The gateways were read after these packages' installs ended."""
+        self._unseen -= packages
 
     def next_due(self) -> float | None:
         """Monotonic time of the next start that only waits for time."""
@@ -94,6 +106,7 @@ class Installs:
                 self.failures |= dict.fromkeys(targets, str(error))
         finally:
             self._running.discard(package)
+            self._unseen.add(package)
             self._wanted_since.pop(package, None)
             self._ledger.touch_all()
             done.set()
@@ -102,7 +115,7 @@ class Installs:
         """Follow an install of an earlier term that runs still, or begin one."""
         revision = self._ledger.firewall.last.uid if self._ledger.firewall and self._ledger.firewall.last else ""
         earlier = next((item for item in self._book.status.installs if item.package == package), None)
-        if earlier is not None and earlier.task and earlier.revision == revision and _recent(earlier):
+        if earlier is not None and self._runs_still(earlier, revision):
             return await self._follow(Task(earlier.task, TaskState.RUNNING))
         intent = InstallRecord(package=package, targets=targets, revision=revision, at=_now())
         await self._book.update(lambda status: _with_install(status, intent))
@@ -112,12 +125,23 @@ class Installs:
         log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
         return await self._follow(Task(task_id, TaskState.RUNNING))
 
+    def _runs_still(self, earlier: InstallRecord, revision: str) -> bool:
+        """Whether an install that was begun before may run still, and covers the revision."""
+        followable = bool(earlier.task) and earlier.task not in self._over
+        return followable and earlier.revision == revision and _recent(earlier)
+
     async def _follow(self, task: Task) -> Task:
         """Look at the task until it is over or given up."""
         deadline = time.monotonic() + _PATIENCE
-        while task.state is TaskState.RUNNING and time.monotonic() < deadline:
-            await asyncio.sleep(self._pause)
-            task = await self._workers.call(self._gateway.task, task.id)
+        try:
+            while task.state is TaskState.RUNNING and time.monotonic() < deadline:
+                await asyncio.sleep(self._pause)
+                task = await self._workers.call(self._gateway.task, task.id)
+        except Rejected:
+            self._over.add(task.id)
+            raise
+        if task.state is not TaskState.SUCCEEDED:
+            self._over.add(task.id)
         return task
 
     def _note(self, targets: Iterable[str], task: Task) -> None:

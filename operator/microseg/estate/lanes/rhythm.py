@@ -59,11 +59,16 @@ class Rhythm:
         """Whether it is time to read."""
         return time.monotonic() >= self._due
 
-    async def pause(self) -> None:
-        """Wait until woken or due."""
+    def alive(self) -> None:
+        """The lane goes on (for the probe), in the midst of something long."""
         self.beat = time.monotonic()
+
+    async def pause(self, until: float | None = None) -> None:
+        """Wait until woken, due, or this monotonic time."""
+        self.alive()
+        at = self._due if until is None else min(self._due, until)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(self._due - time.monotonic(), 0.02))
+            await asyncio.wait_for(self._wake.wait(), max(at - time.monotonic(), 0.02))
         self._wake.clear()
 
     def read(self, message: str) -> None:
@@ -71,7 +76,7 @@ class Rhythm:
         self._failures = 0
         self.read_at = time.monotonic()
         self._due = self.read_at + self.interval
-        self._set(Health(True, Reason.REACHABLE, message))
+        self._set(Health(readable=True, reason=Reason.REACHABLE, message=message))
 
     def failed(self, error: GatewayError) -> None:
         """The reading failed: look again later and later, never give up (L3)."""
@@ -81,7 +86,8 @@ class Rhythm:
             pause = max(pause, error.retry_after)
         self._due = time.monotonic() + pause
         reason = Reason.REFUSED if isinstance(error, Refused) else Reason.UNREACHABLE
-        self._set(Health(False, reason, f"{error} It is read again by itself; what was confirmed stays as it is."))
+        message = f"{error} It is read again by itself; what was confirmed stays as it is."
+        self._set(Health(readable=False, reason=reason, message=message))
 
     def effect_failed(self, what: str, error: GatewayError) -> float:
         """Tell an effect's failure in the log; returns the seconds until it may be tried again."""

@@ -1,0 +1,106 @@
+"""What a fault may let happen to Check Point beyond a bent answer: sessions end, tasks go wrong, people act.
+
+`create` in the package's `__init__` gives one to the stage; the server's middleware calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from simulators.checkpoint.control import edit
+from simulators.checkpoint.errors import ApiError
+from simulators.checkpoint.tasks import Outcome, TaskKind
+from simulators.checkpoint.world import World
+from simulators.faults import ON_NEXT, Deed, Fault
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ENDS: dict[str, Outcome] = {
+    "operation-lost": "lost",
+    "task-fails": "failed",
+    "task-half": "half",
+    "task-endless": "stuck",
+    "bulk-partial": "half",
+}
+
+
+class CheckPointDeeds:
+    """See `simulators.stage.Deeds`. `memory` is a middleware: it gives old answers while questions are stale."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._stale: dict[str, float] = {}
+        self._answers: dict[tuple[str, bytes], bytes] = {}
+        self.memory = self._make_memory()
+
+    def refusal(self, fault: Fault) -> str:
+        """Why this world cannot do it."""
+        kind = _kind(fault.operation)
+        match fault.action:
+            case "link-to-itself" | "link-elsewhere":
+                return "Check Point's lists have no links"
+            case "task-half" if kind not in ("install", "batch"):
+                return f"only install-policy and batches can be done by half, not {fault.operation!r}"
+            case "bulk-partial" if kind != "batch":
+                return f"only batches are bulk operations, not {fault.operation!r}"
+            case "operation-lost" | "task-fails" | "task-endless" if kind is None:
+                return f"{fault.operation!r} begins no task"
+            case "foreign-lock" if not fault.target:
+                return "'foreign-lock' needs 'target', a group, and 'seconds'"
+            case "human-edit" if not (isinstance(fault.body, dict) and {"do", "host"} <= fault.body.keys()):
+                return "'human-edit' needs 'body': {do, host, ...} as POST /checkpoint/edit takes it"
+            case "stale" if not fault.operation.startswith("show-"):
+                return f"only questions have stale answers, not {fault.operation!r}"
+        return ""
+
+    async def perform(self, fault: Fault, request: web.Request) -> None:
+        """Do it."""
+        match cast("Deed", fault.action):
+            case "expire":
+                self._world.expire(self._world.sessions.enter(request.headers.get("X-chkp-sid", ""), self._world.now()))
+            case "stale":
+                self._answers.clear()
+                self._stale[fault.operation] = self._world.now() + fault.seconds
+            case "operation-lost" | "task-fails" | "task-half" | "task-endless" | "bulk-partial":
+                kind = _kind(str(request["operation"]))
+                if kind is not None:
+                    self._world.tasks.order(kind, _ENDS[fault.action])
+            case "foreign-lock":
+                self._world.hold("alice", fault.target, fault.seconds)
+            case "human-edit":
+                edit(self._world, cast("dict[str, object]", fault.body))
+
+    def throttled(self) -> object:
+        """Check Point's 429; the status is one client's word, as docs/worlds-checkpoint.md says."""
+        return ApiError(429, "err_too_many_requests", "Too many requests in a given amount of time").body()
+
+    def _make_memory(self) -> Middleware:
+        @web.middleware
+        async def remember(request: web.Request, handler: Handler) -> web.StreamResponse:
+            command = str(request["operation"])
+            if self._stale.get(command, 0.0) <= self._world.now():
+                return await handler(request)
+            question = (command, await request.read())
+            if question in self._answers:
+                return web.Response(body=self._answers[question], content_type="application/json")
+            response = await handler(request)
+            body = getattr(response, "body", None)
+            if response.status == 200 and isinstance(body, bytes):
+                self._answers[question] = body
+            return response
+
+        return remember
+
+
+def _kind(command: str) -> TaskKind | None:
+    """The kind of task that a command begins."""
+    if command.endswith("-objects-batch"):
+        return "batch"
+    kinds: dict[str, TaskKind] = {"publish": "publish", "install-policy": "install", "show-changes": "question"}
+    return kinds.get(command)
+
+
+assert set(ON_NEXT) < set(_ENDS)

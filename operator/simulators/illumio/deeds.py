@@ -1,0 +1,60 @@
+"""What a fault may let happen to the PCE beyond a bent answer: the key dies, lists lag, jobs and bulks go wrong.
+
+`create` in the package's `__init__` gives one to the stage; the server's middleware calls it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from aiohttp import web
+
+from simulators.faults import ON_NEXT, Deed, Fault
+from simulators.illumio.context import Caller, caller
+from simulators.illumio.control import PERSON, carry_out
+from simulators.illumio.world import World
+
+
+class IllumioDeeds:
+    """See `simulators.stage.Deeds`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def refusal(self, fault: Fault) -> str:
+        """Why this world cannot do it."""
+        match fault.action:
+            case "foreign-lock":
+                return "a PCE locks nothing"
+            case "link-to-itself" | "link-elsewhere":
+                return "a PCE's lists have no links"
+            case "bulk-partial" if not fault.operation.startswith(("workloads.bulk_", "*")):
+                return f"only bulk operations succeed in part, not {fault.operation!r}"
+            case "human-edit" if not (isinstance(fault.body, dict) and {"workload", "do"} <= fault.body.keys()):
+                return "'human-edit' needs 'body': {workload, do: relabel|offline|online|goodbye|unpair, ...}"
+        return ""
+
+    async def perform(self, fault: Fault, request: web.Request) -> None:  # noqa: ARG002 - others look at the request
+        """Do it. An API key that is expired is dead for `seconds`, or until the control port revives it."""
+        world = self._world
+        match cast("Deed", fault.action):
+            case "expire":
+                world.expire_key(fault.seconds)
+            case "stale":
+                world.replica.freeze(fault.seconds)
+            case "operation-lost" | "task-fails" | "task-half" | "task-endless":
+                world.jobs.order(ON_NEXT[fault.action])
+            case "bulk-partial":
+                world.workloads.fail_half_of_next_bulk()
+            case "human-edit":
+                token = caller.set(Caller(PERSON))
+                try:
+                    carry_out(world, cast("dict[str, Any]", fault.body))
+                finally:
+                    caller.reset(token)
+            case "foreign-lock":
+                raise ValueError(self.refusal(fault))
+
+    def throttled(self) -> object:
+        """The PCE's 429."""
+        return [{"token": "too_many_requests_error", "message": "more than 500 calls in a minute"}]

@@ -1,0 +1,233 @@
+"""What must always hold, judged from outside: the worlds' ledgers, the API server's audit log and the operator's log.
+
+Never the operator's own word: a record that says "one attempt" proves nothing, the ledger's script starts do. Every
+oracle returns sentences; none means that it holds. `judge` asks them all; whole lives call it when they end.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.controlplane import ControlPlane
+from lab.estate import NAME
+from lab.rig import Rig
+from simulators.ledger import Entry
+
+_OURS_AT_CHECK_POINT = "microseg"
+"""The administrator that the worlds make for the operator."""
+_SHORTEST_SECRET = 8
+_SEARCHED = (
+    "managedhosts",
+    "estates",
+    "events",
+    "configmaps",
+    "controllerrevisions.apps",
+    "leases.coordination.k8s.io",
+)
+_TAKES_AWAY = (
+    "workloads.unpair",
+    "vens.unpair",
+    "workloads.delete",
+    "workloads.bulk_delete",
+    "workloads.remove_labels",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the oracles look at."""
+
+    entries: tuple[Entry, ...]
+    objects: tuple[dict[str, Any], ...]
+    """Published Check Point objects with creator, modifier and groups."""
+    sessions: tuple[dict[str, Any], ...]
+    workloads: tuple[dict[str, Any], ...]
+    secrets: tuple[str, ...]
+    places: Mapping[str, str]
+    """Where no secret may be -> the text there."""
+    mark: str
+    """Our mark in comments and external data sets."""
+    session_prefix: str
+
+    def of(self, system: str, *operations: str) -> list[Entry]:
+        """Entries of one system and some operations, in order."""
+        return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
+
+
+def gather(rig: Rig) -> Evidence:
+    """Ask the worlds and the cluster. The operator should be stopped: a session that is open is not left."""
+    worlds = rig.worlds
+    return Evidence(
+        entries=tuple(worlds.ledger()),
+        objects=tuple(worlds.get("/checkpoint/objects")["objects"]),
+        sessions=tuple(worlds.get("/checkpoint/summary")["sessions"]),
+        workloads=tuple(worlds.get("/illumio/workloads")["workloads"]),
+        secrets=worlds.secrets(),
+        places=dict(_places(rig)),
+        mark=f"microseg.dev/{NAME}",
+        session_prefix=f"microseg/{rig.namespace}/{NAME}/",
+    )
+
+
+def judge(rig: Rig) -> list[str]:
+    """Every sentence of every oracle."""
+    evidence = gather(rig)
+    return [f"{oracle.__name__}: {sentence}" for oracle in ORACLES for sentence in oracle(evidence)]
+
+
+def one_installer_at_a_time(evidence: Evidence) -> Iterator[str]:
+    """S1: a second installer of a vmId starts only after the first ended, and never on a VM that it paired."""
+    running: dict[str, str] = {}
+    for entry in evidence.of("azure", "world.script-started", "world.script-ended"):
+        vm_id, command, mode = entry.changed
+        if mode != "install":
+            continue
+        if entry.operation == "world.script-ended":
+            running.pop(vm_id, None)
+        elif vm_id in running:
+            yield f"{command} started on {vm_id} while {running[vm_id]} ran (entry {entry.seq})"
+        else:
+            running[vm_id] = command
+
+
+def no_installer_for_a_paired_machine(evidence: Evidence) -> Iterator[str]:
+    """S1: of one machine at most one workload is paired by us, unless it was unpaired in between."""
+    paired: Counter[str] = Counter()
+    for entry in evidence.of("illumio", "world.workload-paired", "world.workload-unpaired"):
+        machine = entry.changed[0].rpartition("(")[2].rstrip(")")
+        paired[machine] += 1 if entry.operation == "world.workload-paired" else -1
+        if paired[machine] > 1:
+            yield f"{machine} was paired again (entry {entry.seq})"
+
+
+def each_name_is_put_once(evidence: Evidence) -> Iterator[str]:
+    """Architecture 2: the name of a run-command is PUT at most once, ever."""
+    puts = Counter(change for entry in evidence.of("azure", "commands.put") for change in entry.changed)
+    yield from (f"{change} was PUT {number} times" for change, number in puts.items() if number > 1)
+
+
+def nothing_foreign_is_touched(evidence: Evidence) -> Iterator[str]:
+    """S7: no object, session or workload without our mark is changed by us."""
+    for thing in evidence.objects:
+        ours = thing["comments"].startswith(f"{evidence.mark} ")
+        if thing["type"] == "host" and not ours and _OURS_AT_CHECK_POINT in (thing["creator"], thing["modifier"]):
+            yield f"host {thing['name']} has no mark of ours, and we changed it"
+        if thing["type"] == "group" and thing["creator"] == _OURS_AT_CHECK_POINT:
+            yield f"group {thing['name']} was created by us"
+    stamped = {each["href"] for each in evidence.workloads if each["external_data_reference"]}
+    for entry in evidence.of("illumio", "workloads.bulk_update", "workloads.update"):
+        hrefs = {change.split()[1] for change in entry.changed if change.startswith("workload ")}
+        yield from (f"{href} was changed and is not stamped (entry {entry.seq})" for href in sorted(hrefs - stamped))
+
+
+def nothing_is_taken_away(evidence: Evidence) -> Iterator[str]:
+    """S4, S5: while no VM is gone, no host is unpaired, and no object of ours is deleted but for an address that moved."""
+    if evidence.of("azure", "world.vm-deleted"):
+        return
+    for entry in evidence.of("illumio", *_TAKES_AWAY):
+        if entry.who.startswith("api_") and entry.changed:
+            yield f"{entry.operation}: {', '.join(entry.changed)} (entry {entry.seq})"
+    for entry in evidence.of("checkpoint", "delete-host"):
+        if entry.changed and not evidence.of("azure", "world.vm-readdressed"):
+            yield f"delete-host: {', '.join(entry.changed)} (entry {entry.seq})"
+
+
+def no_session_is_left(evidence: Evidence) -> Iterator[str]:
+    """S9: a stopped operator leaves no session of its own behind."""
+    for session in evidence.sessions:
+        if str(session.get("name", "")).startswith(evidence.session_prefix):
+            yield f"session {session['name']} is left: {session}"
+
+
+def no_secret_leaves(evidence: Evidence) -> Iterator[str]:
+    """S10: no key, token or password in a log, an object or an Event."""
+    secrets = [secret for secret in evidence.secrets if len(secret) >= _SHORTEST_SECRET]
+    for place, text in evidence.places.items():
+        yield from (
+            f"a secret ({secret[:2]}…, {len(secret)} characters) is in {place}" for secret in secrets if secret in text
+        )
+
+
+def every_publish_is_ours_alone(evidence: Evidence) -> Iterator[str]:
+    """S7: what our publishes change carries our prefix or our tag, or is a group that members came to or left."""
+    groups = {thing["name"] for thing in evidence.objects if thing["type"] == "group"}
+    for entry in evidence.of("checkpoint", "world.published"):
+        if entry.who != _OURS_AT_CHECK_POINT:
+            continue
+        strange = {name for name in entry.changed if not name.startswith(("az-", "microseg.dev"))} - groups
+        if strange:
+            yield f"entry {entry.seq} published {', '.join(sorted(strange))}"
+
+
+Oracle = Callable[[Evidence], Iterable[str]]
+ORACLES: tuple[Oracle, ...] = (
+    one_installer_at_a_time,
+    no_installer_for_a_paired_machine,
+    each_name_is_put_once,
+    nothing_foreign_is_touched,
+    every_publish_is_ours_alone,
+    nothing_is_taken_away,
+    no_session_is_left,
+    no_secret_leaves,
+)
+
+
+def effects(entries: Iterable[Entry]) -> dict[str, list[str]]:
+    """What the operator changed outside: `system operation` -> what. Empty: nothing, as S11 asks of who only observes.
+
+    A change that a Check Point session holds without publishing it counts too; logging in and out does not.
+    """
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        inside_a_vm = entry.system == "illumio" and entry.operation.startswith(("software.", "agents."))
+        if entry.changed and not entry.operation.startswith("world.") and not inside_a_vm:
+            found[f"{entry.system} {entry.operation}"] += entry.changed
+        elif entry.system == "checkpoint" and entry.operation in {"publish", "install-policy"}:
+            found[f"checkpoint {entry.operation}"].append(f"entry {entry.seq}")
+    return dict(found)
+
+
+def kubernetes_writes(plane: ControlPlane, namespace: str, *, since: int = 0) -> list[dict[str, Any]]:
+    """Audited writes of the operator's ServiceAccount on hosts and estates, from a byte of the audit log on."""
+    who = f"system:serviceaccount:{namespace}:microseg"
+    return [
+        event
+        for event in _audited(plane, since)
+        if event.get("user", {}).get("username") == who
+        and event["verb"] not in {"get", "list", "watch"}
+        and event.get("objectRef", {}).get("resource") in {"managedhosts", "estates"}
+    ]
+
+
+def audited_so_far(plane: ControlPlane) -> int:
+    """Where the audit log ends now, in bytes."""
+    return _audit_log(plane).stat().st_size
+
+
+def _audit_log(plane: ControlPlane) -> Path:
+    if plane.audit_log is None:
+        raise RuntimeError("the control plane keeps no audit log")
+    return plane.audit_log
+
+
+def _audited(plane: ControlPlane, since: int) -> Iterator[dict[str, Any]]:
+    with _audit_log(plane).open("rb") as log:
+        log.seek(since)
+        for line in log.read().splitlines():
+            yield json.loads(line)
+
+
+def _places(rig: Rig) -> Iterator[tuple[str, str]]:
+    """Where no secret may be: logs, everything in the namespace but Secrets, every state that our objects ever had."""
+    for log in sorted(rig.folder.glob("*.log")):
+        yield log.name, log.read_text(encoding="utf-8", errors="replace")
+    yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
+    if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
+        place = f'"namespace":"{rig.namespace}"'
+        lines = rig.cluster.audit_log.read_text(encoding="utf-8").splitlines()
+        yield "the audit log", "\n".join(line for line in lines if place in line)

@@ -1,0 +1,265 @@
+"""Whole passes in memory: from an unknown VM to a commissioned host, through failures, and then to silence."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from tests.unit.estate.world import PREFIX, Process, World, forgotten, until, vm
+from tests.unit.stages import makers as m
+
+from microseg.estate.workers import Workers
+from microseg.gateways.ports import Busy, OutcomeUnknown, Refused, Throttled, Unreachable
+from microseg.model.condition import ConditionStatus, ConditionType, Reason, find
+from microseg.model.facts import Session
+from microseg.model.host import ManagedHost
+
+OUTSIDE = (
+    "azure.start_run_command", "pce.make_key", "pce.update_workloads", "pce.set_labels", "pce.create_label",
+    "cp.put_host", "cp.put_hosts", "cp.join_group", "cp.leave_group", "cp.delete_host", "cp.publish", "cp.install",
+)  # fmt: skip
+COMMISSIONED = "Commissioned"
+
+
+def effects(world: World) -> list[str]:
+    return world.journal.names(*OUTSIDE)
+
+
+def holds(host: ManagedHost, kind: ConditionType) -> bool:
+    made = find(host.status.conditions, kind)
+    return made is not None and made.status == ConditionStatus.TRUE
+
+
+async def rounds(world: World, count: int = 4) -> None:
+    """Let every lane read so many times more."""
+    reads = ("azure.list_vms", "pce.workloads", "cp.last_published")
+    before = {name: world.count(name) for name in reads}
+    await until(lambda: all(world.count(name) >= before[name] + count for name in reads))
+
+
+async def commissioned(count: int, workers: Workers) -> World:
+    """So many commissioned hosts, and a process that ended well."""
+    world = World(*(vm(number) for number in range(count)))
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+    return world
+
+
+async def test_many_vms_are_commissioned_with_one_script_each_and_few_publishes_and_installs(workers: Workers) -> None:
+    world = World(*(vm(number, "Orchestrate" if number % 2 else "Shop") for number in range(40)))
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+        assert len(world.azure.puts) == len(set(world.azure.puts)) == 40
+        assert world.count("pce.make_key") == 40
+        assert world.count("cp.publish") <= 3
+        assert world.count("cp.install") <= 3
+        assert world.count("pce.set_labels") < 40
+        assert {item.groups for item in world.cp.published.values()} == {frozenset({"SO"}), frozenset({"Web"})}
+        assert all(found.external_set == m.MARK for found in world.pce.stored.values())
+        done, writes, outside = len(world.journal.lines), world.count("hosts.patch_status"), effects(world)
+        await rounds(world)
+        assert (world.count("hosts.patch_status"), effects(world)) == (writes, outside), "steady state is silent"
+        assert world.journal.names("cp.hosts")[1:] == world.journal.names("cp.hosts")[1:]
+        assert len(world.journal.lines) > done
+    assert world.cp.session is None, "a clean end leaves no session behind"
+
+
+async def test_a_pce_that_is_away_delays_labels_and_not_firewall_groups(workers: Workers) -> None:
+    world = World(vm(1), vm(2))
+    world.pce.fail("workloads", *[Unreachable("away")] * 100_000)
+    async with Process(world, workers).running():
+        await until(
+            lambda: (
+                len(world.hosts.stored) == 2
+                and all(holds(host, ConditionType.POLICY_INSTALLED) for host in world.hosts.stored.values())
+            )
+        )
+        assert world.azure.puts == [], "without the PCE's word no script begins"
+        world.pce._fails.clear()
+        await until(lambda: world.all_are(COMMISSIONED), 30)
+    assert len(world.azure.puts) == 2
+
+
+async def test_a_check_point_that_is_away_delays_no_agent(workers: Workers) -> None:
+    world = World(vm(1), vm(2))
+    world.cp.fail("open", *[Unreachable("away")] * 100_000)
+    async with Process(world, workers).running():
+        await until(
+            lambda: (
+                len(world.hosts.stored) == 2
+                and all(holds(host, ConditionType.LABELLED) for host in world.hosts.stored.values())
+            )
+        )
+        world.cp._fails.clear()
+        await until(lambda: world.all_are(COMMISSIONED), 30)
+
+
+async def test_hosts_that_need_a_person_hold_up_nobody(workers: Workers) -> None:
+    broken, poisoned = vm(3), vm(4)
+    world = World(vm(1), vm(2), broken, poisoned, vm(5, "Unknown"), vm(6, power_state="stopped"))
+    world.outcome = lambda script: (
+        "paired-elsewhere" if script.parameters["MICROSEG_VM_ID"] == broken.vm_id else "paired"
+    )
+    async with Process(world, workers).running():
+        await until(lambda: len(world.hosts.stored) == 6)
+        names = {host.spec.vm_id: host.name for host in world.hosts.stored.values()}
+        world.cp.refused = {f"az-{names[poisoned.vm_id]}"}
+        await until(
+            lambda: world.stages()
+            == {
+                "vm1": COMMISSIONED, "vm2": COMMISSIONED, "vm3": "Blocked", "vm4": world.stages()["vm4"],
+                "vm5": "Labelling", "vm6": "Pairing",
+            }
+        )  # fmt: skip
+    reasons = {host.name.rsplit("-", 1)[0]: host.status.reason for host in world.hosts.stored.values()}
+    assert (reasons["vm3"], reasons["vm5"], reasons["vm6"]) == (
+        Reason.PAIRED_ELSEWHERE,
+        Reason.MAPPING_MISS,
+        Reason.VM_NOT_RUNNING,
+    )
+
+
+async def test_a_group_that_somebody_holds_is_joined_when_it_is_free(workers: Workers) -> None:
+    world = World(vm(1), vm(2, "Shop"))
+    world.cp.locked = {"Web": "anna"}
+    async with Process(world, workers).running():
+        await until(lambda: world.stages().get("vm1") == COMMISSIONED)
+        shop = next(host for host in world.hosts.stored.values() if host.name.startswith("vm2"))
+        grouped = find(shop.status.conditions, ConditionType.GROUPED)
+        assert grouped is not None
+        assert (grouped.reason, "anna" in grouped.message) == (Reason.GROUP_LOCKED, True)
+        world.cp.locked = {}
+        await until(lambda: world.all_are(COMMISSIONED))
+
+
+async def test_a_restart_repeats_nothing(workers: Workers) -> None:
+    world = await commissioned(5, workers)
+    before, writes = effects(world), world.count("hosts.patch_status")
+    async with Process(world, workers, term=4).running():
+        await rounds(world)
+    assert (effects(world), world.count("hosts.patch_status")) == (before, writes)
+
+
+async def test_a_forgetful_start_adopts_what_it_sees(workers: Workers) -> None:
+    """S12: every record was lost; nothing is installed, published or written outside again."""
+    world = await commissioned(5, workers)
+    before = effects(world)
+    forgotten(world)
+    async with Process(world, workers, term=4).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+        await rounds(world)
+    assert effects(world) == before
+
+
+async def test_an_estate_that_observes_changes_nothing_outside(workers: Workers) -> None:
+    world = World(vm(1), vm(2))
+    process = Process(world, workers)
+    process.enforcing = False
+    async with process.running():
+        await until(
+            lambda: (
+                len(world.hosts.stored) == 2
+                and Reason.OBSERVING in {h.status.reason for h in world.hosts.stored.values()}
+            )
+        )
+        await rounds(world)
+    assert effects(world) == []
+
+
+async def test_drift_is_mended_and_shown(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    name, item = next(iter(world.cp.published.items()))
+    world.cp.published[name] = replace(item, groups=frozenset())
+    world.cp.revisions.append(replace(world.cp.revisions[-1], uid="by-hand"))
+    href, found = next(iter(world.pce.stored.items()))
+    world.pce.stored[href] = replace(found, labels=())
+    async with Process(world, workers, term=4).running():
+        await until(lambda: world.cp.published[name].groups == {"SO"} and bool(world.pce.stored[href].labels))
+        await until(lambda: world.all_are(COMMISSIONED))
+    drifted = [
+        args[1] for args in world.journal.of("hosts.patch_status")
+        if (made := find(args[1].conditions, ConditionType.DRIFTED)) and made.status == ConditionStatus.TRUE
+    ]  # fmt: skip
+    assert drifted
+    assert len(world.azure.puts) == 2
+
+
+async def test_a_changed_tag_moves_the_host_and_a_label_that_the_pce_lacks_is_created_once(workers: Workers) -> None:
+    world = await commissioned(3, workers)
+    world.add(*(vm(number, "Shop") for number in range(3)))
+    async with Process(world, workers, term=4).running():
+        await until(lambda: {item.groups for item in world.cp.published.values()} == {frozenset({"Web"})})
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert world.count("pce.create_label") == 1
+    assert {label.value for found in world.pce.stored.values() for label in found.labels} == {"Shop", "Dev"}
+
+
+async def test_a_vm_whose_list_is_short_once_loses_nothing(workers: Workers) -> None:
+    world = await commissioned(3, workers)
+    gone, before = world.azure.vms.pop(), effects(world)
+    async with Process(world, workers, term=4).running():
+        await rounds(world)
+        assert effects(world) == before
+        host = next(host for host in world.hosts.stored.values() if host.spec.vm_id == gone.vm_id)
+        assert [made.status for made in host.status.conditions[:5]].count(ConditionStatus.TRUE) == 4
+        world.add(gone)
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert effects(world) == before
+
+
+async def test_transient_errors_of_every_kind_need_no_person(workers: Workers) -> None:
+    world = World(vm(1), vm(2), vm(3))
+    world.azure.fail("list_vms", Unreachable("x"))
+    world.azure.fail("start_run_command", Busy("x"))
+    world.pce.fail("workloads", Throttled("x", 0.0), Refused("x"))
+    world.pce.fail("update_workloads", Unreachable("x"))
+    world.pce.lose("set_labels", OutcomeUnknown("x"))
+    world.cp.fail("put_host", Unreachable("x"))
+    world.cp.lose("publish", OutcomeUnknown("x"))
+    world.cp.fail("install", Busy("x"))
+    process = Process(world, workers)
+    async with process.running():
+        for _ in range(40):
+            process.installs._not_before.clear()
+            process.check_point._not_before = process.illumio._not_before = 0.0
+            for rhythm in process.rhythms:
+                rhythm._due = 0.0
+                rhythm.wake()
+            await asyncio.sleep(0.05)
+            if world.all_are(COMMISSIONED):
+                break
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert len(set(world.azure.puts)) == len(world.azure.puts) == 3
+    assert not any(host.status.stage == "Blocked" for host in world.hosts.stored.values())
+
+
+# Check Point's sessions -------------------------------------------------------------------------------------------
+
+
+async def test_only_ones_own_sessions_of_earlier_terms_are_discarded(workers: Workers) -> None:
+    world = World(vm(1))
+    world.cp.others = [
+        Session("old", f"{PREFIX}2", changes=3),
+        Session("crashed", f"{PREFIX}3"),
+        Session("successor", f"{PREFIX}4"),
+        Session("neighbour", "microseg/plant/respiro-2/1"),
+        Session("person", "anna"),
+        Session("odd", f"{PREFIX}x"),
+        Session("odder", f"{PREFIX}\u00b2"),
+        Session("unnamed", ""),
+    ]
+    async with Process(world, workers, term=3).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert sorted(uid for (uid,) in world.journal.of("cp.discard_session")) == ["crashed", "old"]
+    assert world.journal.of("cp.ensure_tag") == [(m.MARK,)]
+
+
+async def test_without_news_only_the_revision_and_the_gateways_are_read(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 2)
+        full = world.count("cp.hosts")
+        await rounds(world, 3)
+        assert world.count("cp.hosts") == full
+        world.cp.revisions.append(replace(world.cp.revisions[-1], uid="by-hand"))
+        await until(lambda: world.count("cp.hosts") == full + 1)
