@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 PYTHON ?=
 PYTEST_ARGS ?=
 BENCH_HOSTS ?= 1000
+BENCH_VMS ?= 50000
+SWEEP ?=
 GENERATED := crds docs/reference
 
 export PYTHONPATH := operator
@@ -31,7 +33,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench
+.PHONY: demo bench bench-worlds
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1 leaves it running, KUBECONFIG=... uses your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -40,8 +42,12 @@ bench: $(READY) controlplane ## how fast and how frugal with BENCH_HOSTS hosts (
 	$(call say,bench: $(BENCH_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.bench
 
+bench-worlds: $(READY) ## how many requests a second each world answers, and what BENCH_VMS VMs (50000) weigh
+	$(call say,bench-worlds: $(BENCH_VMS) VMs)
+	@exec $(BIN)/python -m lab.bench_worlds --vms $(BENCH_VMS)
+
 ##@ Prove it
-.PHONY: test unit worlds integration check lint types contracts verify
+.PHONY: test unit worlds integration sweep check lint types contracts verify
 test: $(READY) controlplane ## all tests: unit, worlds, integration on a real API server
 	$(call say,test)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -57,6 +63,10 @@ worlds: $(READY) ## tests of the simulated Azure, PCE and Check Point, and of th
 integration: $(READY) controlplane ## tests on a real API server only
 	$(call say,integration)
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
+
+sweep: $(READY) controlplane ## kill the operator at every message, answer every operation wrongly: about 1 h. SWEEP="--help"
+	$(call say,sweep)
+	@exec $(BIN)/python -m lab.sweep $(SWEEP)
 
 check: lint types contracts ## all that can be judged without running: lint, types, contracts
 
@@ -92,7 +102,7 @@ generate: docs ## write what is generated from the model: crds/ and docs/referen
 	$(call say,generate: crds)
 	@$(BIN)/python -m microseg.kube.schema --write crds/
 
-docs: $(READY) ## write docs/reference/: resources, conditions and reasons, settings, metrics, mapping schema
+docs: $(READY) ## write docs/reference/: resources, conditions and reasons, settings, command line, mapping schema
 	$(call say,docs: docs/reference)
 	@$(BIN)/python -m lab.generate
 
@@ -106,7 +116,7 @@ lock: ## pin the newest dependencies that pyproject.toml allows (needs uv)
 	$$compile --group dev -o requirements/dev.txt >/dev/null
 
 clean: ## remove the virtual environment, caches and results (not the control plane's programs, which are outside)
-	rm -rf $(VENV) build dist .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .demo .bench .sweep .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find operator tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this text
@@ -117,6 +127,8 @@ help: ## this text
 # The first of these that runs: a name on PATH may be a shim with nothing behind it.
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3
 
+# microseg-worlds is written here and not by [project.scripts]: the product's wheel would carry a command whose package,
+# the simulators, it does not contain. The editable install puts operator/ on the path, so that it runs from any folder.
 $(READY): requirements/dev.txt pyproject.toml
 	$(call say,setup: $(VENV))
 	@python=; \
@@ -135,4 +147,6 @@ $(READY): requirements/dev.txt pyproject.toml
 	    $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .; \
 	    $(BIN)/python -m pip check; \
 	fi
+	@printf '#!%s\nfrom simulators.__main__ import main\n\nmain()\n' "$(abspath $(BIN)/python)" >$(BIN)/microseg-worlds
+	@chmod 755 $(BIN)/microseg-worlds
 	@touch $@

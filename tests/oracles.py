@@ -126,7 +126,7 @@ def nothing_foreign_is_touched(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_is_taken_away(evidence: Evidence) -> Iterator[str]:
-    """S4, S5: while no VM is gone, no host is unpaired, and no object of ours is deleted but for an address that moved."""
+    """S4, S5: while no VM is gone, nothing is unpaired, and an object is deleted only where an address moved."""
     if evidence.of("azure", "world.vm-deleted"):
         return
     for entry in evidence.of("illumio", *_TAKES_AWAY):

@@ -48,13 +48,23 @@ class Operator:
     """`microseg run`, started, killed and started again; every life appends to one log."""
 
     def __init__(
-        self, folder: Path, kubeconfig: Path, namespace: str, settings: Mapping[str, str], *, name: str = "operator"
+        self,
+        folder: Path,
+        kubeconfig: Path,
+        namespace: str,
+        settings: Mapping[str, str],
+        *,
+        name: str = "operator",
+        module: str = "microseg",
     ) -> None:
-        """Prepare; nothing runs yet. `settings`: environment variables beside those that the lab sets."""
+        """Prepare; nothing runs yet. `settings`: environment variables beside those that the lab sets.
+
+        `module`: what `python -m` runs; another than the product's takes the same arguments.
+        """
         self.log = folder / f"{name}.log"
         self.port = free_port()
         self._name = name
-        self._argv = [sys.executable, "-m", "microseg", "run", "--namespace", namespace]
+        self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
         # Not the caller's environment: in a Pod there is little more than this.
         self._environment = {
             "PATH": os.environ.get("PATH", ""),

@@ -39,15 +39,24 @@ class Rig:
     """A whole installation. `build` makes one; the parts are its attributes."""
 
     def __init__(
-        self, folder: Path, cluster: Cluster, worlds: Worlds, api: client.ApiClient, namespace: str, tempo: Tempo
+        self,
+        folder: Path,
+        cluster: Cluster,
+        worlds: Worlds,
+        api: client.ApiClient,
+        namespace: str,
+        tempo: Tempo,
+        *,
+        module: str = "microseg",
     ) -> None:
-        """Join running parts; the rights must be in force. Nothing of the estate exists yet."""
+        """Join running parts; the rights must be in force. Nothing of the estate exists yet. `module`: see Operator."""
         self.folder = folder
         self.cluster = cluster
         self.worlds = worlds
         self.api = api
         self.namespace = namespace
         self.tempo = tempo
+        self._module = module
         kubeconfig = folder / "operator.kubeconfig"
         self.operator_kubeconfig = cluster.kubeconfig_for_service_account(namespace, ACCOUNT, kubeconfig)
         self.operator = self.another_operator("operator")
@@ -90,7 +99,8 @@ class Rig:
 
     def another_operator(self, name: str) -> Operator:
         """Another replica, not started; the caller stops it."""
-        return Operator(self.folder, self.operator_kubeconfig, self.namespace, self.tempo.environment(), name=name)
+        settings = self.tempo.environment()
+        return Operator(self.folder, self.operator_kubeconfig, self.namespace, settings, name=name, module=self._module)
 
     def apply_estate(
         self, change: Callable[[dict[str, Any]], None] | None = None, *, mapping: str | None = None
@@ -117,9 +127,11 @@ class Rig:
         """The Estate as JSON."""
         return hosts.read_estate(self.api, self.namespace, estate.NAME)
 
-    def wait_until(self, condition: Callable[[], T], *, seconds: float, what: str) -> T:
+    def wait_until(
+        self, condition: Callable[[], T], *, seconds: float, what: str, pause: float = 0.05
+    ) -> T:
         """Look until `condition()` is truthy and return its value; NotInTime tells how everything stood."""
-        return wait_until(condition, seconds=seconds, what=what, otherwise=self.state)
+        return wait_until(condition, seconds=seconds, what=what, otherwise=self.state, pause=pause)
 
     def state(self) -> str:
         """How everything stands, for a message about a failure."""

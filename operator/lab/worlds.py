@@ -134,13 +134,13 @@ class Worlds:
         """Values that must be nowhere but where they belong."""
         return tuple(self.get("/secrets")["secrets"])
 
-    def make_pairing_profiles(self) -> None:
-        """Make the profiles that an administrator makes for the operator: one use a key, half an hour of life."""
+    def make_pairing_profiles(self, *, key_life: int = _KEY_LIFE) -> None:
+        """Make the profiles that an administrator makes for the operator: one use a key, `key_life` seconds of life."""
         illumio = self.described["illumio"]
         for name in (LINUX_PROFILE, WINDOWS_PROFILE):
             answer = self._session.post(
                 f"{illumio['url']}/api/v2/orgs/{illumio['orgId']}/pairing_profiles",
-                json={"name": name, "enabled": True, "allowed_uses_per_key": 1, "key_lifespan": _KEY_LIFE},
+                json={"name": name, "enabled": True, "allowed_uses_per_key": 1, "key_lifespan": key_life},
                 auth=(str(illumio["apiUser"]), Path(illumio["keyFile"]).read_text(encoding="utf-8")),
                 verify=str(self.ca_file),
                 timeout=_TIMEOUT,

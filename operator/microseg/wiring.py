@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from microseg.estate.acceptance import Documents
 from microseg.estate.book import EstateBook
+from microseg.estate.clock import SteadyClock
 from microseg.estate.following import Following
 from microseg.estate.inputs import Inputs, read_inputs
 from microseg.estate.keeper import Keeper, Lanes, Records
-from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
+from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.azure import AzureLane
+from microseg.estate.lanes.budgets import Budget, Budgets
 from microseg.estate.lanes.checkpoint import CheckPointLane, Marks
 from microseg.estate.lanes.flush import Flush
 from microseg.estate.lanes.illumio import IllumioLane
@@ -60,14 +60,18 @@ _READS, _WRITES = 20.0, 8.0
 """A second: below what Resource Manager refills for a subscription and principal, 25 reads and 10 writes.
 
 Source: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling."""
+_READS_AT_ONCE, _WRITES_AT_ONCE = 150.0, 120.0
+"""Saved up while nothing happens; Resource Manager saves 250 and 200, and fills faster."""
+_PCE_CALLS, _PCE_AT_ONCE = 7.5, 20.0
+"""A second, and saved up: 470 in any minute. The PCE takes 500 a minute of an API key (Illumio's REST API guide,
+rate limits), and a long list takes a few calls more than it is counted for."""
 _PATH_VERSION = "18"
 _FEDERATED_TOKEN = Path("/var/run/secrets/azure/tokens/azure-identity-token")
 """Where Azure's workload-identity webhook projects the token (azure.github.io/azure-workload-identity)."""
 
 
-def now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+now = SteadyClock()
+"""One for the process: steps of the machine's clock concern all estates alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,16 @@ class House:
             identity=self.settings.identity,
             pace=Pace(duration=lease, renew=lease / 4, retry=lease / 8, margin=lease / 5),
         )
-        return Tenure(estate, elector, Estates(self._api), self._pools.kube, self._build, self._inputs_digest, now)
+        return Tenure(
+            estate,
+            elector,
+            Estates(self._api),
+            Hosts(self._api, estate.namespace),
+            self._pools.kube,
+            self._build,
+            self._inputs_digest,
+            now,
+        )
 
     async def _inputs_digest(self, estate: Estate) -> str:
         return (await self._pools.kube.call(read_inputs, self._api, estate)).digest
@@ -118,6 +131,9 @@ class House:
         folder = tempfile.TemporaryDirectory(prefix="microseg-")
         try:
             gateways = _gateways(estate, inputs, Path(folder.name))
+        except Unusable:
+            folder.cleanup()
+            raise
         except (ValueError, OSError) as error:
             folder.cleanup()
             raise Unusable(Reason.SPEC_INVALID, f"The Estate cannot be used: {error}.") from None
@@ -140,6 +156,10 @@ class House:
             for keeper in kept:
                 keeper.health_changed()
 
+        subscriptions = {
+            one.lower(): source.name for source in estate.spec.azure.sources for one in source.subscriptions
+        }
+        pce_workers = pools.illumio.paced(RateLimiter(_PCE_CALLS, _PCE_AT_ONCE).reserve)
         attempts = Attempts(
             Pairing(
                 gateway=gateways.pce,
@@ -153,8 +173,8 @@ class House:
             term,
             now,
             settings.timing,
-            (pools.azure, pools.illumio),
-            Budget(RateLimiter(_READS, _READS * 5), RateLimiter(_WRITES, _WRITES * 5)),
+            (pools.azure, pce_workers),
+            Budgets(_budget, subscriptions),
         )
         check_point_rhythm = Rhythm("checkpoint", interval, changed)
         flush = Flush(
@@ -169,13 +189,11 @@ class House:
             AzureLane(
                 gateways.azure, attempts, hosts, ledger, Rhythm("azure", interval, changed), pools.azure,
                 estate=estate.name,
-                subscriptions={
-                    one.lower(): source.name for source in estate.spec.azure.sources for one in source.subscriptions
-                },
+                subscriptions=subscriptions,
             ),
             IllumioLane(
                 gateways.pce, f"microseg.dev/{estate.owner_id}", ledger, Rhythm("illumio", interval, changed),
-                pools.illumio, term,
+                pce_workers, term,
             ),
             CheckPointLane(
                 gateways.check_point, flush, installs, ledger, check_point_rhythm,
@@ -216,6 +234,11 @@ class House:
         return keeper
 
 
+def _budget() -> Budget:
+    """What may be asked of Resource Manager in one subscription."""
+    return Budget(RateLimiter(_READS, _READS_AT_ONCE), RateLimiter(_WRITES, _WRITES_AT_ONCE))
+
+
 @dataclass(frozen=True, slots=True)
 class _Gateways:
     azure: dict[str, AzureArm]
@@ -225,31 +248,31 @@ class _Gateways:
 
 def _gateways(estate: Estate, inputs: Inputs, folder: Path) -> _Gateways:
     """The clients of the three systems. ValueError or OSError: something in the spec or a bundle cannot be used."""
-    files = {name: _written(folder, bundle) for name, bundle in inputs.bundles.items()}
     illumio, check_point = estate.spec.illumio, estate.spec.check_point
+    bundle = None if check_point.fingerprint else inputs.bundle(check_point.ca_bundle, check_point.secret_ref)
     return _Gateways(
-        azure={source.name: _azure(source, inputs, files) for source in estate.spec.azure.sources},
+        azure={source.name: _azure(source, inputs, folder) for source in estate.spec.azure.sources},
         pce=Pce(
             illumio.url,
             illumio.org_id,
             inputs.value(illumio.secret_ref.name, "user").reveal(),
             inputs.value(illumio.secret_ref.name, "secret"),
-            ca_file=files.get(illumio.ca_bundle.config_map) if illumio.ca_bundle else None,
+            ca_file=_written(folder, inputs.bundle(illumio.ca_bundle, illumio.secret_ref)),
         ),
         check_point=Management(
             check_point.url,
             check_point.domain,
             _check_point_credential(check_point.secret_ref.name, inputs),
-            ca_file=files.get(check_point.ca_bundle.config_map) if check_point.ca_bundle else None,
+            ca_file=_written(folder, bundle),
             fingerprint=check_point.fingerprint,
         ),
     )
 
 
-def _azure(source: Source, inputs: Inputs, files: dict[str, str]) -> AzureArm:
+def _azure(source: Source, inputs: Inputs, folder: Path) -> AzureArm:
     """The client of one source."""
     places = endpoints(source.cloud)
-    ca_file = files.get(source.cloud.ca_bundle.config_map) if source.cloud.ca_bundle else None
+    ca_file = _written(folder, inputs.bundle(source.cloud.ca_bundle))
     way = source.identity.client_secret
     secret = inputs.value(way.secret_ref.name, "clientSecret") if way is not None else None
     maker = credential_maker(
@@ -281,8 +304,10 @@ def _check_schema(api: Api) -> None:
             )
 
 
-def _written(folder: Path, bundle: str) -> str:
-    """A CA bundle as a file, for the clients that only take one."""
+def _written(folder: Path, bundle: str | None) -> str | None:
+    """A CA bundle as a file, for the clients that only take one; None: the public ones."""
+    if bundle is None:
+        return None
     path = folder / f"{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
     path.write_text(bundle, encoding="utf-8")
     return str(path)
@@ -292,9 +317,3 @@ def _endpoint(url: str) -> str:
     """host:port of the PCE, as the pairing script wants it."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or 443}"
-
-
-async def stop(house: House) -> None:
-    """End every tenure."""
-    await house.register.stop()
-    await asyncio.sleep(0)

@@ -5,7 +5,9 @@ Shared routes are here; each world adds its own under /azure, /illumio and /chec
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -13,6 +15,9 @@ from aiohttp import web
 from simulators.faults import fault_from_json
 from simulators.ledger import Entry
 from simulators.server import Stage
+
+_NAP = 0.003
+"""Seconds between two looks at a fault that somebody waits for."""
 
 
 class BadOrderError(ValueError):
@@ -65,7 +70,16 @@ def _add_faults(router: web.UrlDispatcher, stage: Stage) -> None:
         stage.faults.clear()
         return web.json_response({})
 
+    async def await_one(request: web.Request) -> web.Response:
+        """Whoever kills the operator at a fault must know of it at once, without asking all the time."""
+        number, until = int(request.match_info["id"]), time.monotonic() + float(request.query.get("seconds", "0"))
+        # A thread may take a fault: there is no event to wait for.
+        while stage.faults.is_waiting(number) and time.monotonic() < until:  # noqa: ASYNC110
+            await asyncio.sleep(_NAP)
+        return web.json_response({"waiting": stage.faults.is_waiting(number)})
+
     router.add_post("/faults", add)
+    router.add_get("/faults/{id:[0-9]+}", await_one)
     router.add_get("/faults", listing)
     router.add_delete("/faults", clear)
 

@@ -32,10 +32,12 @@ _EXIT_CODES = {
     "paired-elsewhere": 13,
     "key-refused": 14,
     "pce-unreachable": 15,
+    "unsupported-os": 16,
 }
 _FAILED = 17
 _PREFIX = 24
 _REFUSED, _NO_ROUTE, _UNAVAILABLE = 1, 6, 22
+_MACHINES = ("x86_64", "aarch64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +57,26 @@ class _End:
 class FastGuest:
     """One VM's inside: whether it has a VEN, and whose. A re-created VM is a new one."""
 
-    __slots__ = ("busy", "metadata_answers", "ven", "vm_id")
+    __slots__ = ("busy", "machine", "metadata_answers", "ven", "vm_id")
 
     def __init__(self, vm_id: str) -> None:
         self.vm_id = vm_id
         self.ven: _Ven | None = None
         self.busy = False
+        self.machine = _MACHINES[0]
         self.metadata_answers = True
 
     def preload_paired(self, workload_uuid: str, org_id: int, pce: str) -> None:
         """Let it be paired with the PCE `pce` ("host:port")."""
         self.ven = _Ven(workload_uuid, org_id, pce)
 
-    def forget_ven(self, workload_uuid: str) -> bool:
-        """Remove the VEN of that workload; whether there was one."""
-        found = self.ven is not None and self.ven.workload == workload_uuid
-        if found:
-            self.ven = None
-        return found
+    def pretend_machine(self, machine: str) -> None:
+        """Let it be another kind of machine, until it is re-imaged."""
+        self.machine = machine
 
     def wipe(self) -> None:
         """The VM was re-imaged."""
-        self.ven = None
+        self.ven, self.machine = None, _MACHINES[0]
 
 
 class FastGuests:
@@ -96,7 +96,8 @@ class FastGuests:
     def forget_ven(self, hostname: str, workload_uuid: str) -> None:  # noqa: ARG002 - the other guests go by it
         """A workload was unpaired: its VM has no VEN any more."""
         for guest in self._guests.values():
-            if guest.forget_ven(workload_uuid):
+            if guest.ven is not None and guest.ven.workload == workload_uuid:
+                guest.ven = None
                 return
 
     async def run(self, vm: Vm, script: str, parameters: dict[str, str], timeout: float) -> GuestResult:  # noqa: ARG002, ASYNC109
@@ -124,6 +125,8 @@ class FastGuests:
             return _End("already-paired", ven=guest.ven) if same else _End("paired-elsewhere")
         if parameters.get("MICROSEG_MODE") != "install":
             return _End("not-paired")
+        if guest.machine not in _MACHINES:
+            return _End("unsupported-os", 622)
         key = parameters.get("MICROSEG_ACTIVATION_CODE", "")
         if not key:
             return _End("script-failed", 602)

@@ -112,6 +112,10 @@ class FaultPlan:
                 {"id": number, "hits": self._hits[number], **asdict(fault)} for number, fault in self._faults.items()
             ]
 
+    def is_waiting(self, number: int) -> bool:
+        """Whether a failure, by its id, has hits left."""
+        return number in self._faults
+
     @property
     def waiting(self) -> bool:
         """Whether any failure is still to come."""
@@ -140,6 +144,8 @@ def _impossible(fault: Fault) -> str:
         return f"{fault.action!r} decides what the request will do: its phase is 'before'"
     if fault.action == "stale" and fault.seconds <= 0:
         return "'stale' needs 'seconds'"
+    if fault.action == "foreign-lock" and not (fault.target and fault.seconds > 0):
+        return "'foreign-lock' needs 'target' and 'seconds'"
     return ""
 
 

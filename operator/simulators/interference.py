@@ -16,7 +16,7 @@ from aiohttp import web
 
 from simulators.bending import bend
 from simulators.faults import BENDS, DEEDS, Fault, Wire
-from simulators.stage import Stage
+from simulators.stage import Impossible, Stage
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,7 +41,7 @@ class Interference:
         if before:
             note.append(f"fault before: {before.action}")
             if before.action in DEEDS:
-                await self._do(before, request)
+                await self._do(before, request, note)
             elif before.action not in BENDS and (before.action != "delay" or await _pause(before)):
                 return await self._fail(request, before, None)
         response = await _answered(request, handler)
@@ -59,17 +59,20 @@ class Interference:
             if fault and fault.action in BENDS:
                 response = bend(fault, request, response, last)
         if after and after.action in DEEDS:
-            await self._do(after, request)
+            await self._do(after, request, note)
         elif after and after.action not in BENDS:
             return await self._fail(request, after, response)
         return response
 
-    async def _do(self, fault: Fault, request: web.Request) -> None:
+    async def _do(self, fault: Fault, request: web.Request, note: list[str]) -> None:
         deeds = self._stage.deeds.get(self._system)
         if deeds is None:
             message = f"{self._system} cannot do {fault.action!r}"
             raise RuntimeError(message)
-        await deeds.perform(fault, request)
+        try:
+            await deeds.perform(fault, request)
+        except (Impossible, LookupError, ValueError) as why:
+            note.append(f"could not: {why}")
 
     async def _fail(
         self, request: web.Request, fault: Fault, response: web.StreamResponse | None

@@ -1,7 +1,7 @@
 """What is in the three worlds now, joined host by host: for the page, for `GET /overview`, for people.
 
-A host's VM, workload and firewall object find each other as the operator ties them: the workload's external reference is
-the vmId, and so is the last word of the object's comment.
+A host's VM, workload and firewall object find each other as the operator ties them: the workload's external reference
+is the vmId, and so is the last word of the object's comment.
 """
 
 from __future__ import annotations

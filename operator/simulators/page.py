@@ -44,9 +44,9 @@ def add_page(router: web.UrlDispatcher, worlds: Worlds) -> None:
 def render(view: Json) -> str:
     """The page of one overview."""
     azure, illumio, checkpoint = view["azure"], view["illumio"], view["checkpoint"]
+    state = f"clock {view['clock']['scale']:g} times as fast, limits {'enforced' if view['limits'] else 'off'}"
     parts = [
-        f"<h1>The outside worlds</h1><small>{_now()} UTC, clock {view['clock']['scale']:g} times as fast, "
-        f"limits {'enforced' if view['limits'] else 'off'}; renewed every {_SECONDS} s</small><br>",
+        f"<h1>The outside worlds</h1><small>{_now()} UTC, {state}; renewed every {_SECONDS} s</small><br>",
         _section("Azure", {name: azure[name] for name in ("vms", "power", "os", "groups", "run-commands", "traits")}),
         _section("Illumio PCE", illumio),
         _section("Check Point", _checkpoint(checkpoint)),

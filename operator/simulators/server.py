@@ -6,6 +6,7 @@ Each world builds its application with `build_app` and adds its own routes and (
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import ssl
 import time
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.payload import BytesIOPayload
 
 from simulators.interference import Interference
 from simulators.stage import Stage
@@ -29,6 +31,7 @@ KEEP_ALIVE: web.AppKey[float] = web.AppKey("keep-alive", float)
 """On an application: idle seconds after which its server closes a connection."""
 
 _LARGEST_BODY = 64 * 1024 * 1024
+_LONG_BODY = 1024 * 1024
 _USUAL_KEEP_ALIVE = 75.0
 _acquainted: list[bool] = []
 
@@ -97,7 +100,7 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
                 changed=request["changed"],
                 note=" ".join(note),
             )
-        return _reset(request) if response is None else response
+        return _reset(request) if response is None else _in_pieces(response)
 
     return web.Application(middlewares=[record], client_max_size=_LARGEST_BODY)
 
@@ -122,6 +125,14 @@ def _prepare(request: web.Request, name: str) -> None:
             request["operation"] = request["who"] = request["changed"] = None
         _acquainted.append(True)
     request["operation"], request["who"], request["changed"] = name, "", []
+
+
+def _in_pieces(response: web.StreamResponse) -> web.StreamResponse:
+    """Let a long body go out piece by piece: a connection would hold it three times over."""
+    body = getattr(response, "body", None)
+    if isinstance(response, web.Response) and isinstance(body, bytes) and len(body) > _LONG_BODY:
+        response.body = BytesIOPayload(io.BytesIO(body), content_type=response.content_type)
+    return response
 
 
 def _reset(request: web.Request) -> web.Response:

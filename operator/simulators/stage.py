@@ -15,6 +15,10 @@ from simulators.faults import Fault, FaultPlan
 from simulators.ledger import Ledger
 
 
+class Impossible(Exception):
+    """A deed that could not be done when its time came: a VM that is gone, an object that somebody holds."""
+
+
 class Deeds(Protocol):
     """What a world does when a fault asks for more than a bent answer, and how it says 429."""
 
@@ -23,7 +27,10 @@ class Deeds(Protocol):
         ...
 
     async def perform(self, fault: Fault, request: web.Request) -> None:
-        """Do it; the request goes on (before its effect), or its answer goes out (after)."""
+        """Do it; the request goes on (before its effect), or its answer goes out (after).
+
+        Impossible, LookupError and ValueError say why it could not be done: the ledger tells, the caller is not told.
+        """
         ...
 
     def throttled(self) -> object:

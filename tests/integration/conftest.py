@@ -5,10 +5,10 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from tests.integration.library import Library
+from tests.integration.pages import Tale
 
 from lab.controlplane import ControlPlane
-
-from .life import Library, Tale
 
 _LIFE_SECONDS = 300
 """A test of a whole life may have to wait for its story, which waits for others'."""

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import functools
 import json
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from lab.controlplane import ControlPlane
+from tests.integration.pages import Page, Tale, condition
+
 from lab.hosts import Host
 from lab.operator_process import Tempo
-from lab.processes import NotInTime, wait_until
+from lab.processes import wait_until
 from lab.rig import Rig
 from simulators.ledger import Entry
-
-from .. import oracles
 
 T = TypeVar("T")
 
@@ -40,16 +36,9 @@ TEMPO = Tempo(
 PATIENCE = 90.0
 """Seconds for one thing to happen; only a failure takes so long."""
 _LOOK = 0.2
-_AT_ONCE = 4
-"""Stories told side by side: each is two processes that mostly wait."""
-_LONGEST_PAGE = 280.0
 
 SEED = {"app": "service orchestrate", "env": "dev", "loc": "azure", "rol": "web"}
 """Tags of the seed's Host24."""
-
-
-class Abandoned(RuntimeError):
-    """The run ends before the story does."""
 
 
 def vm(name: str, os: str = "Linux", *, tags: Mapping[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -57,63 +46,8 @@ def vm(name: str, os: str = "Linux", *, tags: Mapping[str, str] | None = None, *
     return {"name": name, "os": os, "tags": dict(tags if tags is not None else {"app": "sap", "env": "prd"}), **more}
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Everything that can be seen from outside at one moment."""
-
-    hosts: Mapping[str, Host]
-    """By the VM's name."""
-    estate: Mapping[str, Any]
-    entries: tuple[Entry, ...]
-    """The worlds' ledgers so far."""
-    workloads: tuple[dict[str, Any], ...]
-    objects: tuple[dict[str, Any], ...]
-    firewall: Mapping[str, Any]
-    events: tuple[dict[str, Any], ...]
-    state: str
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    """What else the story kept of the moment."""
-
-    def of(self, system: str, *operations: str, since: int = 0) -> list[Entry]:
-        """The ledger's entries of some operations."""
-        return [e for e in self.entries if e.system == system and e.operation in operations and e.seq > since]
-
-    @property
-    def seq(self) -> int:
-        """Where the ledger ended."""
-        return self.entries[-1].seq
-
-    def scripts(self, name: str, mode: str = "install") -> int:
-        """How often a script started inside this VM."""
-        vm_id = self.hosts[name].vm_id
-        started = self.of("azure", "world.script-started")
-        return sum(1 for entry in started if (entry.changed[0], entry.changed[2]) == (vm_id, mode))
-
-    def publishes(self, since: int = 0) -> list[Entry]:
-        """Revisions that the operator published."""
-        return [entry for entry in self.of("checkpoint", "world.published", since=since) if entry.who == "microseg"]
-
-    def workload(self, name: str) -> dict[str, Any]:
-        """The workload that carries this VM's stamp."""
-        vm_id = self.hosts[name].vm_id
-        (found,) = [each for each in self.workloads if each["external_data_reference"] == vm_id]
-        return found
-
-    def objects_of(self, name: str) -> dict[str, dict[str, Any]]:
-        """Published host objects with this VM's mark, by address."""
-        mark = f" {self.hosts[name].vm_id}"
-        marked = [each for each in self.objects if each["type"] == "host" and each["comments"].endswith(mark)]
-        return {each.get("ipv4-address") or each["ipv6-address"]: each for each in marked}
-
-    def condition(self, kind: str) -> Mapping[str, Any]:
-        """A condition of the Estate; an empty one where it was never written."""
-        return condition(self.estate, kind)
-
-
-def condition(estate: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    """A condition of an Estate as JSON."""
-    found = estate.get("status", {}).get("conditions", ())
-    return next((each for each in found if each["type"] == kind), {"status": "", "reason": "", "message": ""})
+def _at_least(number: int, read: Callable[[], list[Entry]]) -> bool:
+    return len(read()) >= number
 
 
 class Scene:
@@ -164,13 +98,23 @@ class Scene:
 
         self.wait(f"the reasons {wanted}", look)
 
+    def obstacle(self, name: str, kind: str, reason: str, text: str = "") -> None:
+        """Wait until one condition of a host is not True for this reason, with this text in its message."""
+
+        def look() -> bool:
+            host = self.hosts().get(name)
+            found = host.condition(kind) if host else None
+            return found is not None and found.status != "True" and found.reason == reason and text in found.message
+
+        self.wait(f"{name}: {kind} {reason} {text!r}", look)
+
     def settled(self) -> None:
         """Wait until the Estate itself says that nothing is under way, and every record is in its status."""
 
         def look() -> bool:
             status = self.rig.estate().get("status", {})
             done = condition({"status": status}, "Reconciling")["status"] == "False"
-            return done and status["hosts"]["total"] == len(self.rig.hosts()) > 0
+            return done and 0 < len(self.rig.hosts()) == int(status["hosts"]["total"])
 
         self.wait("the estate settled", look)
 
@@ -179,7 +123,7 @@ class Scene:
 
         def look() -> Mapping[str, Any] | None:
             found = condition(self.rig.estate(), kind)
-            right = found["status"] == status and found["reason"] in {reason, found["reason"] if not reason else reason}
+            right = found["status"] == status and found["reason"] == (reason or found["reason"])
             return found if right and text in found["message"] else None
 
         return self.wait(f"{kind}={status} {reason} {text!r}", look) or {}
@@ -208,12 +152,25 @@ class Scene:
             ("illumio", "workloads.list"),
             ("checkpoint", "show-gateways-and-servers"),
         ):
-            self.wait(
-                f"{number} readings of {system}",
-                lambda system=system, operation=operation: (
-                    len(self.worlds.ledger(system, operation, since=since)) >= number
-                ),
-            )
+            read = functools.partial(self.worlds.ledger, system, operation, since=since)
+            self.wait(f"{number} readings of {system}", functools.partial(_at_least, number, read))
+
+    def order_fault(self, system: str, operation: str, **fault: Any) -> int:
+        """Order one failure of the worlds (see `simulators.faults.Fault`); returns its number."""
+        ids = self.worlds.post("/faults", {"system": system, "operation": operation, **fault})["ids"]
+        return int(ids[0])
+
+    def met(self, number: int) -> bool:
+        """Whether an ordered failure was met as often as it was ordered."""
+        return all(each["id"] != number for each in self.worlds.get("/faults")["faults"])
+
+    @contextmanager
+    def killed_at(self, system: str, operation: str, *, phase: str) -> Iterator[None]:
+        """Within it something begins; in the midst of the next such call, before or after its effect, kill -9."""
+        number = self.order_fault(system, operation, phase=phase, action="hang")
+        yield
+        self.wait(f"the operator is in the midst of {system} {operation}", lambda: self.met(number))
+        self.operator.kill()
 
     def annotate(self, what: str, text: str) -> None:
         """`kubectl annotate`; `what` is such as `mh/NAME` or `est/respiro`."""
@@ -252,113 +209,3 @@ class Scene:
     def _still(self, look: Callable[[], T]) -> T:
         self._tale.check()
         return look()
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """What a module's tests look at. `own_plane`: it does things to the cluster that others must not meet."""
-
-    name: str
-    tell: Callable[[Scene], None]
-    own_plane: bool = False
-
-
-class Tale:
-    """One story being told: its pages, and how it ended."""
-
-    def __init__(self, name: str) -> None:
-        """Nothing is told yet."""
-        self.name = name
-        self.state = "nothing was told yet"
-        self._pages: dict[str, Page] = {}
-        self._news = threading.Condition()
-        self._abandoned = False
-        self._future: Future[None] | None = None
-
-    def follow(self, future: Future[None]) -> None:
-        """The future of its telling."""
-        self._future = future
-        future.add_done_callback(lambda _: self._tell_waiting())
-
-    def page(self, name: str) -> Page:
-        """Wait for a page; raises what ended the story if it ended before."""
-        assert self._future is not None
-        with self._news:
-            if not self._news.wait_for(lambda: name in self._pages or self._over, timeout=_LONGEST_PAGE):
-                raise NotInTime(f"the story {self.name} did not come to its page {name!r}\n{self.state}")
-        if name not in self._pages:
-            self._future.result()
-            raise LookupError(f"the story {self.name} has no page {name!r}")
-        self.state = self._pages[name].state
-        return self._pages[name]
-
-    def finish(self) -> None:
-        """Wait for the end; raises what went wrong in it, and every broken invariant."""
-        assert self._future is not None
-        self._future.result(timeout=_LONGEST_PAGE)
-
-    # for the teller:
-
-    def turned(self, name: str, page: Page) -> None:
-        """A page was turned."""
-        with self._news:
-            self._pages[name] = page
-            self._news.notify_all()
-
-    def abandon(self) -> None:
-        """Nobody listens any more."""
-        self._abandoned = True
-
-    def check(self) -> None:
-        """Raise Abandoned where nobody listens any more."""
-        if self._abandoned:
-            raise Abandoned(self.name)
-
-    @property
-    def _over(self) -> bool:
-        return self._future is not None and self._future.done()
-
-    def _tell_waiting(self) -> None:
-        with self._news:
-            self._news.notify_all()
-
-
-class Library:
-    """Tells the stories of a run. A context manager: at its end whatever is still told is broken off."""
-
-    def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        """`plane` is shared by all stories that do not ask for their own."""
-        self._plane, self._folder = plane, folder
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="story")
-        self._tales: dict[str, Tale] = {}
-
-    def begin(self, stories: Iterable[Story]) -> Self:
-        """Begin to tell them, in this order, a few at a time."""
-        for story in stories:
-            tale = self._tales[story.name] = Tale(story.name)
-            tale.follow(self._pool.submit(self._tell, story, tale))
-        return self
-
-    def tale(self, story: Story) -> Tale:
-        """The tale of a story that was begun."""
-        return self._tales[story.name]
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Break off."""
-        for tale in self._tales.values():
-            tale.abandon()
-        self._pool.shutdown(cancel_futures=True)
-
-    def _tell(self, story: Story, tale: Tale) -> None:
-        tale.check()
-        folder, namespace = self._folder / story.name, f"life-{story.name}"
-        cluster = None if story.own_plane else self._plane
-        with Rig.build(folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True) as rig:
-            story.tell(Scene(rig, tale))
-            rig.operator.stop()
-            broken = oracles.judge(rig)
-            assert not broken, "\n".join([f"the story {story.name} broke what must always hold:", *broken, rig.state()])

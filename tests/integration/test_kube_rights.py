@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from microseg.kube.leases import Lease, Leases
 from microseg.kube.resources import CONFIG_MAPS, DEFINITIONS, ESTATES, MANAGED_HOSTS, SECRETS
 from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.kube.secrets import read_config_map, read_secret
+from microseg.kube.tombstones import Tombstone, Tombstones
 from microseg.model.estate import EstateStatus
 from microseg.model.host import HostStatus
 
@@ -57,6 +58,7 @@ def installed(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFact
     api = connect(str(account))
     hosts = Hosts(api, namespace)
     wait_until(lambda: answered(hosts.names), seconds=20, what="the Role is in force")
+    wait_until(lambda: refused(api, namespace), seconds=20, what="the policy on ConfigMaps is in force")
     return Installed(namespace, api, list(yaml.safe_load_all(built)))
 
 
@@ -67,6 +69,16 @@ def answered(call: Callable[[], object]) -> bool:
     except (Forbidden, Unavailable):
         return False
     return True
+
+
+def refused(api: Api, namespace: str) -> bool:
+    """Whether a ConfigMap that is no tombstone is refused by now; nothing is made where it is not."""
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": namespace}}
+    try:
+        api.create(CONFIG_MAPS.all(namespace), body, dict[str, Any], query={"dryRun": "All"})
+    except Forbidden:
+        return True
+    return False
 
 
 def documents_of(installed: Installed, kind: str) -> list[dict[str, Any]]:
@@ -84,11 +96,7 @@ def test_the_operator_can_do_its_whole_work(control_plane: ControlPlane, install
 
     hosts, estates, leases, revisions = Hosts(api, namespace), Estates(api), Leases(api), Revisions(api, namespace)
     host = hosts.patch_status(hosts.create("Host24", VM, "respiro"), HostStatus(observed_generation=1, stage="Pairing"))
-    found = estates.add_finalizer(estates.read(namespace, "respiro"), "microseg.dev/session")
-    found = estates.remove_finalizer(
-        estates.patch_status(found, EstateStatus(observed_generation=1)), "microseg.dev/session"
-    )
-    assert found.finalizers == ()
+    found = estates.patch_status(estates.read(namespace, "respiro"), EstateStatus(observed_generation=1))
     leases.replace(leases.create(Lease("respiro", namespace, "pod", 1, NOW, 15)))
     assert leases.get(namespace, "respiro").holder == "pod"
     assert Events(api, "pod").post(host, "Paired", "The agent is paired.")
@@ -97,9 +105,10 @@ def test_the_operator_can_do_its_whole_work(control_plane: ControlPlane, install
     assert read_config_map(api, namespace, "respiro-ca").data
     revisions.create(MappingRevision("platform", 1, "d", "labels: {}", "x", NOW))
     assert revisions.prune("platform", ()) == ()
-    tombstone = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tombstones", "namespace": namespace}}
-    api.create(CONFIG_MAPS.all(namespace), tombstone, dict[str, Any])
-    api.merge_patch(CONFIG_MAPS.one(namespace, "tombstones"), {"data": {"a": "b"}}, dict[str, Any])
+    tombstones = Tombstones(api, namespace, "respiro")
+    tombstones.write(Tombstone(vm_id=VM, host=host.name, vm="Host24", at=NOW, proof="ResourceNotFound"))
+    assert [stone.vm for stone in tombstones.all()] == ["Host24"]
+    assert len(tombstones.prune(NOW + timedelta(days=1))) == 1
     for plural in ("managedhosts", "estates"):
         api.get(DEFINITIONS.one(None, f"{plural}.microseg.dev"), dict[str, Any])
     for resource in (MANAGED_HOSTS, ESTATES, CONFIG_MAPS):
@@ -119,6 +128,7 @@ def test_the_operator_can_do_its_whole_work(control_plane: ControlPlane, install
         ("GET", "/apis/microseg.dev/v1alpha1/managedhosts"),
         ("GET", "/apis/microseg.dev/v1alpha1/namespaces/default/managedhosts"),
         ("DELETE", "/apis/microseg.dev/v1alpha1/namespaces/{ns}/estates/respiro"),
+        ("PATCH", "/apis/microseg.dev/v1alpha1/namespaces/{ns}/estates/respiro"),
         ("DELETE", "/api/v1/namespaces/{ns}/configmaps/respiro-ca"),
         ("GET", "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases"),
         ("DELETE", "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases/respiro"),
@@ -143,6 +153,25 @@ def test_the_operator_cannot_make_or_rewrite_what_people_write(installed: Instal
             api.create(resource.all(namespace), body, dict[str, Any])
     with pytest.raises(Forbidden):
         api.replace(ESTATES.one(namespace, "respiro"), {"metadata": {"name": "respiro"}}, dict[str, Any])
+
+
+@pytest.mark.parametrize(
+    "change", [{"data": {"ca.crt": "another"}}, {"metadata": {"labels": {"microseg.dev/tombstones": "respiro"}}}]
+)
+def test_the_operator_cannot_rewrite_a_ca_bundle_or_make_it_a_tombstone(
+    installed: Installed, change: dict[str, Any]
+) -> None:
+    with pytest.raises(Forbidden, match="not one of its tombstones"):
+        installed.api.merge_patch(CONFIG_MAPS.one(installed.namespace, "respiro-ca"), change, dict[str, Any])
+
+
+def test_a_node_is_drained_without_losing_both_replicas(installed: Installed) -> None:
+    (deployment,) = documents_of(installed, "Deployment")
+    (budget,) = documents_of(installed, "PodDisruptionBudget")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["replicas"] == 2
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
 def test_the_deployment_meets_the_restricted_standard(control_plane: ControlPlane, installed: Installed) -> None:
@@ -173,7 +202,14 @@ def test_a_pod_that_is_less_restricted_is_not_admitted(control_plane: ControlPla
 
 
 def test_everything_namespaced_is_in_the_overlays_namespace(installed: Installed) -> None:
-    cluster_wide = {"Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"}
+    cluster_wide = {
+        "Namespace",
+        "CustomResourceDefinition",
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
     places = {
         document["kind"]: document["metadata"].get("namespace")
         for document in installed.documents

@@ -176,30 +176,14 @@ def test_an_estate_is_read_and_its_status_compared_and_swapped(estates: Estates,
         estates.patch_status(estate, EstateStatus(observed_generation=2))
 
 
-def test_our_finalizer_comes_and_goes_beside_others(cluster: ControlPlane, namespace: str, estates: Estates) -> None:
-    ours = "microseg.dev/session"
-    stale = estates.read(namespace, "respiro")
-    held = estates.add_finalizer(stale, ours)
-    assert held.finalizers == (ours,)
-    assert estates.add_finalizer(held, ours) is held
-    with pytest.raises(Conflict):
-        estates.add_finalizer(stale, ours)
+def test_only_one_estates_records_are_deleted(hosts: Hosts) -> None:
+    for number in range(3):
+        hosts.create(f"vm{number}", f"5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f0{number}", "respiro")
+    hosts.create("other", "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9fff", "other")
 
-    patch = json.dumps({"metadata": {"finalizers": [ours, "example.com/theirs"]}})
-    cluster.kubectl("-n", namespace, "patch", "est", "respiro", "--type=merge", "-p", patch)
-    with pytest.raises(Conflict):
-        estates.remove_finalizer(held, ours)
-    cluster.kubectl("-n", namespace, "delete", "est", "respiro", "--wait=false")
-    leaving = estates.read(namespace, "respiro")
-    assert leaving.deleting
-    assert estates.remove_finalizer(leaving, ours).finalizers == ("example.com/theirs",)
-
-
-def test_a_finalizer_survives_a_status_written_meanwhile(estates: Estates, namespace: str) -> None:
-    estate = estates.read(namespace, "respiro")
-    estates.patch_status(estate, EstateStatus(observed_generation=1))
-
-    assert estates.add_finalizer(estate, "microseg.dev/session").finalizers == ("microseg.dev/session",)
+    assert hosts.delete_all("respiro") == 3
+    assert hosts.delete_all("respiro") == 0
+    assert len(hosts.names()) == 1
 
 
 def test_one_of_two_electors_gets_the_lease(api: Api, namespace: str) -> None:

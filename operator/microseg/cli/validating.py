@@ -1,50 +1,47 @@
-"""`microseg validate FILE`: parse, lint, and run the document's own tests. Exit 0 fit, 1 not."""
+"""`microseg validate FILE`: parse, lint, and run the document's own tests. Needs no cluster. Exit 0 fit, 1 not."""
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
 
-import yaml
-
-from microseg.mapping import MappingError, lint, parse, run_tests
-
-_KEY = "mapping.yaml"
+from microseg.cli import documents
+from microseg.cli.rendering import Lines, Report, show
+from microseg.mapping import Mapping, MappingError, Problem, lint, parse, run_tests
 
 
-def validate(file: Path) -> int:
-    """Check one document and say everything that is wrong with it."""
+def validate(file: Path, output: str, *, strict: bool = False) -> int:
+    """Check one document and say everything that is wrong with it. `strict`: a warning counts, too."""
+    document = documents.read(file)
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        sys.stderr.write(f"microseg: {file} cannot be read: {error}\n")
-        return 1
-    try:
-        mapping = parse(_document(text), str(file))
+        mapping = parse(document.text, document.source)
     except MappingError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{problem}\n")
+        problems = [str(each) for each in document.placed(error.problems)]
+        show(_report(None, problems, [], []), output)
         return 1
-    for warning in lint(mapping):
-        print(f"warning: {warning}")
-    failures = run_tests(mapping)
-    for failure in failures:
-        sys.stderr.write(f"{failure}\n")
-    if failures:
-        return 1
-    print(f"{mapping.name}: revision {mapping.digest}, {len(mapping.tests)} tests passed")
-    return 0
+    findings = document.placed(lint(mapping))
+    problems = [str(each) for each in findings if isinstance(each, Problem)]
+    warnings = [str(each) for each in findings if not isinstance(each, Problem)]
+    failures = [str(each) for each in document.placed(run_tests(mapping))]
+    show(_report(mapping, problems, warnings, failures), output)
+    return 1 if problems or failures or (strict and warnings) else 0
 
 
-def _document(text: str) -> str:
-    """The document itself; out of the ConfigMap where the file is one."""
-    if not re.search(r"^kind: *ConfigMap *$", text, re.MULTILINE):
-        return text
-    try:
-        loaded = yaml.load(text, Loader=yaml.CSafeLoader)
-    except yaml.YAMLError:
-        return text
-    data = loaded.get("data") if isinstance(loaded, dict) else None
-    found = data.get(_KEY) if isinstance(data, dict) else None
-    return found if isinstance(found, str) else text
+def _report(mapping: Mapping | None, problems: list[str], warnings: list[str], failures: list[str]) -> Report:
+    wrong = [*problems, *failures]
+    told = []
+    if mapping is not None and not wrong:
+        tests = len(mapping.tests)
+        passed = f"{tests} test{'s' if tests != 1 else ''} passed" if tests else "it has no tests: write some"
+        told = [f"{mapping.name}: fit to be accepted as revision {mapping.digest}; {passed}"]
+    elif mapping is not None:
+        told = [f"{mapping.name}: not fit to be accepted"]
+    data = {
+        "fit": not wrong,
+        "mapping": mapping.name if mapping else None,
+        "revision": mapping.digest if mapping else None,
+        "tests": len(mapping.tests) if mapping else 0,
+        "problems": problems,
+        "failures": failures,
+        "warnings": warnings,
+    }
+    return Report(data, (Lines("", wrong, loud=True), Lines("", warnings), Lines("", told)))

@@ -81,7 +81,8 @@ class Acceptance:
                 log.warning("mapping not read", extra={"error": str(error)})
             self._changed()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), _LOOK_AGAIN_AT_MOST)
+                async with asyncio.timeout(_LOOK_AGAIN_AT_MOST):
+                    await self._look.wait()
             self._look.clear()
 
     async def govern(self) -> None:
@@ -124,12 +125,15 @@ class Acceptance:
         if self._ledger.synced:
             hosts = [entry.host.status.mapping for entry in self._ledger.entries.values()]
             named = {record.revision for record in hosts if record is not None}
-        return await self._workers.call(self._documents.mappings.accept, live, self._clock(), named)
+        instead = next((plan.instead for plan in self._book.status.held if plan.kind == "mapping"), "")
+        return await self._workers.call(self._documents.mappings.accept, live, self._clock(), named, instead)
 
     def _take(self, found: InForce) -> None:
         """Put it in force, and tell what is new about it."""
         before, self.in_force = self.in_force, found
         rules = found.rules
+        if found.instead is not None:
+            self.rules.resume(found.instead)
         if rules is not None and (self._ledger.rules is None or self._ledger.rules.digest != rules.digest):
             log.info("mapping accepted", extra={"mapping": rules.name, "revision": rules.digest})
             self.rules.reconsider()

@@ -11,10 +11,11 @@ from microseg.kube.client import Api
 from microseg.kube.errors import Forbidden, NotFound
 from microseg.kube.secrets import SecretData, read_config_map, read_secret
 from microseg.model.condition import Reason
-from microseg.model.estate import Estate
+from microseg.model.estate import CaBundleRef, Estate, SecretRef
 from microseg.model.secret import Secret
 
 _CA_KEY = "ca.crt"
+_PEM = "BEGIN CERTIFICATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,20 @@ class Inputs:
         """Whether the Secret has this key, not empty."""
         found = self.secrets[name].values.get(key)
         return found is not None and bool(found.reveal())
+
+    def bundle(self, ref: CaBundleRef | None, secret: SecretRef | None = None) -> str | None:
+        """PEM of the authorities to trust: the ConfigMap's, else the Secret's own; None: the public ones (certifi).
+
+        Raises Unusable where the Secret's `ca.crt` holds no certificate.
+        """
+        if ref is not None:
+            return self.bundles[ref.config_map]
+        if secret is None or not self.has(secret.name, _CA_KEY):
+            return None
+        text = self.value(secret.name, _CA_KEY).reveal()
+        if _PEM not in text:
+            raise Unusable(Reason.SECRET_INVALID, f"Secret {secret.name} has no certificate in PEM under {_CA_KEY}.")
+        return text
 
     def value(self, name: str, key: str) -> Secret:
         """A value of a Secret. Raises Unusable, naming Secret and key, where it is missing or empty."""
@@ -50,7 +65,7 @@ def read_inputs(api: Api, estate: Estate) -> Inputs:
             data = read_config_map(api, estate.namespace, name)
         except NotFound:
             raise Unusable(Reason.SECRET_INVALID, f"ConfigMap {name} with a CA bundle does not exist.") from None
-        if "BEGIN CERTIFICATE" not in data.data.get(_CA_KEY, ""):
+        if _PEM not in data.data.get(_CA_KEY, ""):
             raise Unusable(Reason.SECRET_INVALID, f"ConfigMap {name} has no certificate in PEM under {_CA_KEY}.")
         bundles[name] = data.data[_CA_KEY]
         versions.append(f"{name}={data.resource_version}")

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,9 @@ from microseg.estate.workers import Workers
 from microseg.kube.errors import KubeError
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import DriftPolicy
+from microseg.model.facts import Gateway
 from microseg.planning.decide import decide
+from microseg.planning.drift import taken_back
 from microseg.planning.summary import Overview, SystemState
 from microseg.planning.summary import status as estate_status
 from microseg.stages.agent import RETRY_ANNOTATION
@@ -103,6 +106,7 @@ class Keeper:
         self._mapping = Acceptance(documents, ledger, book, news, clock, workers, self.health_changed)
         self._rules = self._mapping.rules
         self._look_again: dict[str, datetime] = {}
+        self._gateways: Mapping[str, Gateway] = {}
         self._status_due = 0.0
         self._status_stale = True
         self.beat = time.monotonic()
@@ -162,7 +166,8 @@ class Keeper:
         if self._status_stale:
             pause = min(pause, max(self._status_due - time.monotonic(), 0.0))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._ledger.wake.wait(), max(pause, 0.01))
+            async with asyncio.timeout(max(pause, 0.01)):
+                await self._ledger.wake.wait()
         now = self._clock()
         self._ledger.touch([vm_id for vm_id, at in self._look_again.items() if at <= now])
 
@@ -189,9 +194,16 @@ class Keeper:
                 # A bug that one host provokes must not stop the others (L4); it stays undecided, and acts on nothing.
                 log.exception("host not decided", extra={"host": entry.host.name})
         self._status_stale = True
+        self._tell_taken_back(view)
         for rhythm in self._lanes.rhythms:
             rhythm.wake()
         self._retirements.wake()
+
+    def _tell_taken_back(self, view: EstateView) -> None:
+        """One Event for each target whose policy somebody took back, instead of one for each of its hosts."""
+        for told in taken_back(self._gateways, view.gateways, view.policies):
+            self._recorder.news.tell(self._book.estate, "PolicyTakenBack", told, warning=True)
+        self._gateways = view.gateways
 
     def _decide_one(self, vm_id: str, entry: Entry, view: EstateView, *, repair: bool) -> None:
         """Decide one host; offer its status to the recorder where it differs."""
@@ -242,6 +254,7 @@ class Keeper:
             standings=Counter(decision.standing for decision in decisions),
             vms=poll.vms,
             poll_complete=poll.complete,
+            uniform=poll.uniform,
             mapping=self._mapping.in_force.state,
             hold=self._rules.hold,
             judged=self._rules.judged,

@@ -17,6 +17,7 @@ import msgspec
 
 from microseg.estate.holddown import HoldDown, Tags
 from microseg.estate.readings import AzureReading, FirewallReading, PceReading
+from microseg.kube.tombstones import Tombstone
 from microseg.mapping import Mapping as Rules
 from microseg.model.facts import (
     UNREADABLE,
@@ -60,6 +61,7 @@ class Entry:
     missed_polls: int = 0
     gone: GoneProof | Unreadable | None = None
     retirement_held: str = ""
+    unpaired_readings: int = 0
     unpair_accepted: bool = False
     illumio_complaint: str = ""
     rejection: str = ""
@@ -82,6 +84,8 @@ class Ledger:
         self.pce: PceReading | None = None
         self.firewall: FirewallReading | None = None
         self.rules: Rules | None = None
+        self.tombstones: Mapping[str, Tombstone] = {}
+        """By vmId; written by `estate.retirements`."""
         self.synced = False
         """Whether the mirror has brought every record."""
         self.dirty: set[str] = set()
@@ -93,10 +97,12 @@ class Ledger:
 
     def touch(self, vm_ids: Iterable[str]) -> None:
         """These hosts are to be decided again."""
-        for vm_id in self.entries.keys() & set(vm_ids):
+        known = self.entries.keys() & set(vm_ids)
+        for vm_id in known:
             self.entries[vm_id].stale = True
-            self.dirty.add(vm_id)
-        self.wake.set()
+        if known:
+            self.dirty |= known
+            self.wake.set()
 
     def touch_all(self) -> None:
         """Every host is to be decided again."""
@@ -201,10 +207,19 @@ class Ledger:
     def saw_pce(self, reading: PceReading) -> None:
         """A complete reading of the PCE."""
         before, self.pce = self.pce, reading
+        self.touch(self._count_unpaired(reading))
         if before is None or before.labels != reading.labels or before.profiles != reading.profiles:
             self.touch_all()
         else:
             self.touch(reading.changed(before, self._waiting_keys()))
+
+    def _count_unpaired(self, reading: PceReading) -> Iterator[str]:
+        """Count the readings that lack a recorded workload; those for whom that is news."""
+        for vm_id, entry in self.entries.items():
+            known = _recorded(entry)
+            entry.unpaired_readings = entry.unpaired_readings + 1 if known and known not in reading.workloads else 0
+            if entry.unpaired_readings == 2:
+                yield vm_id
 
     def saw_firewall(self, reading: FirewallReading) -> None:
         """A complete reading of Check Point."""
@@ -225,7 +240,14 @@ class Ledger:
             vm_id: name
             for vm_id, name in found.items()
             if len(vm_id) == _UUID and vm_id not in self.entries and vm_id not in self.azure.vms
+            if not self._ended(vm_id)
         }
+
+    def _ended(self, vm_id: str) -> bool:
+        """Whether its retirement is over: its VEN may be dead, and its workload be listed until the PCE gives it up."""
+        stone = self.tombstones.get(vm_id)
+        over = stone is not None and stone.ended_at is not None
+        return over and self.firewall is not None and vm_id not in self.firewall.own
 
     def unpaired(self, vm_id: str, *, accepted: bool) -> None:
         """What the PCE answered to an unpairing."""
@@ -248,7 +270,7 @@ class Ledger:
         put_off = entry.put_off if entry.put_off is not None and entry.put_off.until > now else None
         return HostFacts(
             azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
-            pce=Seen(self.pce.view(vm_id, vm, claimed)) if self.pce else UNREADABLE,
+            pce=Seen(self.pce.view(vm_id, vm, claimed, _recorded(entry))) if self.pce else UNREADABLE,
             firewall=self._firewall_view(entry.host, vm, prefix),
             run_command=entry.run_command,
             looked_at=entry.looked_at,
@@ -257,7 +279,9 @@ class Ledger:
             concluded=entry.concluded,
             missed_polls=entry.missed_polls,
             gone=entry.gone,
+            last_resource_id=self.tombstones[vm_id].resource_id if vm_id in self.tombstones else "",
             retirement_held=entry.retirement_held,
+            unpaired_readings=entry.unpaired_readings,
             unpair_accepted=entry.unpair_accepted,
             illumio_complaint=entry.illumio_complaint,
             rejection=entry.rejection,
@@ -297,6 +321,12 @@ class Ledger:
             if claimed := self.claimed(entry):
                 keys[claimed.lower()] = vm_id
         return keys
+
+
+def _recorded(entry: Entry) -> str:
+    """Href of the workload that the record names; empty: none."""
+    known = entry.host.status.illumio
+    return known.workload if known is not None else ""
 
 
 def _replaced(vm: Vm, detail: VmDetail) -> Vm:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -48,6 +48,8 @@ class InForce:
     valid: SystemState
     sources: tuple[ConfigMapData, ...] = ()
     """The ConfigMaps that `valid` speaks of."""
+    instead: Mapping | None = None
+    """The rules that were asked for by digest, where they are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,28 @@ class Mappings:
         """`ref`: the estate's mapping name and pin."""
         self._store, self._ref, self._allowed = store, ref, allowed_groups
 
-    def accept(self, live: Sequence[ConfigMapData], now: datetime, named: Collection[str] | None = None) -> InForce:
+    def accept(
+        self, live: Sequence[ConfigMapData], now: datetime, named: Collection[str] | None = None, instead: str = ""
+    ) -> InForce:
         """The mapping in force after looking at the live documents. Raises KubeError.
 
         `named`: digests that hosts name, which must stay readable; None: not known yet, so none is deleted.
+        `instead`: the digest that a hold names; its rules are returned, too.
         """
         kept = self._store.list(self._ref.name)
-        if self._ref.pin:
-            return self._pinned(kept)
+        found = self._pinned(kept) if self._ref.pin else self._newest(kept, live, now, named, instead)
+        held = next((revision for revision in reversed(kept) if revision.digest == instead), None)
+        return replace(found, instead=_parsed(held)) if instead else found
+
+    def _newest(
+        self,
+        kept: Sequence[MappingRevision],
+        live: Sequence[ConfigMapData],
+        now: datetime,
+        named: Collection[str] | None,
+        instead: str,
+    ) -> InForce:
+        """The newest document that is fit, kept from now on."""
         verdict = judge(self._ref, live, self._allowed)
         if isinstance(verdict, Refused):
             last = kept[-1] if kept else None
@@ -154,7 +170,7 @@ class Mappings:
         else:
             revision = self._write(kept, verdict, now)
             if named is not None:
-                self._store.prune(self._ref.name, named)
+                self._store.prune(self._ref.name, {*named, instead})
         message = f"Revision {revision.digest} of {self._ref.name} is in force."
         valid = SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message)
         return InForce(verdict.rules, _state(revision), valid, (verdict.source,))

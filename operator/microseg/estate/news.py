@@ -123,7 +123,13 @@ def _news(before: HostStatus, after: HostStatus) -> list[tuple[str, str, bool]]:
     revision = f" (mapping {after.mapping.revision})" if after.mapping and after.mapping.revision else ""
     found = [(change.reason, f"{change.what}{revision}.", False) for change in history.changes(before, after)]
     ready = next((made for made in after.conditions if made.type == "Ready"), None)
-    if before.stage != after.stage and ready is not None:
+    if before.stage != after.stage and ready is not None and not _told_by_target(before, after):
         told = f"Stage {before.stage or 'none'} -> {after.stage}. {ready.message}"
         found.append((ready.reason, told, after.stage == "Blocked"))
     return found
+
+
+def _told_by_target(before: HostStatus, after: HostStatus) -> bool:
+    """A policy that somebody took back from a gateway concerns all its hosts: the keeper tells it for the target."""
+    policy = any(made.open and made.stage == "PolicyInstalled" for made in (*before.drift, *after.drift))
+    return policy and {before.stage, after.stage} == {"Commissioned", "Installing"}

@@ -87,13 +87,14 @@ class PceReading:
             unstamped={key: tuple(found) for key, found in unstamped.items()},
         )
 
-    def view(self, vm_id: str, vm: Vm | None, claimed: str) -> WorkloadView:
-        """What of it can be this host's. `claimed`: the uuid that the script printed."""
+    def view(self, vm_id: str, vm: Vm | None, claimed: str, recorded: str = "") -> WorkloadView:
+        """What of it can be this host's. `claimed`: the uuid that the script printed; `recorded`: the record's href."""
         keys = {address.ip for address in vm.record.addresses()} | {_short(vm.record.computer_name)} if vm else set()
         found = {w.href: w for key in keys - {""} for w in self.unstamped.get(key, ())}
         return WorkloadView(
             stamped=self.by_vm.get(vm_id),
             claimed=self.by_uuid.get(claimed.lower()) if claimed else None,
+            recorded=self.workloads.get(recorded) if recorded else None,
             candidates=tuple(found[href] for href in sorted(found)),
         )
 

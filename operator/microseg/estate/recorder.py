@@ -19,7 +19,8 @@ from microseg.estate.ports import EventSink, HostStore, Term
 from microseg.estate.workers import Workers
 from microseg.kube.errors import Conflict, Invalid, KubeError, NotFound
 from microseg.model.host import AgentRecord, HostStatus, ManagedHost, RetirementRecord
-from microseg.stages.agent import RETRY_ANNOTATION
+from microseg.planning.drift import contended
+from microseg.stages.agent import DRIFT, RETRY_ANNOTATION
 from microseg.stages.attempt import under_way
 
 log = logging.getLogger(__name__)
@@ -87,9 +88,11 @@ class Recorder:
             return Intent.CONFLICT
         async with entry.writing:
             self._term.check()
-            status = change(entry.decision.status if entry.decision else entry.host.status)
+            decided = entry.decision is not None and not entry.stale
+            status = change(entry.decision.status if entry.decision and decided else entry.host.status)
             try:
-                written = await self._workers.call(self._hosts.patch_status, entry.host, status)
+                before = entry.host
+                written = await self._workers.call(self._hosts.patch_status, before, status)
             except Conflict:
                 await self._refresh(entry)
                 return Intent.CONFLICT
@@ -97,7 +100,7 @@ class Recorder:
                 self._ledger.drop(entry.host.name)
                 return Intent.CONFLICT
             committed(entry)
-            self._took(entry, written)
+            self._took(before, written)
             await self._acted_on_retry(entry)
         self._ledger.touch((vm_id,))
         return Intent.COMMITTED
@@ -117,9 +120,11 @@ class Recorder:
         async with entry.writing:
             try:
                 self._term.check()
-                if entry.decision is not None and entry.decision.status != entry.host.status:
+                # A stale decision may be older than an intent that was committed meanwhile, and would undo it.
+                if entry.decision is not None and not entry.stale and entry.decision.status != entry.host.status:
                     status = entry.decision.status
-                    self._took(entry, await self._workers.call(self._hosts.patch_status, entry.host, status))
+                    before = entry.host
+                    self._took(before, await self._workers.call(self._hosts.patch_status, before, status))
                 await self._clear_retry(entry)
             except Conflict:
                 await self._refresh(entry)
@@ -133,9 +138,9 @@ class Recorder:
                 self.offer(vm_id)
 
     async def _clear_retry(self, entry: Entry) -> None:
-        """A person's `retry: agent` was acted on once its attempt is under way."""
-        agent = entry.host.status.agent
-        if RETRY_ANNOTATION in entry.host.annotations and agent is not None and under_way(agent):
+        """A person's `retry` was acted on once its attempt is under way, or nothing is left alone as Contention."""
+        word = entry.host.annotations.get(RETRY_ANNOTATION)
+        if word is not None and (_attempted(entry.host) if word != DRIFT else not contended(entry.host)):
             entry.host = await self._workers.call(self._hosts.clear_annotation, entry.host, RETRY_ANNOTATION)
 
     async def _acted_on_retry(self, entry: Entry) -> None:
@@ -156,9 +161,16 @@ class Recorder:
             log.warning("record not read", extra={"host": entry.host.name, "error": str(error)})
         self._ledger.touch((entry.host.spec.vm_id,))
 
-    def _took(self, entry: Entry, written: ManagedHost) -> None:
-        """The API server took a write: remember it, and tell it where a stage changed."""
+    def _took(self, before: ManagedHost, written: ManagedHost) -> None:
+        """The API server took a write: remember it, and tell it where a stage changed.
+
+        `before`: what was written over; the ledger may have the new record already, by the mirror.
+        """
         self.writes += 1
-        before = entry.host
         self._ledger.wrote(written)
         self.news.host_changed(written, before.status, written.status)
+
+
+def _attempted(host: ManagedHost) -> bool:
+    """Whether an attempt is under way."""
+    return host.status.agent is not None and under_way(host.status.agent)

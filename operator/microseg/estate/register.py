@@ -29,8 +29,9 @@ class Register:
         """An Estate as it is now. `created`: its creation time: of two with one endpoint the elder is kept."""
         self._order[estate.key] = created
         if estate.key not in self._tenures:
-            self._tenures[estate.key] = self._new_tenure(estate)
-            task = asyncio.create_task(self._tenures[estate.key].run(), name=f"estate-{estate.name}")
+            tenure = self._tenures[estate.key] = self._new_tenure(estate)
+            before = self._tasks.get(estate.key)
+            task = asyncio.create_task(_after(before, tenure), name=f"estate-{estate.name}")
             task.add_done_callback(_told)
             self._tasks[estate.key] = task
         self._see_all({estate.key: estate})
@@ -111,3 +112,10 @@ def _told(task: asyncio.Task[None]) -> None:
     """A tenure must not end by an error; if one does, the log has it and the probe turns red."""
     if not task.cancelled() and task.exception() is not None:
         log.error("tenure failed", exc_info=task.exception(), extra={"task": task.get_name()})
+
+
+async def _after(before: asyncio.Task[None] | None, tenure: Tenure) -> None:
+    """An Estate that was deleted and made again is kept when the one before is let go: both would hold one Lease."""
+    if before is not None:
+        await asyncio.wait((before,))
+    await tenure.run()

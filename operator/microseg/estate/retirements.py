@@ -13,6 +13,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
+import msgspec
+
 from microseg.estate.book import EstateBook
 from microseg.estate.ledger import Ledger
 from microseg.estate.ports import Clock, HostStore, Term
@@ -63,7 +65,7 @@ class Retirements:
         self._tombstones, self._hosts, self._ledger, self._recorder = tombstones, hosts, ledger, recorder
         self._book, self._workers, self._term, self._clock = book, workers, term, clock
         self._times: list[datetime] | None = None
-        self._buried: set[str] = set()
+        self._stones: dict[str, Tombstone] = {}
         self._prune_at = datetime.min.replace(tzinfo=clock().tzinfo)
         self._wake = asyncio.Event()
         self.hold: guard.RetirementHold | None = None
@@ -80,7 +82,8 @@ class Retirements:
             except KubeError as error:
                 log.warning("retirements wait", extra={"error": str(error)})
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), _EVERY)
+                async with asyncio.timeout(_EVERY):
+                    await self._wake.wait()
             self._wake.clear()
 
     async def _round(self) -> None:
@@ -88,7 +91,8 @@ class Retirements:
         if self._times is None:
             stones = await self._workers.call(self._tombstones.all)
             self._times = [stone.at for stone in stones]
-            self._buried = {stone.vm_id for stone in stones}
+            self._stones = {stone.vm_id: stone for stone in sorted(stones, key=lambda stone: stone.at)}
+            self._ledger.tombstones = self._stones
         for vm_id, _ in list(self._ledger.actions(DeleteRecord)):
             await self._delete(vm_id)
         wanted = dict(self._ledger.actions(BeginRetirement))
@@ -112,9 +116,10 @@ class Retirements:
     def _judge(self, hosts: set[str]) -> guard.RetirementHold | None:
         """The guard, over those that are proven gone and not yet buried."""
         spec, now = self._book.estate.spec.retirement, self._clock()
+        counted = {vm_id for vm_id, stone in self._stones.items() if now - stone.at < _HOUR}
         settled = guard.commissioned(entry.host for entry in self._ledger.entries.values())
         return guard.judge_retirements(
-            hosts - self._buried,
+            hosts - counted,
             recent=sum(1 for at in self._times or () if now - at < _HOUR),
             commissioned=len(settled),
             count=spec.max_per_hour.count,
@@ -142,18 +147,25 @@ class Retirements:
             return
         now = self._clock().replace(microsecond=0)
         self._term.check()
-        await self._workers.call(self._tombstones.write, _stone(entry.host, action, now))
-        if vm_id not in self._buried:
-            self._buried.add(vm_id)
+        before, stone = self._stones.get(vm_id), _stone(entry.host, action, now)
+        if before is None or now - before.at >= _HOUR:
             self._times.append(now)
+        else:
+            stone = msgspec.structs.replace(stone, at=before.at)  # a second start of the same one counts once
+        await self._workers.call(self._tombstones.write, stone)
+        self._stones[vm_id] = stone
         await self._recorder.begin_retirement(vm_id, RetirementRecord(proof=action.proof, began_at=now))
         log.info("retirement began", extra={"host": entry.host.name, "proof": action.proof.value})
 
     async def _delete(self, vm_id: str) -> None:
-        """The last step."""
-        entry = self._ledger.entries.get(vm_id)
+        """The last step. The tombstone says so first: what a dead VEN leaves in the PCE brings no record back."""
+        entry, stone = self._ledger.entries.get(vm_id), self._stones.get(vm_id)
         if entry is not None:
             self._term.check()
+            if stone is not None and stone.ended_at is None:
+                ended = msgspec.structs.replace(stone, ended_at=self._clock().replace(microsecond=0))
+                await self._workers.call(self._tombstones.write, ended)
+                self._stones[vm_id] = ended
             await self._workers.call(self._hosts.delete, entry.host.name, entry.host.uid)
             self._ledger.drop(entry.host.name)
             log.info("retired", extra={"host": entry.host.name})
@@ -165,6 +177,7 @@ def _stone(host: ManagedHost, action: BeginRetirement, now: datetime) -> Tombsto
         vm_id=host.spec.vm_id,
         host=host.name,
         vm=status.azure.name if status.azure else "",
+        resource_id=status.azure.resource_id if status.azure else "",
         at=now,
         proof=action.proof.value,
         workload=status.illumio.workload if status.illumio else "",

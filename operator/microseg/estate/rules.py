@@ -39,6 +39,11 @@ class RulesInForce:
         """Whether it is known what the rules in force would change."""
         return self._judged_at is not None
 
+    def resume(self, released: Rules) -> None:
+        """After a start: the rules whose changes had been let through when the present ones were held."""
+        if self._released is None:
+            self._released = released
+
     def reconsider(self) -> None:
         """The rules or the approvals changed."""
         self._judged_at = None
@@ -83,15 +88,13 @@ class RulesInForce:
 
     def _judge(self, estate: Estate, rules: Rules, now: datetime) -> None:
         """Ask the guard about the whole fleet."""
-        settled = guard.commissioned(entry.host for entry in self._ledger.entries.values())
-        changes = {}
-        for host in settled:
-            wanted = self._ledger.wanted(host.spec.vm_id, now)
-            if wanted is not None:
-                before = self._ledger.wanted(host.spec.vm_id, now, self._released) if self._released else None
-                changes[host.spec.vm_id] = guard.caused(host, wanted, before)
-        percent = estate.spec.guard.max_changed_percent
-        hold = guard.judge(changes, commissioned=len(settled), percent=percent, approvals={})
+        ledger, released = self._ledger, self._released
+        _, hold = guard.weigh(
+            (entry.host for entry in ledger.entries.values()),
+            lambda host: ledger.wanted(host.spec.vm_id, now),
+            lambda host: ledger.wanted(host.spec.vm_id, now, released) if released else None,
+            estate.spec.guard.max_changed_percent,
+        )
         if hold is None:
             self.release(rules)
             return
@@ -100,7 +103,13 @@ class RulesInForce:
         self.admitted = guard.admitting(hold, annotation, used, now)
         asked = guard.parse_approvals(annotation).get(hold.digest, 0)
         self._judged_at = now
-        self._hold(replace(hold, used_at=guard.spent(hold.digest, asked, used)))
+        self._hold(
+            replace(
+                hold,
+                used_at=guard.spent(hold.digest, asked, used),
+                instead=released.digest if released is not None else "",
+            )
+        )
 
     def _hold(self, hold: guard.Hold | None) -> None:
         """Hosts that came under the hold or left it are decided again."""

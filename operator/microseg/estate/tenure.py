@@ -1,6 +1,9 @@
 """One Estate in this process: get its Lease, keep it, begin anew when spec or Secrets change, let go in the end.
 
-wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, finalizer off
+wait for the Lease ─▶ build ─▶ keep ─▶ (spec, Secret or CA changed: build again) ─▶ deleted: close, records by choice
+
+No finalizer holds an Estate: whoever deletes the operator's own namespace deletes the operator first, and nobody would
+take it off.
 """
 
 from __future__ import annotations
@@ -18,17 +21,17 @@ from microseg.estate.ports import Clock, EstateStore, LeaseLost
 from microseg.estate.workers import Workers
 from microseg.kube.errors import Conflict, KubeError, NotFound
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate import Estate
+from microseg.model.estate import Estate, RecordsOnDeletion
 from microseg.planning.summary import Overview, SystemState
 from microseg.planning.summary import status as estate_status
 
 log = logging.getLogger(__name__)
-FINALIZER = "microseg.dev/session"
-"""On every Estate that is kept: taken off by the Lease's holder after its Check Point session is closed."""
 _INPUTS_EVERY = 30.0
 """Seconds between two looks at the Secrets and CA bundles."""
 _AGAIN = 15.0
 """Seconds before an estate that could not be kept is tried again."""
+_FORGET_TRIES, _FORGET_PAUSE = 5, 3.0
+"""How often deleted records are tried, and the seconds between: rights that went with the namespace come back never."""
 
 
 class Unusable(Exception):
@@ -54,14 +57,11 @@ Build = Callable[[Estate, HeldTerm], Awaitable[Running]]
 Inputs = Callable[[Estate], Awaitable[str]]
 
 
-class FinalizedStore(EstateStore, Protocol):
-    """The Estates, with their finalizer."""
+class Records(Protocol):
+    """The ManagedHosts of a namespace, as far as a deleted Estate concerns them (`kube.hosts.Hosts`)."""
 
-    def add_finalizer(self, estate: Estate, finalizer: str) -> Estate:
-        """Put ours on."""
-
-    def remove_finalizer(self, estate: Estate, finalizer: str) -> Estate:
-        """Take ours off."""
+    def delete_all(self, estate_name: str) -> int:
+        """Delete every record of an estate; how many there were."""
 
 
 class Tenure:
@@ -71,7 +71,8 @@ class Tenure:
         self,
         estate: Estate,
         elector: Elector,
-        store: FinalizedStore,
+        store: EstateStore,
+        records: Records,
         workers: Workers,
         build: Build,
         inputs: Inputs,
@@ -82,7 +83,7 @@ class Tenure:
         self.shared_with = ""
         """Another Estate that has this one's PCE organisation or Check Point domain; empty: none."""
         self.running: Running | None = None
-        self._elector, self._store, self._workers = elector, store, workers
+        self._elector, self._store, self._records, self._workers = elector, store, records, workers
         self._build, self._inputs, self._clock = build, inputs, clock
         self._changed = asyncio.Event()
         self._gone = False
@@ -120,8 +121,7 @@ class Tenure:
         """Keep, and begin anew when something that it was built from changed."""
         while not self._gone:
             self._changed.clear()
-            if self.estate.deleting:
-                await self._let_go()
+            if self.estate.deleting:  # somebody else's finalizer holds it: the session is closed already
                 await self._changed.wait()
                 continue
             try:
@@ -132,6 +132,8 @@ class Tenure:
             except KubeError as error:
                 log.warning("estate not kept", extra={"estate": self.estate.name, "error": str(error)})
                 await self._pause(_AGAIN)
+        if self.estate.spec.records_on_deletion == RecordsOnDeletion.DELETE:
+            await self._forget(term)
 
     async def _one_run(self, term: HeldTerm) -> None:
         """Build a keeper and run it until its inputs change."""
@@ -140,8 +142,7 @@ class Tenure:
                 Reason.ENDPOINT_SHARED,
                 f"Estate {self.shared_with} has the same PCE organisation or Check Point domain.",
             )
-        current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
-        self.estate = await self._workers.call(self._store.add_finalizer, current, FINALIZER)
+        self.estate = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
         running = self.running = await self._build(self.estate, term)
         keeping = asyncio.create_task(running.keeper.run())
         watching = asyncio.create_task(self._until_changed(running))
@@ -172,7 +173,8 @@ class Tenure:
         """Return when the spec changed, or a Secret or CA bundle."""
         while not self._changed.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _INPUTS_EVERY)
+                async with asyncio.timeout(_INPUTS_EVERY):
+                    await self._changed.wait()
                 return
             with suppress(KubeError):
                 if await self._inputs(self.estate) != running.inputs:
@@ -181,15 +183,21 @@ class Tenure:
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
-    async def _let_go(self) -> None:
-        """Deleted: the session is closed already; take our finalizer off. Hosts stay protected, their records stay."""
-        try:
-            current = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
-            await self._workers.call(self._store.remove_finalizer, current, FINALIZER)
-        except (NotFound, Conflict):
-            await asyncio.sleep(1.0)
+    async def _forget(self, term: HeldTerm) -> None:
+        """The records go with the deleted Estate, as it asked. Nothing outside changes: the hosts stay protected."""
+        for _ in range(_FORGET_TRIES):
+            term.check()
+            try:
+                gone = await self._workers.call(self._records.delete_all, self.estate.name)
+            except KubeError as error:
+                log.warning("records not deleted", extra={"estate": self.estate.name, "error": str(error)})
+                await asyncio.sleep(_FORGET_PAUSE)
+            else:
+                log.info("records deleted with their estate", extra={"estate": self.estate.name, "records": gone})
+                return
 
     async def _tell(self, unusable: Unusable, term: HeldTerm) -> None:
         """Say in the Estate's status why it cannot be kept."""

@@ -30,6 +30,7 @@ class EstateViews:
         return EstateView(
             owner_id=estate.owner_id,
             enforcing=estate.enforcing,
+            suspended=spec.suspend,
             enforcement_floor=spec.illumio.enforcement,
             create_labels=spec.illumio.create_labels,
             labels=pce.labels if pce else {},

@@ -15,7 +15,7 @@ from microseg.gateways import azure_ids, azure_reading, shapes, wire
 from microseg.gateways.azure_credentials import CredentialMaker, Endpoints
 from microseg.gateways.azure_errors import SYSTEM, Meaning, code_of, error_of, meaning_of
 from microseg.gateways.azure_pipeline import Pipeline
-from microseg.gateways.ports import Rejected, Script, Unreachable
+from microseg.gateways.ports import Refused, Rejected, Script, Unreachable
 from microseg.gateways.transport import Answer, Observe, clean, watch
 from microseg.model.estate import Source
 from microseg.model.facts import ABSENT, Absent, RunCommand, Vm, VmDetail
@@ -33,6 +33,7 @@ class _Sweep:
 
     cost: int = 0
     problems: tuple[str, ...] = ()
+    uniform: int = 0
 
 
 class AzureArm:
@@ -69,19 +70,25 @@ class AzureArm:
         with self._sweeping, watch(self._observe, SYSTEM, "list-vms"):
             found: dict[str, Vm] = {}
             problems: list[str] = []
-            cost = 0
+            cost = uniform = 0
             for subscription in sorted(self._subscriptions):
                 cost += self._read_subscription(subscription, found, problems)
+                machines, pages = self._count_uniform(subscription, problems)
+                uniform, cost = uniform + machines, cost + pages
             vms = _one_each(found.values(), problems)
-            self._sweep = _Sweep(cost, tuple(problems))
+            self._sweep = _Sweep(cost, tuple(problems), uniform)
             return vms
 
     def problems(self) -> tuple[str, ...]:
         """What the latest complete `list_vms` left out, a sentence an item."""
         return self._sweep.problems
 
+    def uniform_members(self) -> int:
+        """Machines of uniform scale sets in the latest complete `list_vms`, by the sets' own capacity."""
+        return self._sweep.uniform
+
     def list_cost(self) -> int:
-        """Pages of VM lists in the latest complete `list_vms`; 300 a minute and subscription are allowed.
+        """Pages of VM and scale set lists in the latest complete `list_vms`; 300 a minute and subscription are allowed.
 
         Source: learn.microsoft.com/azure/virtual-machines/compute-throttling-limits ("High cost get").
         """
@@ -166,6 +173,19 @@ class AzureArm:
             found[key] = vm
         problems += reader.problems
         return pages + status_pages
+
+    def _count_uniform(self, subscription: str, problems: list[str]) -> tuple[int, int]:
+        """Machines of a subscription's uniform scale sets, and pages read. A missing right to read them stops no poll.
+
+        Source: VirtualMachineScaleSets_ListAll (`orchestrationMode`, `sku.capacity`) in the same specification.
+        """
+        url = f"/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachineScaleSets?{_COMPUTE}"
+        try:
+            sets, pages = self._list(url)
+        except Refused:
+            problems.append(f"the scale sets of subscription {subscription} may not be read and are not counted")
+            return 0, 0
+        return sum(azure_reading.uniform_members(item) for item in sets), pages
 
     def _list(self, url: str) -> tuple[list[object], int]:
         """All items of a list and its pages. An empty page in the middle is legal; a page without `value` is not."""

@@ -151,6 +151,12 @@ def run_command(item: object) -> RunCommand | None:
     )
 
 
+def uniform_members(scale_set: object) -> int:
+    """How many machines a scale set has that are no VMs of their own; 0 for a flexible one, whose members are."""
+    mode = shapes.text(shapes.within(scale_set, "properties", "orchestrationMode"))
+    return 0 if mode == "Flexible" else shapes.number(shapes.within(scale_set, "sku", "capacity")) or 0
+
+
 def power_state(view: object) -> str:
     """`running`, `deallocated`, …; empty where Azure does not say (a VM that is being created has none)."""
     codes = (shapes.text(status.get("code")) for status in shapes.mappings(shapes.within(view, "statuses")))

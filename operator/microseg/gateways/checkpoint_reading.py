@@ -64,15 +64,18 @@ def hosts(body: Json) -> tuple[HostObject, ...]:
         return ()
     owner, vm_id = mark(body)
     groups = frozenset(group for group in map(_name, shapes.listing(body.get("groups"))) if group)
-    return tuple(
-        HostObject(uid=uid, name=name, address=address, groups=groups, owner=owner, vm_id=vm_id)
-        for address in addresses
-    )
+    return tuple(HostObject(uid, name, address, groups, owner, vm_id, modifier=modifier(body)) for address in addresses)
 
 
 def group(body: Json) -> Group:
     """A group and the administrator of another session that locks it."""
-    return Group(name=shapes.text(body.get("name")), uid=shapes.text(body.get("uid")), locked_by=holder(body))
+    name, uid = shapes.text(body.get("name")), shapes.text(body.get("uid"))
+    return Group(name=name, uid=uid, locked_by=holder(body), modifier=modifier(body))
+
+
+def modifier(body: Json) -> str:
+    """Who wrote an object last, published or in our session; empty where the server does not say."""
+    return clean(shapes.within(body, "meta-info", "last-modifier"), limit=64)
 
 
 def holder(body: Json) -> str:
@@ -101,7 +104,8 @@ def gateway(body: Json) -> Gateway:
 def revision(body: Json) -> Revision | None:
     """A published session; None without a uid or a time."""
     uid, at = shapes.text(body.get("uid")), moment(body.get("publish-time"))
-    return None if not uid or at is None else Revision(uid=clip(uid, 64), published_at=at)
+    by = clean(body.get("user-name"), limit=64)
+    return None if not uid or at is None else Revision(uid=clip(uid, 64), published_at=at, by=by)
 
 
 def session(body: Json) -> Session:

@@ -51,6 +51,7 @@ def workload(item: object, org: int, labels: Mapping[str, Label]) -> Workload | 
         addresses=_addresses(body),
         created_at=shapes.when(body.get("created_at")),
         online=body.get("online") is True,
+        updated_by=clean(shapes.within(body, "updated_by", "href"), limit=64),
     )
 
 

@@ -100,6 +100,9 @@ class AzureGateway(Protocol):
     def problems(self) -> tuple[str, ...]:
         """What the latest complete `list_vms` left out or doubted, a sentence an item; the rest of it stands."""
 
+    def uniform_members(self) -> int:
+        """Machines of uniform scale sets, which no list of VMs shows, as of the latest complete `list_vms`."""
+
     def list_cost(self) -> int:
         """List calls that the latest complete `list_vms` used (high-cost VM list pages), for the poll's pace."""
 

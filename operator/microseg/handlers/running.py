@@ -9,6 +9,7 @@ import signal
 from microseg import __version__, telemetry
 from microseg.handlers.probes import Probes
 from microseg.handlers.watching import watch
+from microseg.kube.errors import KubeError
 from microseg.settings import Settings
 from microseg.wiring import House
 
@@ -16,17 +17,25 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; the exit code."""
+    """Run until SIGTERM or SIGINT; the exit code, 1 where it cannot even begin."""
     telemetry.set_up(settings.log_format, verbose=settings.verbose)
-    return asyncio.run(_run(settings))
+    try:
+        house = House(settings)
+    except KubeError as error:
+        log.error("microseg cannot start", extra={"error": str(error)})
+        return 1
+    return asyncio.run(_run(settings, house))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, house: House) -> int:
     """Probes first, then the watch; on the way out every estate is let go in order."""
-    house = House(settings)
     stop, ready = asyncio.Event(), asyncio.Event()
     probes = Probes(house.register.beats, ready)
-    port = await probes.start(settings.probe_host, settings.probe_port)
+    try:
+        port = await probes.start(settings.probe_host, settings.probe_port)
+    except OSError as error:
+        log.error("microseg cannot start", extra={"error": f"port {settings.probe_port} for the probes: {error}"})
+        return 1
     log.info("microseg started", extra={"version": __version__, "namespaces": settings.namespaces, "probe_port": port})
     watching = asyncio.create_task(watch(house.register, settings.namespaces, stop, ready))
     await asyncio.sleep(0)

@@ -39,7 +39,6 @@ _READ_SIZE = 1 << 16
 
 _JSON = "application/json"
 _MERGE = "application/merge-patch+json"
-_JSON_PATCH = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _STRICT = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 """Strict: a field that the live schema lacks is an error; the default prunes it with a warning, and what we must not
@@ -129,11 +128,6 @@ class Api:
     def merge_patch(self, path: str, body: Any, into: type[T], *, timeout: float = TIMEOUT) -> T:
         """Merge-patch; compare-and-set if it carries metadata.resourceVersion (Conflict). null removes a field."""
         answer = self.call("PATCH", path, query=_STRICT, body=body, content_type=_MERGE, timeout=timeout)
-        return _decoded(answer, into, path)
-
-    def json_patch(self, path: str, operations: list[dict[str, Any]], into: type[T], *, timeout: float = TIMEOUT) -> T:
-        """JSON patch. A `test` that fails is Invalid, like every other 422."""
-        answer = self.call("PATCH", path, query=_STRICT, body=operations, content_type=_JSON_PATCH, timeout=timeout)
         return _decoded(answer, into, path)
 
     def apply(self, path: str, body: Any, into: type[T], *, force: bool = True, timeout: float = TIMEOUT) -> T:

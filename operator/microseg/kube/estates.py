@@ -1,4 +1,4 @@
-"""Estates: decoded strictly, their status patched by compare-and-swap, their finalizer put on and taken off.
+"""Estates: decoded strictly, their status patched by compare-and-swap.
 
 `handlers/` decode what kopf brings, the keeper reads and records.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from microseg.kube.client import Api
-from microseg.kube.errors import Conflict, Invalid, SpecInvalid
+from microseg.kube.errors import SpecInvalid
 from microseg.kube.resources import ESTATES
 from microseg.kube.wire import EstateWire, encoded, merge_difference
 from microseg.model.estate import Estate, EstateSpec, EstateStatus
@@ -40,6 +40,19 @@ class Estates:
         """Read one. Raises NotFound, SpecInvalid."""
         return _estate(self._api.get(ESTATES.one(namespace, name), EstateWire))
 
+    def list(self, namespace: str) -> tuple[Estate, ...]:
+        """All of one namespace, by name. Raises SpecInvalid for one that this version cannot use."""
+        found = self._api.get(ESTATES.all(namespace), _Estates)
+        return tuple(sorted(map(_estate, found.items), key=lambda estate: estate.name))
+
+    def pin(self, estate: Estate, revision: str) -> Estate:
+        """Set `spec.mapping.pin`, or take it off by an empty one: a person's emergency. Raises NotFound, Forbidden.
+
+        The one field is set whatever else changed meanwhile: an emergency does not wait for the status to stand still.
+        """
+        body = {"spec": {"mapping": {"pin": revision or None}}}
+        return _estate(self._api.merge_patch(ESTATES.one(estate.namespace, estate.name), body, EstateWire))
+
     def patch_status(self, estate: Estate, status: EstateStatus) -> Estate:
         """Bring the stored status from `estate.status` to `status`, if the object is still the one that was read.
 
@@ -52,35 +65,9 @@ class Estates:
         path = ESTATES.one(estate.namespace, estate.name, "status")
         return _estate(self._api.merge_patch(path, body, EstateWire))
 
-    def add_finalizer(self, estate: Estate, finalizer: str) -> Estate:
-        """Put our finalizer on, beside others'. Raises Conflict where the list changed since it was read."""
-        if finalizer in estate.finalizers:
-            return estate
-        return self._set_finalizers(estate, (*estate.finalizers, finalizer))
 
-    def remove_finalizer(self, estate: Estate, finalizer: str) -> Estate:
-        """Take our finalizer off and leave others'. Raises Conflict where the list changed since it was read."""
-        if finalizer not in estate.finalizers:
-            return estate
-        return self._set_finalizers(estate, tuple(other for other in estate.finalizers if other != finalizer))
-
-    def _set_finalizers(self, estate: Estate, wanted: tuple[str, ...]) -> Estate:
-        # Only the list and the incarnation are tested, not the resourceVersion: statuses may be written meanwhile.
-        place = "/metadata/finalizers"
-        operations: list[dict[str, Any]] = [
-            {"op": "test", "path": "/metadata/uid", "value": estate.uid},
-            {"op": "test", "path": place, "value": list(estate.finalizers) or None},
-            {"op": "add", "path": place, "value": list(wanted)},
-        ]
-        path = ESTATES.one(estate.namespace, estate.name)
-        try:
-            return _estate(self._api.json_patch(path, operations, EstateWire))
-        except Invalid:
-            # The server answers 422 for a failed test as for any other wrong patch.
-            now = self._api.get(path, EstateWire).metadata
-            if now.finalizers != estate.finalizers or now.uid != estate.uid:
-                raise Conflict(f"the finalizers of Estate {estate.name} changed meanwhile") from None
-            raise
+class _Estates(msgspec.Struct):
+    items: list[EstateWire]
 
 
 def _estate(wire: EstateWire) -> Estate:
@@ -99,7 +86,6 @@ def _estate(wire: EstateWire) -> Estate:
         resource_version=meta.resource_version,
         annotations=meta.our_annotations(),
         deleting=meta.deletion_timestamp is not None,
-        finalizers=meta.finalizers,
     )
 
 

@@ -17,6 +17,8 @@ from microseg.kube.resources import ESTATE_LABEL, MANAGED_HOSTS
 from microseg.kube.wire import HostWire, encoded, merge_difference
 from microseg.model.host import HostSpec, HostStatus, ManagedHost, host_name
 
+_PAGE = 500
+
 
 class Hosts:
     """The ManagedHosts of one namespace. Methods raise `KubeError`s."""
@@ -72,6 +74,28 @@ class Hosts:
         with contextlib.suppress(NotFound):
             self._api.delete(MANAGED_HOSTS.one(self._namespace, name), uid=uid)
 
+    def list(self, estate_name: str) -> tuple[ManagedHost, ...]:
+        """All records of one estate, in pages; for people's commands, the keeper has its mirror.
+
+        Raises Invalid for a record that this version cannot hold.
+        """
+        query = {"labelSelector": f"{ESTATE_LABEL}={estate_name}", "limit": str(_PAGE)}
+        found: list[ManagedHost] = []
+        while True:
+            page = self._api.get(MANAGED_HOSTS.all(self._namespace), _Page, query=query, timeout=30.0)
+            found += [wire.host() for wire in page.items]
+            if not page.metadata.token:
+                return tuple(found)
+            query = query | {"continue": page.metadata.token}
+
+    def delete_all(self, estate_name: str) -> int:
+        """Delete every record of an estate; how many there were."""
+        names = self.names(estate_name)
+        for name in names:
+            with contextlib.suppress(NotFound):
+                self._api.delete(MANAGED_HOSTS.one(self._namespace, name))
+        return len(names)
+
     def names(self, estate_name: str = "") -> frozenset[str]:
         """Names of all records in the namespace, or of one estate's; 60 bytes each on the wire."""
         query = {"labelSelector": f"{ESTATE_LABEL}={estate_name}"} if estate_name else {}
@@ -89,6 +113,15 @@ class Hosts:
             label: dict[str, Any] = {"metadata": {"labels": {ESTATE_LABEL: estate_name}}}
             found = self._api.merge_patch(path, label, HostWire)
         return found.host()
+
+
+class _PageMeta(msgspec.Struct):
+    token: str = msgspec.field(default="", name="continue")
+
+
+class _Page(msgspec.Struct):
+    metadata: _PageMeta
+    items: list[HostWire]
 
 
 def decode_host(line: bytes | msgspec.Raw) -> ManagedHost:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from microseg.kube.errors import Invalid
 
 GROUP = "microseg.dev"
-"""Group of the custom resources, and prefix of every label, annotation and finalizer of ours."""
+"""Group of the custom resources, and prefix of every label and annotation of ours."""
 
 VERSION = "v1alpha1"
 

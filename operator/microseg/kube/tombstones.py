@@ -33,6 +33,10 @@ class Tombstone(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_
     """Name that the VM had."""
     at: datetime
     proof: str
+    resource_id: str = ""
+    """ARM id that the VM had: what Azure is asked for where the record was lost midway."""
+    ended_at: datetime | None = None
+    """When the last trace was removed and the record went."""
     workload: str = ""
     objects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()

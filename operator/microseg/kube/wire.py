@@ -27,7 +27,6 @@ class Metadata(msgspec.Struct, rename="camel", kw_only=True):
     generation: int = 1
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
-    finalizers: tuple[str, ...] = ()
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
 

@@ -31,6 +31,7 @@ from .proving import TestFailure, run_tests
 from .reading import parse
 from .schema import json_schema
 from .tables import OVERRIDE, Evaluator, evaluate, override_ends
+from .wording import plain
 
 __all__ = [
     "OVERRIDE",
@@ -60,5 +61,6 @@ __all__ = [
     "lint",
     "override_ends",
     "parse",
+    "plain",
     "run_tests",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import itertools
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ from typing import Any, assert_never
 from . import document as doc
 from .groups import CompiledGroup, LabelState
 from .limits import MAX_REMEMBERED
-from .matching import FIELDS, Question, TagAsked, View, all_hold, fold, normalizer, questions
+from .matching import FIELDS, FieldAsked, Question, TagAsked, View, all_hold, fold, normalizer, questions
 from .wording import plain, quoted
 
+_NAME = FIELDS["name"]
 OVERRIDE = "override "
 """What the name of a won override begins with, in an Answer's `cases`."""
 
@@ -112,6 +114,22 @@ def miss_text(miss: doc.Miss) -> str:
     return f"{miss.key}: no rule knows tag {plain(miss.tag)}={quoted(miss.value)}"
 
 
+class Remembered:
+    """Answers for all hosts that differ in nothing that rules read but the name."""
+
+    __slots__ = ("answers", "names")
+
+    def __init__(self, names: tuple[Question, ...]) -> None:
+        self.names = names
+        self.answers: dict[tuple[bool, ...], doc.Answer] = {}
+
+
+def _by_name(asked: tuple[Question, ...]) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """The questions of a condition about anything but the name, and those about the name."""
+    names = tuple(each for each in asked if isinstance(each, FieldAsked) and each.attribute == _NAME)
+    return tuple(each for each in asked if each not in names), names
+
+
 class Evaluator:
     """A compiled mapping. Make one for each accepted revision and keep it; it is cheap to ask again."""
 
@@ -121,12 +139,14 @@ class Evaluator:
         self.groups = tuple(CompiledGroup(group) for group in sorted(mapping.groups, key=lambda group: group.name))
         self._tags = tuple(sorted(self._tags_read()))
         self._read = frozenset(self._tags)
-        self._fields = _getter(self._fields_read())
+        self._named = tuple(filter(operator.itemgetter(1), map(_by_name, self._conditions())))
+        self._fields = _getter([each for each in self._fields_read() if each != _NAME])
         self._current = tuple(sorted({key for group in self.groups for key in group.labels}))
         self._overrides: dict[str, tuple[doc.Override, ...]] = {}
         for override in mapping.overrides:
             self._overrides[override.vm_id] = (*self._overrides.get(override.vm_id, ()), override)
-        self._remembered: dict[object, doc.Answer] = {}
+        self._remembered: dict[object, Remembered] = {}
+        self._count = 0
 
     def evaluate(
         self, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
@@ -139,19 +159,25 @@ class Evaluator:
         if now.tzinfo is None:
             raise ValueError("now has no time zone")
         tags, doubled = self.tags(subject)
-        active = self.overrides(subject, now)
+        active, view = self.overrides(subject, now), View(subject, tags)
         key = (
             tuple(map(tags.get, self._tags)),
             self._fields(subject),
             doubled,
-            tuple(id(override) for override in active),  # they live as long as the mapping does
+            tuple([id(override) for override in active]),  # they live as long as the mapping does
             None if current is None else tuple(map(current.get, self._current)),
         )
-        answer = self._remembered.get(key)
+        known = self._remembered.get(key)
+        if known is None:
+            known = self._remembered[key] = Remembered(self._names_that_matter(view))
+        named = tuple([question.holds(view) for question in known.names])
+        answer = known.answers.get(named)
         if answer is None:
-            if len(self._remembered) >= MAX_REMEMBERED:
+            answer = known.answers[named] = self._answer(view, doubled, active, current)
+            self._count += 1
+            if self._count > MAX_REMEMBERED:
                 self._remembered.clear()
-            answer = self._remembered[key] = self._answer(View(subject, tags), doubled, active, current)
+                self._count = 0
         return answer
 
     def tags(self, subject: doc.Subject) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
@@ -204,15 +230,26 @@ class Evaluator:
         )
 
     def _questions(self) -> Iterable[Question]:
-        for table in self.tables:
-            for case in table.cases:
-                yield from case.asked
-        for group in self.groups:
-            yield from group.asked
+        return itertools.chain.from_iterable(self._conditions())
 
     def _tags_read(self) -> set[str]:
         asked = {question.folded for question in self._questions() if isinstance(question, TagAsked)}
         return asked | {folded for table in self.tables for _, folded in table.from_tag}
+
+    def _names_that_matter(self, view: View) -> tuple[Question, ...]:
+        """Questions about the name in conditions that otherwise hold: no other name can make a difference.
+
+        Every VM has a name of its own, so answers are remembered by what these questions say of it.
+        """
+        matter = (names for others, names in self._named if all_hold(others, view))
+        return tuple(dict.fromkeys(question for names in matter for question in names))
+
+    def _conditions(self) -> Iterable[tuple[Question, ...]]:
+        for table in self.tables:
+            for case in table.cases:
+                yield case.asked
+        for group in self.groups:
+            yield group.asked
 
     def _fields_read(self) -> list[str]:
         asked = {question.attribute for question in self._questions() if not isinstance(question, TagAsked)}

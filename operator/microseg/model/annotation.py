@@ -22,8 +22,8 @@ class Annotation(enum.StrEnum):
 
     # fmt: off
     RETRY = (
-        "microseg.dev/retry", "ManagedHost", "agent",
-        "You have looked: the next installer attempt may begin now. Taken off when it is under way.",
+        "microseg.dev/retry", "ManagedHost", "agent or drift",
+        "You have looked: the next installer attempt may begin, or what was left alone as Contention is put right.",
     )
     CONFIRM_GONE = (
         "microseg.dev/confirm-gone", "ManagedHost", "the host's vmId",

@@ -45,6 +45,13 @@ class DriftPolicy(enum.StrEnum):
     REPORT = "Report"
 
 
+class RecordsOnDeletion(enum.StrEnum):
+    """What becomes of the ManagedHosts when their Estate is deleted."""
+
+    KEEP = "Keep"
+    DELETE = "Delete"
+
+
 class SecretRef(Frozen, frozen=True, kw_only=True):
     """A Secret in the estate's own namespace."""
 
@@ -236,14 +243,6 @@ class CheckPointSpec(Frozen, frozen=True, kw_only=True):
             description="A host object for all private addresses, or for the primary one only.",
         ),
     ] = "all"
-    on_duplicate_address: Annotated[
-        str,
-        Meta(
-            pattern="^(adoptOurs|block)$",
-            max_length=16,
-            description="When another object has the address: adopt it if it carries our mark, or block the host.",
-        ),
-    ] = "block"
     install_window: InstallWindow | None = None
 
 
@@ -324,6 +323,14 @@ class EstateSpec(Frozen, frozen=True, kw_only=True):
             extra_json_schema={"enum": ["Repair", "Report"]},
         ),
     ] = "Repair"
+    records_on_deletion: Annotated[
+        str,
+        Meta(
+            max_length=16,
+            description="Whether the ManagedHosts stay when the Estate is deleted, or go. Protection stays either way.",
+            extra_json_schema={"enum": ["Keep", "Delete"]},
+        ),
+    ] = "Keep"
     retirement: Retirement = Retirement()
     guard: Guard = Guard()
 
@@ -360,7 +367,7 @@ class MappingState(Frozen, frozen=True, kw_only=True):
     """The mapping in force."""
 
     revision: Annotated[str, Meta(max_length=64, description="Digest of the mapping in force.")] = ""
-    owner: Annotated[Text, Meta(description="ConfigMap that it came from.")] = ""
+    owner: Annotated[Text, Meta(description="Who answers for it: `owner` of the document.")] = ""
     accepted_at: Annotated[datetime | None, Meta(description="When it was accepted.")] = None
 
 
@@ -415,6 +422,9 @@ class HeldPlan(Frozen, frozen=True, kw_only=True):
     digest: Annotated[Text, Meta(description="Digest to approve.")]
     hosts: Annotated[int, Meta(description="Hosts that it would touch.")]
     since: Annotated[datetime, Meta(description="Since when it is held.")]
+    instead: Annotated[
+        str, Meta(max_length=64, description="Revision of the mapping whose changes were let through last.")
+    ] = ""
 
 
 class Approval(Frozen, frozen=True, kw_only=True):
@@ -470,7 +480,6 @@ class Estate(Frozen, frozen=True, kw_only=True):
     resource_version: str = ""
     annotations: dict[str, str] = field(default_factory=dict)
     deleting: bool = False
-    finalizers: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -122,6 +122,8 @@ class Workload:
     addresses: frozenset[str]
     created_at: datetime | None
     online: bool
+    updated_by: str = field(default="", compare=False)
+    """Who wrote it last, as an href such as `/users/7`; no news by itself."""
 
     @property
     def uuid(self) -> str:
@@ -163,6 +165,8 @@ class HostObject:
     """The ownerId in its mark; empty: not made by any operator."""
     vm_id: str
     """The vmId in its mark; empty without one."""
+    modifier: str = field(default="", compare=False)
+    """Administrator who wrote it last; no news by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,8 @@ class Group:
     uid: str
     locked_by: str = ""
     """Administrator whose other session holds a lock on it; empty: free, or ours."""
+    modifier: str = field(default="", compare=False)
+    """Administrator who wrote it last: also who took a member out. No news by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,8 @@ class Revision:
 
     uid: str
     published_at: datetime
+    by: str = field(default="", compare=False)
+    """Administrator who published it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +256,8 @@ class WorkloadView:
     """It carries our mark and this vmId."""
     claimed: Workload | None = None
     """It has the uuid that the script printed (`status.agent.workload`)."""
+    recorded: Workload | None = None
+    """It is the one that the record names (`status.illumio.workload`), stamped or not."""
     candidates: tuple[Workload, ...] = ()
     """Unstamped, and sharing this VM's hostname or an address: may be its own."""
 
@@ -285,8 +295,12 @@ class HostFacts:
     """Complete polls in a row that lacked the VM, since this process watches."""
     gone: GoneProof | Unreadable | None = None
     """What Azure said when it was asked for the VM by its id; None: not asked, or it is there. Unreadable: no proof."""
+    last_resource_id: str = ""
+    """ARM id that the VM had when its retirement began, where its record was lost since."""
     retirement_held: str = ""
     """Why the retirement may not begin now; empty: it may."""
+    unpaired_readings: int = 0
+    """Complete readings of the PCE in a row that lacked the stamped workload of the record."""
     unpair_accepted: bool = False
     """Whether the PCE accepted the unpairing."""
     illumio_complaint: str = ""

@@ -258,6 +258,16 @@ class HistoryLine(Frozen, frozen=True, kw_only=True):
     revision: Annotated[str, Meta(max_length=64, description="Digest of the mapping that asked for it.")] = ""
 
 
+class DriftRecord(Frozen, frozen=True, kw_only=True):
+    """What was changed from outside at one stage: kept while it differs, and until a day without it has passed."""
+
+    stage: Annotated[str, Meta(max_length=32, description="The condition of the stage that it concerns.")]
+    since: Annotated[datetime, Meta(description="When the first change of this series was found.")]
+    at: Annotated[datetime, Meta(description="When the latest change was found, or seen to be put right.")]
+    repairs: Annotated[int, Meta(description="How often the operator put it right in this series.")] = 0
+    open: Annotated[bool, Meta(description="Whether it differs now.")] = False
+
+
 class Summary(Frozen, frozen=True, kw_only=True):
     """Text mirrors for the printer columns."""
 
@@ -302,6 +312,12 @@ class HostStatus(Frozen, frozen=True, kw_only=True):
     retirement: Annotated[
         RetirementRecord | None, Meta(description="Present while the traces of a vanished VM are being removed.")
     ] = None
+    drift: Annotated[
+        tuple[DriftRecord, ...],
+        Meta(
+            max_length=8, description="Changes from outside, by stage: since when, and how often they were put right."
+        ),
+    ] = ()
     history: Annotated[
         tuple[HistoryLine, ...], Meta(max_length=10, description="The latest changes that the operator made.")
     ] = ()

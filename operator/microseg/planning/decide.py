@@ -20,6 +20,7 @@ from microseg.model.plan import Action, ProveGone, ReadRunCommand
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.model.wanted import Wanted
 from microseg.planning import drift, record, report
+from microseg.planning.drift import Drift
 from microseg.stages import STAGES, Stage, discovery, retirement
 from microseg.stages.attempt import absorb, bounds, under_way
 from microseg.stages.situation import EstateView, Situation, Timing
@@ -76,18 +77,18 @@ def decide(
         ):
             held.add(stage.condition)
         situation = replace(situation, host=record.after(stage.condition, verdict, situation))
-    drifted = {} if retirement.begun(situation) else drift.found(before, situation, verdicts)
     allowed = _allowed(situation, verdicts)
+    drifted = drift.judge(before, situation, verdicts, repairing=repair and allowed)
     shown = {kind: _shown(verdict, kind, situation, drifted, repair=repair) for kind, verdict in verdicts.items()}
     actions = tuple(action for verdict in shown.values() for action in _actions(verdict, allowed=allowed))
-    after = record.owning(situation.host, actions)
+    after = record.owning(_with(situation.host, drift=drifted.records), actions)
     status = report.status(after, before=before.status, verdicts=shown, drifted=drifted, now=now)
     return Decision(
         status=status,
         verdicts=verdicts,
         actions=actions,
         look_again=min(_times(verdicts, agent, estate.timing), default=None),
-        standing=standing(status, shown),
+        standing=standing(status, shown, contended=bool(drifted.contended)),
     )
 
 
@@ -100,14 +101,14 @@ def _judged(stage: Stage, situation: Situation, gone: Verdict | None) -> Verdict
     return stage.judge(situation)
 
 
-def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict]) -> Standing:
+def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict], *, contended: bool = False) -> Standing:
     """How the host counts."""
     discovered = verdicts[ConditionType.DISCOVERED]
     if isinstance(discovered, Wait) and discovered.reason == Reason.DESELECTED:
         return Standing.DESELECTED
     if status.retirement is not None:
         return Standing.RETIRING
-    if any(isinstance(verdict, Blocked) for verdict in verdicts.values()):
+    if contended or any(isinstance(verdict, Blocked) for verdict in verdicts.values()):
         return Standing.BLOCKED
     if status.ready == ConditionStatus.TRUE:
         return Standing.COMMISSIONED
@@ -135,21 +136,25 @@ def _allowed(situation: Situation, verdicts: Mapping[ConditionType, Verdict]) ->
     return situation.estate.enforcing and not situation.host.spec.suspend and known
 
 
-def _shown(
-    verdict: Verdict, kind: ConditionType, situation: Situation, drifted: Mapping[ConditionType, str], *, repair: bool
-) -> Verdict:
+def _shown(verdict: Verdict, kind: ConditionType, situation: Situation, drifted: Drift, *, repair: bool) -> Verdict:
     """The verdict as people see it: an effect that is not allowed is told as what would be done."""
+    if isinstance(verdict, Done) and kind in drifted.found and (not repair or kind in drifted.contended):
+        return replace(verdict, actions=())
     if not isinstance(verdict, Act):
         return verdict
-    if situation.host.spec.suspend:
-        return Wait(Reason.SUSPENDED, f"The host is suspended. Otherwise: {verdict.message}", moving=False)
+    if situation.host.spec.suspend or situation.estate.suspended:
+        what = "host" if situation.host.spec.suspend else "estate"
+        return Wait(Reason.SUSPENDED, f"The {what} is suspended. Otherwise: {verdict.message}", moving=False)
     if not situation.estate.enforcing:
         return Wait(Reason.OBSERVING, f"The estate observes. Enforcing, it would: {verdict.message}", moving=False)
     discovered = discovery.judge(situation)
     if isinstance(discovered, Wait) and verdict.reason != Reason.RETIRING:
         return Wait(discovered.reason, f"{discovered.message} Otherwise: {verdict.message}", moving=False)
-    if kind in drifted and not repair:
-        return Wait(Reason.DRIFT_FOUND, f"{drifted[kind]} It is only reported, as spec.drift says.", moving=False)
+    if kind in drifted.contended:
+        return Blocked(Reason.CONTENTION, drifted.contended[kind])
+    if kind in drifted.found and not repair:
+        said = f"{drifted.found[kind]} It is only reported, as spec.drift says."
+        return Wait(Reason.DRIFT_FOUND, said, moving=False)
     return verdict
 
 

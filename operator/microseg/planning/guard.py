@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +33,8 @@ class Hold:
     """Hosts of each kind."""
     used_at: datetime | None = None
     """When an approval of this very text was used up."""
+    instead: str = ""
+    """Revision whose changes were let through last; empty: unknown."""
 
     @property
     def approval(self) -> str:
@@ -97,6 +99,25 @@ def judge(
     if len(touched) <= approvals.get(digest, 0):
         return None
     return Hold(digest, touched, kinds, tuple(counted[kind] for kind in kinds))
+
+
+def weigh(
+    hosts: Iterable[ManagedHost],
+    wanted: Callable[[ManagedHost], Wanted | None],
+    before: Callable[[ManagedHost], Wanted | None],
+    percent: int,
+) -> tuple[dict[str, frozenset[str]], Hold | None]:
+    """What new rules change on commissioned hosts (vmId -> kinds), and the hold where that is too much.
+
+    `wanted`, `before`: what the new rules and those before ask for; None: nothing is known of the VM, or of the rules.
+    """
+    settled = commissioned(hosts)
+    changes = {}
+    for host in settled:
+        asked = wanted(host)
+        if asked is not None:
+            changes[host.spec.vm_id] = caused(host, asked, before(host))
+    return changes, judge(changes, commissioned=len(settled), percent=percent, approvals={})
 
 
 def as_recorded(host: ManagedHost, wanted: Wanted) -> Wanted:

@@ -148,7 +148,9 @@ def _check_point(status: HostStatus, verdict: Verdict, situation: Situation) -> 
     before = status.check_point or CheckPointRecord()
     hosts = tuple(_object(item) for item in sorted(view.value.own, key=lambda item: item.name))
     groups = tuple(sorted(wanted.groups))
-    unchanged = before.hosts == hosts and before.groups == groups and before.published_at is not None
+    put_right = any(made.open and made.stage == ConditionType.GROUPED for made in status.drift)
+    same = before.hosts == hosts and before.groups == groups and before.published_at is not None
+    unchanged = same and not put_right  # what was put right came with a later revision
     revision = situation.estate.last_revision
     if unchanged:
         return status

@@ -15,6 +15,7 @@ from microseg.model.condition import Condition, ConditionStatus, ConditionType, 
 from microseg.model.host import HostStatus, ManagedHost, Summary, Timeline, clip
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.planning import history
+from microseg.planning.drift import Drift
 from microseg.stages import STAGES
 
 _MESSAGE_LIMIT = 1024
@@ -36,7 +37,7 @@ def status(
     *,
     before: HostStatus,
     verdicts: Mapping[ConditionType, Verdict],
-    drifted: Mapping[ConditionType, str],
+    drifted: Drift,
     now: datetime,
 ) -> HostStatus:
     """The next status: conditions, mirrors, timeline and history over the host's (already updated) record."""
@@ -86,7 +87,7 @@ def condition(
 
 
 def _all(
-    host: ManagedHost, verdicts: Mapping[ConditionType, Verdict], drifted: Mapping[ConditionType, str], now: datetime
+    host: ManagedHost, verdicts: Mapping[ConditionType, Verdict], drifted: Drift, now: datetime
 ) -> list[Condition]:
     """Every condition of a host, stages first."""
     before, generation = host.status.conditions, host.generation
@@ -103,13 +104,8 @@ def _all(
             made.append(make(kind, *_stated(verdict)))
     made.append(make(ConditionType.READY, *_ready(tuple(made), verdicts)))
     made.append(make(ConditionType.RECONCILING, *_reconciling(made, verdicts)))
-    made.append(make(ConditionType.STALLED, *_stalled(verdicts)))
-    if drifted:
-        made.append(make(ConditionType.DRIFTED, ConditionStatus.TRUE, Reason.DRIFT_FOUND, " ".join(drifted.values())))
-    else:
-        made.append(
-            make(ConditionType.DRIFTED, ConditionStatus.FALSE, Reason.NO_DRIFT, "Nothing was changed from outside.")
-        )
+    made.append(make(ConditionType.STALLED, *_stalled(verdicts, drifted)))
+    made.append(make(ConditionType.DRIFTED, *_drifted(drifted)))
     return made
 
 
@@ -163,8 +159,18 @@ def _reconciling(
     return ConditionStatus.TRUE, Reason.IN_PROGRESS, "The operator is working on it."
 
 
-def _stalled(verdicts: Mapping[ConditionType, Verdict]) -> tuple[ConditionStatus, Reason, str]:
+def _drifted(drifted: Drift) -> tuple[ConditionStatus, Reason, str]:
+    """Whether something that was right was changed from outside: what, and since when."""
+    if not drifted.found:
+        return ConditionStatus.FALSE, Reason.NO_DRIFT, "Nothing was changed from outside."
+    reason = Reason.CONTENTION if drifted.contended else Reason.DRIFT_FOUND
+    return ConditionStatus.TRUE, reason, " ".join({**drifted.found, **drifted.contended}.values())
+
+
+def _stalled(verdicts: Mapping[ConditionType, Verdict], drifted: Drift) -> tuple[ConditionStatus, Reason, str]:
     """Whether a person must change something."""
+    for said in drifted.contended.values():
+        return ConditionStatus.TRUE, Reason.CONTENTION, said
     for verdict in verdicts.values():
         if isinstance(verdict, Blocked):
             return ConditionStatus.TRUE, verdict.reason, verdict.message

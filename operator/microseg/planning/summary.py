@@ -20,7 +20,7 @@ from microseg.model.estate import (
     TargetState,
     UnsupportedCount,
 )
-from microseg.model.facts import Gateway, Vm
+from microseg.model.facts import Gateway, Unsupported, Vm
 from microseg.model.host import clip
 from microseg.planning.decide import Standing
 from microseg.planning.guard import APPROVE_ANNOTATION, Hold, RetirementHold, remembered
@@ -53,6 +53,8 @@ class Overview:
     gateways: Mapping[str, Gateway]
     stalled: SystemState | None = None
     """What keeps the whole estate from being reconciled."""
+    uniform: int = 0
+    """Machines of uniform scale sets: no VMs to Azure's list, so they are only counted."""
     judged: bool = True
     """Whether the guard has judged the rules in force; until then what was told of mapping and holds stays."""
 
@@ -78,7 +80,7 @@ def status(estate: Estate, overview: Overview, now: datetime) -> EstateStatus:
         ready=ready.status.value,
         reason=ready.reason,
         hosts=_counts(overview),
-        unsupported=_unsupported(overview.vms),
+        unsupported=_unsupported(overview),
         poll=_poll(estate.status.poll, overview, now),
         mapping=(overview.mapping if overview.judged else None) or estate.status.mapping,
         targets=_targets(overview),
@@ -169,12 +171,14 @@ def _counts(overview: Overview) -> HostCounts:
         blocked=found.get(Standing.BLOCKED, 0),
         retiring=found.get(Standing.RETIRING, 0),
         deselected=found.get(Standing.DESELECTED, 0),
-        unsupported=sum(1 for vm in overview.vms if vm.selected and vm.unsupported),
+        unsupported=sum(1 for vm in overview.vms if vm.selected and vm.unsupported) + overview.uniform,
     )
 
 
-def _unsupported(vms: tuple[Vm, ...]) -> tuple[UnsupportedCount, ...]:
-    counted = Counter(vm.unsupported.value for vm in vms if vm.selected and vm.unsupported)
+def _unsupported(overview: Overview) -> tuple[UnsupportedCount, ...]:
+    counted = Counter(vm.unsupported.value for vm in overview.vms if vm.selected and vm.unsupported)
+    if overview.uniform:
+        counted[Unsupported.UNIFORM_SCALE_SET.value] = overview.uniform
     return tuple(UnsupportedCount(reason=reason, vms=number) for reason, number in sorted(counted.items()))
 
 
@@ -208,7 +212,13 @@ def _held(before: tuple[HeldPlan, ...], overview: Overview, now: datetime) -> tu
     waiting = (("mapping", overview.hold), ("retirement", overview.retirement_hold))
     since = {plan.digest: plan.since for plan in before}
     return tuple(
-        HeldPlan(kind=kind, digest=hold.digest, hosts=len(hold.hosts), since=since.get(hold.digest, now))
+        HeldPlan(
+            kind=kind,
+            digest=hold.digest,
+            hosts=len(hold.hosts),
+            since=since.get(hold.digest, now),
+            instead=hold.instead if isinstance(hold, Hold) else "",
+        )
         for kind, hold in waiting
         if hold is not None
     )

@@ -1,18 +1,21 @@
-"""What the mapping wants for a host, in the stages' words. Pure; called when tags, labels or rules changed."""
+"""What the mapping wants for a host, in the stages' words. Pure; called when tags, labels or rules changed.
+
+The keeper asks with what was read just now, `microseg plan` with what the host's record holds of it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Labels
 from datetime import datetime
 
 from microseg.mapping import Keep, Mapping, Miss, Remove, Subject, Value, evaluate
 from microseg.model.facts import Vm, Workload
-from microseg.model.host import clip
+from microseg.model.host import AzureRecord, ManagedHost, clip
 from microseg.model.wanted import Wanted
 
 
-def subject(vm: Vm) -> Subject:
+def subject(record: AzureRecord, vm_id: str) -> Subject:
     """What rules may read of a VM."""
-    record = vm.record
     return Subject(
         name=record.name,
         location=record.location,
@@ -20,7 +23,7 @@ def subject(vm: Vm) -> Subject:
         subscription=record.subscription,
         os=record.os_type,
         tags=tuple((tag.key, tag.value) for tag in record.tags),
-        vm_id=vm.vm_id,
+        vm_id=vm_id,
     )
 
 
@@ -29,7 +32,25 @@ def wanted(mapping: Mapping, vm: Vm, workload: Workload | None, *, pce_read: boo
     current = {label.key: label.value for label in workload.labels} if workload is not None else None
     if current is None and pce_read:
         current = {}
-    answer = evaluate(mapping, subject(vm), current=current, now=now)
+    return _asked(mapping, subject(vm.record, vm.vm_id), current, now)
+
+
+def as_known(mapping: Mapping, host: ManagedHost, now: datetime) -> Wanted | None:
+    """Labels and groups for one host by its own record; None: Azure has not told of it, or it is missing there."""
+    azure = host.status.azure
+    if azure is None or host.status.missing_since is not None:
+        return None
+    return _asked(mapping, subject(azure, host.spec.vm_id), recorded_labels(host), now)
+
+
+def recorded_labels(host: ManagedHost) -> dict[str, str]:
+    """The workload's labels as they were last confirmed, key -> value."""
+    illumio = host.status.illumio
+    return {label.key: label.value for label in illumio.labels} if illumio is not None else {}
+
+
+def _asked(mapping: Mapping, asked: Subject, current: Labels[str, str] | None, now: datetime) -> Wanted:
+    answer = evaluate(mapping, asked, current=current, now=now)
     return Wanted(
         revision=mapping.digest,
         labels=tuple((item.key, item.value) for item in answer.labels if isinstance(item, Value)),

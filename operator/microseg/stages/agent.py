@@ -21,11 +21,16 @@ from microseg.stages.situation import Situation
 INSTALL = "install"
 PROBE = "probe"
 RETRY_ANNOTATION = Annotation.RETRY.value
-"""Value `agent`: a person has looked, the next attempt may begin."""
+"""A person has looked. Value `agent`: the next attempt may begin; `drift`: what is left alone is put right again."""
+DRIFT = "drift"
 _ENFORCEMENT = ("idle", "visibility_only", "selective", "full")
 _CLOCK_SKEW = timedelta(seconds=120)
 """How much the PCE's clock may lag ours when "first seen after the intent" is checked."""
 _CLAIM_PATIENCE = timedelta(hours=1)
+_LOST_AFTER = 2
+"""Complete readings that must lack a recorded workload before the next installer may begin (S1)."""
+_MARK = "microseg.dev/"
+"""What every operator's mark on a workload begins with; the owner follows."""
 
 _FAILURES: dict[AgentOutcome, tuple[Reason, str]] = {
     AgentOutcome.KEY_REFUSED: (Reason.KEY_REFUSED, "The PCE refused the activation code."),
@@ -56,16 +61,32 @@ def judge(situation: Situation) -> Verdict:
         return Wait(Reason.ILLUMIO_UNREADABLE, "The PCE has not been read completely yet.", doubt=True)
     record = situation.host.status.agent or AgentRecord()
     if view.value.stamped is not None:
-        return _paired(situation, view.value.stamped, record)
+        return _paired(situation, view.value.stamped)
     if situation.vm is None:
         return Wait(
             Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is begun.", doubt=True, moving=False
         )
     if under_way(record):
         return _follow(situation, record, view.value)
-    if record.workload and not retry_wanted(situation.host):
+    lost = _lost(situation, view.value)
+    if lost and situation.facts.unpaired_readings < _LOST_AFTER:
+        return Wait(Reason.UNPAIRED, f"The PCE no longer shows workload {lost}; it is looked at once more.")
+    if record.workload and record.workload != lost and not retry_wanted(situation.host):
         return _prove(situation, situation.vm, record, view.value)
     return _next_attempt(situation, situation.vm, record, view.value)
+
+
+def _lost(situation: Situation, view: WorkloadView) -> str:
+    """Uuid of the workload that was this VM's and is not in the PCE at all now: unpaired by a person, or re-imaged."""
+    known = situation.host.status.illumio
+    return known.workload.rsplit("/", 1)[-1] if known and known.workload and view.recorded is None else ""
+
+
+def below_floor(situation: Situation, workload: Workload) -> bool:
+    """Whether a workload that we paired enforces less than the estate's floor."""
+    record = situation.host.status.agent
+    ours = record is not None and record.outcome == AgentOutcome.PAIRED
+    return ours and rank(workload.enforcement_mode) < rank(situation.estate.enforcement_floor)
 
 
 def cause_digest(vm: Vm, profile: PairingProfile | str | None) -> str:
@@ -80,16 +101,14 @@ def retry_wanted(host: ManagedHost) -> bool:
     return host.annotations.get(RETRY_ANNOTATION) == "agent"
 
 
-def _paired(situation: Situation, workload: Workload, record: AgentRecord) -> Verdict:
+def _paired(situation: Situation, workload: Workload) -> Verdict:
     """Done; a workload that we paired ourselves is also brought up to the floor, never down."""
-    floor = situation.estate.enforcement_floor
-    ours = record.outcome == AgentOutcome.PAIRED
-    below = _rank(workload.enforcement_mode) < _rank(floor)
-    upkeep = (RaiseEnforcement(situation.vm_id, workload.href, floor),) if ours and below else ()
+    raised = RaiseEnforcement(situation.vm_id, workload.href, situation.estate.enforcement_floor)
+    upkeep = (raised,) if below_floor(situation, workload) else ()
     return Done(Reason.PAIRED, f"The PCE shows workload {workload.uuid}, stamped with this vmId.", upkeep)
 
 
-def _rank(mode: str) -> int:
+def rank(mode: str) -> int:
     """Strength of an enforcement mode; an unknown word counts as the strongest, so that it is never touched."""
     return _ENFORCEMENT.index(mode) if mode in _ENFORCEMENT else len(_ENFORCEMENT)
 
@@ -142,6 +161,12 @@ def _prove(situation: Situation, vm: Vm, record: AgentRecord, view: WorkloadView
         return Wait(
             Reason.AWAITING_WORKLOAD, "The VM is paired; its workload is not in the PCE's list yet.", until=given_up_at
         )
+    if _owned_elsewhere(situation, workload):
+        return Blocked(
+            Reason.OWNED_ELSEWHERE,
+            f"Workload {workload.uuid} carries the mark {workload.external_set}: another operator has this VM. It is "
+            "not touched; leave the VM to one of them.",
+        )
     problem = _identity_problem(vm, record, workload)
     if problem:
         return Blocked(Reason.IDENTITY_MISMATCH, f"{problem} The workload is not touched; look at the VM and the PCE.")
@@ -150,6 +175,12 @@ def _prove(situation: Situation, vm: Vm, record: AgentRecord, view: WorkloadView
         f"Workload {workload.uuid} is proven to be this VM's and is being stamped.{situation.complaint}",
         (StampWorkload(situation.vm_id, workload.href),),
     )
+
+
+def _owned_elsewhere(situation: Situation, workload: Workload) -> bool:
+    """Whether the VM's own workload has the mark of another operator."""
+    foreign = workload.external_set.startswith(_MARK) and workload.external_set != _MARK + situation.estate.owner_id
+    return foreign and workload.external_reference.lower() == situation.vm_id
 
 
 def _identity_problem(vm: Vm, record: AgentRecord, workload: Workload) -> str:
@@ -175,6 +206,14 @@ def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: Workl
         return Wait(put_off.reason, f"{put_off.message} It is tried again by itself.", until=put_off.until)
     probed = record.mode == PROBE and record.outcome == AgentOutcome.NOT_PAIRED
     if view.candidates and not probed:
+        if not situation.estate.enforcing:
+            return Wait(
+                Reason.ADOPTION_CANDIDATE,
+                f"{_candidates(view)} may be this VM's: name or address agree, which proves nothing. It is not "
+                "touched; when the estate enforces, a keyless script asks the VM.",
+                doubt=True,
+                moving=False,
+            )
         return Act(
             Reason.PROBING,
             "The PCE has an unstamped workload with this VM's name or address; a keyless script asks the VM whether it "
@@ -189,6 +228,12 @@ def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: Workl
     return Act(
         Reason.INSTALLING, "The installer is about to start on the VM.", (StartScript(situation.vm_id, INSTALL),)
     )
+
+
+def _candidates(view: WorkloadView) -> str:
+    """The unstamped workloads that may be this VM's, for a person."""
+    names = ", ".join(workload.uuid for workload in view.candidates[:3])
+    return f"Workload {names}" if len(view.candidates) == 1 else f"One of the workloads {names}"
 
 
 def _obstacle(vm: Vm) -> Verdict | None:

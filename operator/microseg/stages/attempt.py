@@ -95,7 +95,7 @@ def _ended(record: AgentRecord, outcome: AgentOutcome, timing: Timing, now: date
     """Close the attempt: count a failure, and say when the next may begin."""
     failed = outcome not in _NOT_A_FAILURE
     failures = record.failures + 1 if failed else (0 if record.workload else record.failures)
-    pause = timing.retry_pause * 5 ** max(failures - 1, 0) if failed else timing.look_pause
+    pause = timing.retry_pause * 5 ** max(failures - 1, 0) if failed else _patience(record, outcome, timing)
     waits = failed or outcome in {AgentOutcome.BUSY, AgentOutcome.TOO_LATE, AgentOutcome.NEVER_BEGAN}
     return msgspec.structs.replace(
         record,
@@ -104,6 +104,16 @@ def _ended(record: AgentRecord, outcome: AgentOutcome, timing: Timing, now: date
         failures=failures,
         retry_at=now + timedelta(seconds=pause) if waits else None,
     )
+
+
+def _patience(record: AgentRecord, outcome: AgentOutcome, timing: Timing) -> float:
+    """Seconds before the next try after an end that is nobody's failure.
+
+    A lock that never goes, or a clock of the VM that is hours ahead, would bring a script a minute for ever: each of
+    these doubles the pause.
+    """
+    again = outcome in {AgentOutcome.BUSY, AgentOutcome.TOO_LATE}
+    return timing.look_pause * 2 ** min(record.attempt - 1, 8) if again else timing.look_pause
 
 
 def command_name(vm_id: str, attempt: int) -> str:

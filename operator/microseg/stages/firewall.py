@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 
 from microseg.model.condition import Reason
-from microseg.model.facts import FirewallView, Unreadable
+from microseg.model.facts import FirewallView, HostObject, Unreadable
 from microseg.model.host import CheckPointRecord, ManagedHost
 from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
@@ -36,15 +36,25 @@ def judge(situation: Situation) -> Verdict:
             f"Whether it belongs to {names} depends on labels in the PCE, not read yet.",
             doubt=True,
         )
-    forms = dict(wanted_objects(situation.host, situation.estate, situation)) if wanted.groups else {}
+    forms = _forms(situation, wanted)
     if wanted.groups and not forms:
         return Wait(Reason.NO_ADDRESS, "The VM has no private address yet.")
-    record = situation.host.status.check_point or CheckPointRecord()
-    moved = _moved(situation, view.value, forms)
-    changes = (*moved, *_changes(situation.vm_id, record, set(wanted.groups), view.value, forms))
+    changes = differences(situation, wanted, view.value)
     if not changes:
         return _done(wanted)
     return _obstacle(situation, wanted, view.value, forms) or _publish(situation, changes)
+
+
+def differences(situation: Situation, wanted: Wanted, view: FirewallView) -> tuple[FirewallChange, ...]:
+    """What would make the published objects as wanted, whatever stands in the way."""
+    record, forms = situation.host.status.check_point or CheckPointRecord(), _forms(situation, wanted)
+    moved = _moved(situation, view, forms)
+    return (*moved, *_changes(situation.vm_id, record, set(wanted.groups), view, forms))
+
+
+def _forms(situation: Situation, wanted: Wanted) -> dict[str, str]:
+    """Object name -> address; none where no group is wanted."""
+    return dict(wanted_objects(situation.host, situation.estate, situation)) if wanted.groups else {}
 
 
 def _without_vm(situation: Situation, view: FirewallView) -> Verdict:
@@ -96,13 +106,26 @@ def _obstacle(situation: Situation, wanted: Wanted, view: FirewallView, forms: d
     for name, address in forms.items():
         foreign = view.name_clashes.get(name.lower())
         if foreign is not None:
+            if foreign.owner:
+                return _owned_elsewhere(foreign)
             return Blocked(Reason.NAME_TAKEN, f"An object named {name} exists and is not ours; rename or remove it.")
         holder = view.address_clashes.get(address)
         if holder is not None and holder.owner != situation.estate.owner_id:
+            if holder.owner:
+                return _owned_elsewhere(holder)
             return Blocked(
                 Reason.ADDRESS_TAKEN, f"Object {holder.name} has the address {address} and is not this VM's."
             )
     return None
+
+
+def _owned_elsewhere(item: HostObject) -> Verdict:
+    """Another operator's object is in the way."""
+    return Blocked(
+        Reason.OWNED_ELSEWHERE,
+        f"Object {item.name} ({item.address}) carries the mark of another owner, {item.owner}. It is not touched; "
+        "leave the VM to one of them.",
+    )
 
 
 def _publish(situation: Situation, changes: tuple[FirewallChange, ...]) -> Verdict:
@@ -139,14 +162,15 @@ def _moved(situation: Situation, view: FirewallView, forms: dict[str, str]) -> I
 def _changes(
     vm_id: str, record: CheckPointRecord, groups: set[str], view: FirewallView, forms: dict[str, str]
 ) -> Iterator[FirewallChange]:
-    """The differences, object by object. Memberships that are not recorded as ours stay."""
+    """The differences, object by object. Memberships that are not ours stay, and a renamed one keeps its uid."""
     own = {item.name.lower(): item for item in view.own}
+    renamed = {item.address: key for key, item in own.items() if key not in {name.lower() for name in forms}}
     ours = set(record.groups)
     for name, address in forms.items():
-        existing = own.pop(name.lower(), None)
+        existing = own.pop(name.lower(), None) or own.pop(renamed.get(address, ""), None)
         joined: frozenset[str] = existing.groups if existing else frozenset()
         join, leave = tuple(sorted(groups - joined)), tuple(sorted((joined & ours) - groups))
-        if existing is None or existing.address != address or join or leave:
+        if existing is None or (existing.name.lower(), existing.address) != (name.lower(), address) or join or leave:
             uid, shared = existing.uid if existing else "", address in view.address_clashes
             yield PutObject(vm_id, name, uid, address, join, leave, shared)
     for leftover in own.values():

@@ -30,7 +30,7 @@ def judge(situation: Situation) -> Verdict:
         )
     if not situation.estate.policies:
         return Blocked(Reason.NO_POLICY_CONFIGURED, "The estate names no policy package: set spec.checkPoint.policies.")
-    behind = [(policy, late) for policy in situation.estate.policies if (late := _late(situation, policy))]
+    behind = late(situation)
     nowhere = [policy.package for policy in situation.estate.policies if not policy.targets]
     if nowhere and not behind:
         return Blocked(
@@ -55,14 +55,19 @@ def covers(gateway: Gateway | None, policy: Policy, situation: Situation) -> boo
     return gateway.installed_at is not None and gateway.installed_at > published
 
 
-def _late(situation: Situation, policy: Policy) -> tuple[str, ...]:
-    """Targets whose installed revision does not cover this host."""
-    return tuple(t for t in policy.targets if not covers(situation.estate.gateways.get(t), policy, situation))
+def late(situation: Situation) -> list[tuple[Policy, tuple[str, ...]]]:
+    """Policies with targets whose installed revision does not cover this host, and those targets."""
+    gateways = situation.estate.gateways
+    found = (
+        (policy, tuple(t for t in policy.targets if not covers(gateways.get(t), policy, situation)))
+        for policy in situation.estate.policies
+    )
+    return [(policy, targets) for policy, targets in found if targets]
 
 
 def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]]) -> Verdict:
     """Ask for the installs, or say when the window opens."""
-    names = ", ".join(sorted({target for _, late in behind for target in late}))
+    names = ", ".join(sorted({target for _, targets in behind for target in targets}))
     opens = situation.estate.window_opens
     if opens is not None:
         return Wait(
@@ -75,7 +80,7 @@ def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]])
     published = record.published_at if record is not None else None
     assert published is not None  # noqa: S101 - judged above
     actions = tuple(InstallPolicy(situation.vm_id, policy.package, policy.targets, published) for policy, _ in behind)
-    failed = {t: m for _, late in behind for t in late if (m := situation.estate.install_failures.get(t))}
+    failed = {t: m for _, targets in behind for t in targets if (m := situation.estate.install_failures.get(t))}
     if failed:
         target, message = min(failed.items())
         return Act(

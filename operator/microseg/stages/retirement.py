@@ -62,7 +62,7 @@ def _missing(situation: Situation) -> Verdict | None:
         return _begin(situation, GoneProof.CONFIRMED)
     if isinstance(situation.facts.gone, GoneProof):
         return _begin(situation, situation.facts.gone)
-    resource_id = host.status.azure.resource_id if host.status.azure else ""
+    resource_id = host.status.azure.resource_id if host.status.azure else situation.facts.last_resource_id
     if resource_id and situation.facts.gone is None:
         return Wait(
             Reason.PROVING_GONE,

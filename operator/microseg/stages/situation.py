@@ -59,6 +59,8 @@ class EstateView:
 
     owner_id: str
     enforcing: bool = True
+    suspended: bool = False
+    """Whether a person froze the estate; it does not enforce then."""
     enforcement_floor: str = "visibility_only"
     create_labels: bool = True
     labels: Mapping[tuple[str, str], str] = field(default_factory=dict)

@@ -13,11 +13,11 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from simulators.azure import errors
 from simulators.azure.bodies import CommandOrder
+from simulators.azure.command import Command, ExecutionState, Operation, OperationStatus
 from simulators.azure.machine import NEVER, Vm
 from simulators.azure.timing import Timing
 from simulators.faults import Outcome
@@ -27,10 +27,6 @@ MOST_COMMANDS = 25
 OUTPUT_LIMIT = 4096
 _OPERATION_LIFE = 24 * 3600.0
 _SHORTEST_TIMEOUT = 10.0
-
-ExecutionState = Literal["Unknown", "Pending", "Running", "Failed", "Succeeded", "TimedOut", "Canceled"]
-Provisioning = Literal["Creating", "Updating", "Succeeded", "Failed", "Canceled", "Deleting"]
-OperationStatus = Literal["InProgress", "Succeeded", "Failed", "Canceled"]
 
 log = logging.getLogger(__name__)
 
@@ -58,49 +54,6 @@ class Runner(Protocol):
         stopped, the run-command was deleted) the script must be dead before CancelledError is raised on.
         """
         ...
-
-
-@dataclass(slots=True)
-class Operation:
-    """A long-running operation as its status URL shows it; `started` and `ended` are epoch seconds.
-
-    `outcome` is the end that a fault ordered: `lost`: nobody knows it; `failed`: it fails though its effect happened;
-    `half`: it succeeds and its effect is never seen to end; `endless`: it stays in progress.
-    """
-
-    id: str
-    subscription: str
-    location: str
-    vm: str
-    started: float
-    status: OperationStatus = "InProgress"
-    ended: float | None = None
-    code: str = ""
-    message: str = ""
-    outcome: Outcome | None = None
-
-
-@dataclass(slots=True)
-class Command:
-    """A run-command resource of one VM and its latest execution."""
-
-    name: str
-    order: CommandOrder
-    operation: Operation
-    provisioning: Provisioning = "Creating"
-    state: ExecutionState = "Pending"
-    message: str = ""
-    exit_code: int | None = None
-    output: str = ""
-    error: str = ""
-    started: float | None = None
-    ended: float | None = None
-    task: asyncio.Task[None] | None = field(default=None, repr=False)
-
-    @property
-    def busy(self) -> bool:
-        """Whether an execution is under way."""
-        return self.task is not None and not self.task.done()
 
 
 class CommandDesk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal, assert_never, cast, get_args
 
 from aiohttp import web
@@ -37,6 +38,13 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
             world.stage.ledger.append("azure", "world.switched", changed=tuple(sorted(values)))
         return web.json_response(world.traits.as_json())
 
+    async def timing(request: web.Request) -> web.Response:
+        if request.method == "POST":
+            values = await read_object(request)
+            world.timing.change(values)
+            world.stage.ledger.append("azure", "world.switched", changed=tuple(sorted(values)))
+        return web.json_response(asdict(world.timing))
+
     async def revoke(_: web.Request) -> web.Response:
         return web.json_response({"revoked": world.directory.revoke()})
 
@@ -47,6 +55,8 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
     router.add_post("/azure/tokens/revoke", revoke)
     router.add_get("/azure/traits", traits)
     router.add_post("/azure/traits", traits)
+    router.add_get("/azure/timing", timing)
+    router.add_post("/azure/timing", timing)
 
 
 def _order(each: object) -> dict[str, Any]:

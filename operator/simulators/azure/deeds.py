@@ -29,8 +29,6 @@ class AzureDeeds:
             return "Azure has no bulk operation among those of this world"
         if fault.action in ON_NEXT and fault.operation not in _LONG:
             return f"only {_LONG[0]} and {_LONG[1]} begin operations, not {fault.operation!r}"
-        if fault.action == "foreign-lock" and not fault.target:
-            return "'foreign-lock' needs 'target', a resource group, and 'seconds'"
         if fault.action == "human-edit" and not (isinstance(fault.body, dict) and {"vm", "do"} <= fault.body.keys()):
             return "'human-edit' needs 'body': {vm, do: stop|start|retag|recreate|delete|readdress, ...}"
         return ""

@@ -36,6 +36,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _METADATA_HOST = "169.254.169.254:80"
 _TRUST_STORES = ("ssl/certs/ca-certificates.crt", "pki/tls/certs/ca-bundle.crt", "ssl/cert.pem")
 _PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MACHINE = re.compile(r"[a-z0-9_]{1,16}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _PREFIX = {4: 24, 6: 64}
 _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
@@ -104,6 +105,15 @@ class Guest:
     def forget_ven(self, workload_uuid: str) -> bool:
         """The VEN of that workload was uninstalled: remove its files; whether there was one."""
         return guest_windows.remove_ven(self.folder, workload_uuid)
+
+    def pretend_machine(self, machine: str) -> None:
+        """Let `uname -m` in a Linux VM say something else, until it is re-imaged. ValueError: not a machine's name."""
+        if not _MACHINE.fullmatch(machine):
+            message = f"not a machine's name: {machine!r}"
+            raise ValueError(message)
+        text = f'#!/bin/sh\n[ "$1" = -m ] && echo {machine} || echo Linux\n'
+        _write(self.folder / "uname", text.encode(), 0o755)
+        guest_sandbox.cover(self.folder, self.folder / "uname", "uname")
 
     def wipe(self) -> None:
         """The VM was re-imaged: the same VM with nothing on its disk."""

@@ -70,6 +70,18 @@ def lay_out(folder: Path) -> None:
     (folder / "fstab").write_text("\n".join(lines) + "\n")
 
 
+def cover(folder: Path, file: Path, program: str) -> None:
+    """Let a file of the VM stand in for a program of the machine, in addition to what `lay_out` mounts."""
+    found = shutil.which(program)
+    if found is None:
+        message = f"this machine has no {program}"
+        raise SandboxUnavailableError(message)
+    line = f"{file.resolve()} {Path(found).resolve()} none bind 0 0\n"
+    table = folder / "fstab"
+    if line not in (text := table.read_text()):
+        table.write_text(line + text)  # first: /tmp is covered last, and the file may be in it
+
+
 @functools.cache
 def _unshare() -> tuple[str, ...]:
     """The command that makes the namespaces here, with root's rights or, failing that, a user namespace."""

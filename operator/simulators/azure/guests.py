@@ -23,6 +23,7 @@ class Inside(Protocol):
     metadata_answers: bool
 
     def wipe(self) -> None: ...  # noqa: D102
+    def pretend_machine(self, machine: str) -> None: ...  # noqa: D102
     def preload_paired(self, workload_uuid: str, org_id: int, pce: str) -> None: ...  # noqa: D102
 
 
@@ -70,8 +71,8 @@ class Guests:
 def add_guest_control(router: web.UrlDispatcher, world: World, guests: Insides) -> None:
     """Add `POST /azure/vms/{name}/guest`.
 
-    Its body may have `paired: {workload, orgId, pce}` (leave a paired VEN), `wipe: true` (re-image) and
-    `metadataAnswers: bool` (whether the instance metadata service can be reached).
+    Its body may have `paired: {workload, orgId, pce}` (leave a paired VEN), `wipe: true` (re-image), `machine` (what
+    `uname -m` says) and `metadataAnswers: bool` (whether the instance metadata service can be reached).
     """
 
     async def change(request: web.Request) -> web.Response:
@@ -80,6 +81,8 @@ def add_guest_control(router: web.UrlDispatcher, world: World, guests: Insides) 
             guest.wipe()
         if "metadataAnswers" in body:
             guest.metadata_answers = bool(body["metadataAnswers"])
+        if "machine" in body:
+            guest.pretend_machine(str(body["machine"]))
         paired = body.get("paired")
         if isinstance(paired, dict):
             guest.preload_paired(str(paired["workload"]), int(paired["orgId"]), str(paired["pce"]))

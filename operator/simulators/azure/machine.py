@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from simulators.azure.commands import Command
+from simulators.azure.command import Command
 
 Os = Literal["Linux", "Windows"]
 Power = Literal["creating", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", "deleting"]

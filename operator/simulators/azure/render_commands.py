@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulators.azure.commands import Command, Operation
+from simulators.azure.command import Command, Operation
 from simulators.azure.machine import Vm
 from simulators.azure.render import timestamp, vm_id
 

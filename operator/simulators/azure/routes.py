@@ -18,7 +18,7 @@ from aiohttp import web
 
 from simulators.azure import errors, render, render_commands
 from simulators.azure.bodies import read_order
-from simulators.azure.commands import Operation
+from simulators.azure.command import Operation
 from simulators.azure.machine import Vm
 from simulators.azure.throttle import Policy
 from simulators.azure.world import Kind, World

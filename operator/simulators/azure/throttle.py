@@ -20,7 +20,8 @@ Verb = Literal["reads", "writes", "deletes"]
 Policy = Literal["LowCostGet", "HighCostGet", "UpdateVM", "GetOperation", "NetworkGet"]
 
 _TOO_MANY = 429
-_FRONT_DOOR: dict[Verb, tuple[float, float]] = {"reads": (250, 25), "writes": (200, 10), "deletes": (200, 10)}
+FRONT_DOOR: dict[Verb, tuple[float, float]] = {"reads": (250, 25), "writes": (200, 10), "deletes": (200, 10)}
+"""What Resource Manager lets a subscription and caller do at once, and how much a second flows back."""
 _BY_SUBSCRIPTION: dict[Policy, tuple[float, float]] = {
     "LowCostGet": (24_000, 8_000 / 60),
     "HighCostGet": (900, 300 / 60),
@@ -62,7 +63,7 @@ class Throttle:
 
     def admit(self, subscription: str, who: str, verb: Verb, policy: Policy | None, vm: str = "") -> dict[str, str]:
         """Count a request; returns the rate limit headers, or raises ArmError 429 with Retry-After."""
-        front = self._bucket(("arm", subscription, who, verb), *_FRONT_DOOR[verb])
+        front = self._bucket(("arm", subscription, who, verb), *FRONT_DOOR[verb])
         self._take(front, f"{verb} of subscription {subscription}", "SubscriptionRequestsThrottled", verb)
         headers = {
             f"x-ms-ratelimit-remaining-subscription-{verb}": str(int(front.left)),

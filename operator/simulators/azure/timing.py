@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Timing:
-    """The latencies of this world.
+    """The latencies of this world; what begins after a change takes the new time.
 
     `pickup`: from the PUT of a run-command until its script starts (learn.microsoft.com says about 20 s at least);
     `report`: from the script's end until Azure shows it; `agent_patience`: how long Azure waits for a silent agent
@@ -22,6 +22,15 @@ class Timing:
     boot: float = 25.0
     stop: float = 20.0
     create: float = 20.0
+
+    def change(self, values: dict[str, object]) -> None:
+        """Set latencies by name; ValueError for an unknown one or what is no time."""
+        known = [item.name for item in fields(self)]
+        for name, value in values.items():
+            if name not in known or not _is_time(value):
+                message = f"latency {name!r} can't be {value!r}; there are {', '.join(known)}, in seconds"
+                raise ValueError(message)
+            setattr(self, name, float(str(value)))
 
 
 @dataclass(slots=True)

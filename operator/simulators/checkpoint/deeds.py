@@ -16,6 +16,7 @@ from simulators.checkpoint.errors import ApiError
 from simulators.checkpoint.tasks import Outcome, TaskKind
 from simulators.checkpoint.world import World
 from simulators.faults import ON_NEXT, Deed, Fault
+from simulators.stage import Impossible
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ENDS: dict[str, Outcome] = {
@@ -48,8 +49,6 @@ class CheckPointDeeds:
                 return f"only batches are bulk operations, not {fault.operation!r}"
             case "operation-lost" | "task-fails" | "task-endless" if kind is None:
                 return f"{fault.operation!r} begins no task"
-            case "foreign-lock" if not fault.target:
-                return "'foreign-lock' needs 'target', a group, and 'seconds'"
             case "human-edit" if not (isinstance(fault.body, dict) and {"do", "host"} <= fault.body.keys()):
                 return "'human-edit' needs 'body': {do, host, ...} as POST /checkpoint/edit takes it"
             case "stale" if not fault.operation.startswith("show-"):
@@ -58,6 +57,12 @@ class CheckPointDeeds:
 
     async def perform(self, fault: Fault, request: web.Request) -> None:
         """Do it."""
+        try:
+            self._perform(fault, request)
+        except ApiError as refusal:
+            raise Impossible(refusal.message) from refusal
+
+    def _perform(self, fault: Fault, request: web.Request) -> None:
         match cast("Deed", fault.action):
             case "expire":
                 self._world.expire(self._world.sessions.enter(request.headers.get("X-chkp-sid", ""), self._world.now()))

@@ -12,7 +12,7 @@ from dataclasses import asdict
 import msgspec
 from aiohttp import web
 
-from simulators.control import BadOrderError, read_object
+from simulators.control import BadOrderError, read_json, read_object
 from simulators.illumio.bodies import Href, InterfaceBody, LabelCreate, SetLabels
 from simulators.illumio.context import Caller, caller
 from simulators.illumio.errors import PceError
@@ -107,9 +107,15 @@ async def _fail_pairings(world: World, request: web.Request) -> web.Response:
 
 
 async def _preload(world: World, request: web.Request) -> web.Response:
-    machine = msgspec.convert(await read_object(request), Preloaded)
-    workload = world.pairing.preload(machine.hostname, machine.interfaces, machine.os, machine.profile)
-    return web.json_response(_row(workload) | {"org_id": world.org_id}, status=201)
+    """One machine, or a list of them."""
+    body = await read_json(request)
+    machines = msgspec.convert(body if isinstance(body, list) else [body], list[Preloaded])
+    made = [
+        _row(world.pairing.preload(machine.hostname, machine.interfaces, machine.os, machine.profile))
+        | {"org_id": world.org_id}
+        for machine in machines
+    ]
+    return web.json_response({"workloads": made} if isinstance(body, list) else made[0], status=201)
 
 
 async def _set_traits(world: World, request: web.Request) -> web.Response:

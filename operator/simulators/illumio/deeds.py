@@ -12,7 +12,9 @@ from aiohttp import web
 from simulators.faults import ON_NEXT, Deed, Fault
 from simulators.illumio.context import Caller, caller
 from simulators.illumio.control import PERSON, carry_out
+from simulators.illumio.errors import PceError
 from simulators.illumio.world import World
+from simulators.stage import Impossible
 
 
 class IllumioDeeds:
@@ -50,6 +52,8 @@ class IllumioDeeds:
                 token = caller.set(Caller(PERSON))
                 try:
                     carry_out(world, cast("dict[str, Any]", fault.body))
+                except PceError as refusal:
+                    raise Impossible(refusal.message) from refusal
                 finally:
                     caller.reset(token)
             case "foreign-lock":

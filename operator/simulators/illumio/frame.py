@@ -68,9 +68,19 @@ def done() -> web.Response:
 
 def listing(rows: Sequence[bytes], total: int) -> web.Response:
     """Return a collection of serialised rows with its count."""
-    response = web.Response(body=b"[" + b",".join(rows) + b"]", content_type="application/json")
+    response = web.Response(body=_array(rows), content_type="application/json")
     response.headers["X-Total-Count"] = str(total)
     return response
+
+
+def _array(rows: Sequence[bytes]) -> bytes:
+    """One join and no further copy: 50,000 rows are 80 MB."""
+    if not rows:
+        return b"[]"
+    parts = [*rows]
+    parts[0] = b"[" + parts[0]
+    parts[-1] += b"]"
+    return b",".join(parts)
 
 
 def encoded(rows: Sequence[object]) -> list[bytes]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from simulators.illumio.context import Context
 from simulators.illumio.errors import refuse_busy
 
-_CALLS_A_MINUTE = 500
+CALLS_A_MINUTE = 500
 _UNPAIRS_A_MINUTE = 10
 
 
@@ -27,7 +27,7 @@ class Limits:
 
     def call(self, who: str) -> None:
         """One call of this key; 429 above 500 a minute."""
-        self._take(who, "call", _CALLS_A_MINUTE)
+        self._take(who, "call", CALLS_A_MINUTE)
 
     def unpair(self, who: str) -> None:
         """One unpair call of this key; 429 above 10 a minute."""

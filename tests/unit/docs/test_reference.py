@@ -17,8 +17,8 @@ from microseg.settings import Settings, load
 from microseg.stages import STAGES
 
 PRODUCT = ROOT / "operator" / "microseg"
-OUTSIDE = {"microseg.dev/owner", "microseg.dev/vm-id", "microseg.dev/session", "microseg.dev/v1"}
-"""Marks on outside objects, our finalizer, an API version: nothing that a person writes on an object."""
+OUTSIDE = {"microseg.dev/owner", "microseg.dev/vm-id", "microseg.dev/v1"}
+"""Marks on outside objects, an API version: nothing that a person writes on an object."""
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
-from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
+from microseg.estate.lanes.attempts import Attempts, Pairing
+from microseg.estate.lanes.budgets import Budget, Budgets
 from microseg.estate.ledger import Entry, Ledger
 from microseg.estate.readings import PceReading
 from microseg.estate.recorder import Recorder
@@ -47,7 +48,7 @@ class Bench:
             self.clock,
             self.timing,
             (workers, workers),
-            Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6)),
+            Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6))),
         )
         if before is None:
             self.hosts.put(m.host())

@@ -329,6 +329,9 @@ class FakeAzure(Scripted):
         self.asked("list_vms")
         return tuple(self.vms)
 
+    def uniform_members(self) -> int:
+        return 0
+
     def problems(self) -> tuple[str, ...]:
         return ()
 

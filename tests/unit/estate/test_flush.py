@@ -67,6 +67,23 @@ async def test_few_new_hosts_are_created_with_their_groups_in_the_call_and_publi
     assert all(item.groups == {"SO"} and item.owner == m.OWNER for item in desk.cp.published.values())
 
 
+async def test_the_tag_of_the_mark_is_made_sure_of_again_after_a_discard(
+    desk: Desk,
+) -> None:
+    desk.cp.poison = {"az-001"}
+    await desk.run(*puts(3))
+    assert desk.journal.of("cp.ensure_tag")[0] == (m.MARK,)
+    assert desk.journal.names("cp.ensure_tag", "cp.discard", "cp.publish") == [
+        "cp.ensure_tag", "cp.discard", "cp.ensure_tag", "cp.publish",
+    ]  # fmt: skip
+
+
+async def test_nothing_is_tagged_where_nothing_is_made(desk: Desk) -> None:
+    desk.here("az-001", "SO")
+    await desk.run(DropObject("vm-az-001", "az-001", "uid-az-001", ("SO",)))
+    assert desk.count("ensure_tag") == 0
+
+
 async def test_many_new_hosts_are_created_by_batch_and_join_group_by_group(desk: Desk) -> None:
     result = await desk.run(*puts(1200), put(9999, "Web", uid="uid-az-9999"))
     assert len(result.published) == 1201

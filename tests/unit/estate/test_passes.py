@@ -251,7 +251,6 @@ async def test_only_ones_own_sessions_of_earlier_terms_are_discarded(workers: Wo
     async with Process(world, workers, term=3).running():
         await until(lambda: world.all_are(COMMISSIONED))
     assert sorted(uid for (uid,) in world.journal.of("cp.discard_session")) == ["crashed", "old"]
-    assert world.journal.of("cp.ensure_tag") == [(m.MARK,)]
 
 
 async def test_without_news_only_the_revision_and_the_gateways_are_read(workers: Workers) -> None:

@@ -16,8 +16,9 @@ from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
 from microseg.estate.book import EstateBook
-from microseg.estate.lanes.attempts import Attempts, Budget, Pairing
+from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.azure import AzureLane
+from microseg.estate.lanes.budgets import Budget, Budgets
 from microseg.estate.lanes.checkpoint import CheckPointLane, Marks
 from microseg.estate.lanes.flush import Flush
 from microseg.estate.lanes.illumio import IllumioLane
@@ -117,13 +118,14 @@ class Process:
     def __init__(self, world: World, workers: Workers, term: int = 3) -> None:
         self.world, self.term = world, fakes.FakeTerm(term)
         self.timing = Timing(expected=0.05, look_pause=0.02, retry_pause=0.05)
-        self.ledger, budget = Ledger(), Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6))
+        self.ledger = Ledger()
+        budgets = Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6)))
         self.recorder = Recorder(world.hosts, fakes.FakeEvents(), self.ledger, workers, self.term)
         book = EstateBook(world.estates.stored, world.estates, workers, self.term)
         rhythms = [Rhythm(name, 0.05, lambda: None) for name in ("azure", "illumio", "checkpoint")]
         pairing = Pairing(world.pce, lambda _: world.pce.profile, "pce:8443", "18", m.OWNER)
         attempts = Attempts(
-            pairing, self.ledger, self.recorder, self.term, self.now, self.timing, (workers, workers), budget
+            pairing, self.ledger, self.recorder, self.term, self.now, self.timing, (workers, workers), budgets
         )
         self.azure = AzureLane(
             {"main": world.azure}, attempts, world.hosts, self.ledger, rhythms[0], workers,
@@ -164,7 +166,8 @@ class Process:
         """Decide whoever changed, and everybody now and then."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.ledger.wake.wait(), 0.02)
+                async with asyncio.timeout(0.02):
+                    await self.ledger.wake.wait()
             self.ledger.wake.clear()
             now = self.now()
             late = [

@@ -160,6 +160,7 @@ def test_every_host_gets_one_answer_a_key_and_one_a_group(
         answer = m.evaluate(mapping, host, current=current, now=NOW)
         assert [label.key for label in answer.labels] == ["k1", "k2"]
         assert [group.name for group in answer.groups] == sorted(group.name for group in mapping.groups)
+        assert m.Evaluator(mapping).evaluate(host, current=current, now=NOW) == answer  # it remembered nothing wrong
         assert answer.held == any(isinstance(label, m.Miss) for label in answer.labels) == bool(answer.miss_message)
         for label in answer.labels:
             if isinstance(label, m.Value):

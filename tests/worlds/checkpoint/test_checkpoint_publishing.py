@@ -57,6 +57,22 @@ def test_a_publish_takes_the_vendors_time_divided_by_the_scale(management: Manag
     assert task.ends - task.started == pytest.approx((20 + 0.02) / 200, abs=0.01)
 
 
+def test_publishing_and_installing_take_longer_the_more_was_changed(management: Management) -> None:
+    client = management.login()
+    times = []
+    for first, count in ((0, 10), (10, 200)):
+        hosts = [{"name": f"h{n}", "ip-address": f"10.0.1.{n}"} for n in range(first, first + count)]
+        management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": hosts}])
+        publish = management.world.tasks.find(management.start(client, "publish"))
+        management.wait(lambda publish=publish: not publish.is_running)  # type: ignore[misc]
+        order = {"policy_package": "Standard", "targets": ["gw-east"]}
+        install = management.world.tasks.find(management.start(client, "install-policy", **order))
+        management.wait(lambda install=install: not install.is_running)  # type: ignore[misc]
+        times.append([(task.ends - task.started) * management.stage.clock.scale for task in (publish, install)])
+    assert times[0] == pytest.approx([20 + 0.02 * 10, 60 + 0.01 * 10], abs=0.5)
+    assert times[1] == pytest.approx([20 + 0.02 * 200, 60 + 0.01 * 200], abs=0.5)
+
+
 def test_the_session_is_busy_while_it_is_published(management: Management) -> None:
     management.slow_down()
     client = management.login()

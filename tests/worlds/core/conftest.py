@@ -51,12 +51,16 @@ def tiny(certificate_folder: Path) -> Iterator[Tiny]:
         changed(request, request.match_info["name"])
         return web.json_response({"done": True}, status=201)
 
+    async def long(_: web.Request) -> web.Response:
+        return web.json_response("x" * 3_000_000)
+
     async def broken(_: web.Request) -> web.Response:
         raise RuntimeError("a mistake in the world")
 
     app.router.add_get("/things", things, name="things.list")
     app.router.add_put("/things/{name}", put)
     app.router.add_get("/broken", broken)
+    app.router.add_get("/long", long)
     tls = certificates.ssl_context(*certificates.issue(certificate_folder, "tiny"))
     with Background() as background:
         world.url = background.serve(app, tls).url

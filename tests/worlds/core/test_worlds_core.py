@@ -195,3 +195,27 @@ def test_an_authority_is_made_once_and_keys_are_private(tmp_path: Path) -> None:
     _, server_key = certificates.issue(tmp_path, "server")
     assert first.read_bytes() == content
     assert [stat.S_IMODE(path.stat().st_mode) for path in (key, server_key)] == [0o600, 0o600]
+
+
+def test_the_control_port_tells_changes_apart_and_switches_limits(tiny: Tiny) -> None:
+    tiny.session.put(f"{tiny.url}/things/x", timeout=5)
+    tiny.session.get(f"{tiny.url}/things", timeout=5)
+    tiny.stage.ledger.append("tiny", "world.moved", changed=["y"])
+    query = {"changes": "true"}
+    found = requests.get(f"{tiny.control}/ledger", params=query, timeout=5).json()["entries"]
+    assert [entry["operation"] for entry in found] == ["thing.put", "world.moved"]
+    of_the_world = requests.get(f"{tiny.control}/ledger", params={"operation": "world.*"}, timeout=5).json()["entries"]
+    assert [entry["operation"] for entry in of_the_world] == ["world.moved"]
+    assert requests.get(f"{tiny.control}/limits", timeout=5).json() == {"enforced": False}
+    assert requests.post(f"{tiny.control}/limits", json={"enforced": True}, timeout=5).json() == {"enforced": True}
+    assert tiny.stage.limits is True
+    assert requests.post(f"{tiny.control}/limits", json={"enforced": "yes"}, timeout=5).status_code == 400
+
+
+def test_a_long_answer_goes_out_whole_and_is_measured(tiny: Tiny) -> None:
+    answer = tiny.session.get(f"{tiny.url}/long", timeout=20)
+    assert len(answer.json()) == 3_000_000
+    assert answer.headers["Content-Length"] == "3000002"
+    assert answer.headers["Content-Type"].startswith("application/json")
+    (entry,) = tiny.stage.ledger.entries("tiny", "long")
+    assert entry.size == 3_000_002

@@ -237,3 +237,20 @@ def test_people_change_labels_and_heartbeats_by_the_control_port(pce: Pce) -> No
     assert "no-order" in pce.order("workloads/web1/no-order", None, 400)["error"]
     pce.order("workloads/nobody/online", None, 404)
     pce.order("traits", {"colour": 1}, 400)
+
+
+def test_lists_lag_behind_what_a_get_knows_where_a_pce_is_that_kind(pce: Pce) -> None:
+    pce.preload("web1")
+    pce.order("traits", {"list_lag_seconds": 300.0}, 200)
+    client = pce.sdk()
+    assert [each.hostname for each in client.workloads.get()] == ["web1"]
+    href = pce.preload("web2")
+    assert [each.hostname for each in client.workloads.get()] == ["web1"]
+    assert client.workloads.get_by_reference(href).hostname == "web2"
+    pce.until(lambda: len(client.workloads.get()) == 2, "the list has caught up")
+
+
+def test_many_machines_are_put_in_at_once(pce: Pce) -> None:
+    made = pce.order("preloaded", [{"hostname": f"vm{number}"} for number in range(3)], 201)["workloads"]
+    assert [each["hostname"] for each in made] == ["vm0", "vm1", "vm2"]
+    assert [each.hostname for each in pce.sdk().workloads.get()] == ["vm0", "vm1", "vm2"]

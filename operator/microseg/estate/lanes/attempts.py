@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from microseg import scripts
+from microseg.estate.lanes.budgets import Budgets
 from microseg.estate.ledger import Entry, Ledger
 from microseg.estate.ports import Clock, Term
 from microseg.estate.recorder import Intent, Recorder
@@ -31,19 +32,20 @@ from microseg.gateways.ports import (
     Throttled,
     Unreachable,
 )
-from microseg.gateways.transport import RateLimiter
 from microseg.model.condition import Reason
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, PairingProfile, PutOff, RunCommand, Seen, Vm
 from microseg.model.host import AgentOutcome, AgentRecord, GoneProof
 from microseg.model.plan import ProveGone, ReadRunCommand, StartScript
 from microseg.model.secret import Secret
 from microseg.stages.agent import INSTALL, cause_digest, retry_wanted
-from microseg.stages.attempt import command_name, command_prefix, nonce
+from microseg.stages.attempt import command_name, command_prefix, nonce, under_way
 from microseg.stages.situation import Timing
 
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
+_PUT_OFF = 30.0
+"""Seconds before a start is tried again that Azure or the PCE would not let begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,6 @@ class Pairing:
     owner_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What may be asked of Resource Manager; both start empty, so a restart never doubles a budget (S13)."""
-
-    reads: RateLimiter
-    writes: RateLimiter
-
-
 class Attempts:
     """Starts scripts and looks at their run-commands."""
 
@@ -82,13 +76,13 @@ class Attempts:
         clock: Clock,
         timing: Timing,
         workers: tuple[Workers, Workers],
-        budget: Budget,
+        budgets: Budgets,
     ) -> None:
         """`workers`: Azure's threads and the PCE's."""
         self._pairing, self._ledger, self._recorder, self._term = pairing, ledger, recorder, term
         self._clock, self._timing = clock, timing
         self._azure, self._illumio = workers
-        self._budget = budget
+        self._budgets = budgets
 
     async def start(self, gateway: AzureGateway, vm: Vm, action: StartScript) -> None:
         """One attempt, from the last checks to the PUT. Returns early wherever something stands in the way."""
@@ -96,7 +90,7 @@ class Attempts:
         if entry is None:
             return
         try:
-            if not await self._fit(gateway, vm, entry):
+            if not await self._fit(gateway, vm, entry) or under_way(_known(entry)):
                 return
             record = await self._next(gateway, vm, entry, action.mode)
         except GatewayError as error:
@@ -164,7 +158,7 @@ class Attempts:
 
     async def _next(self, gateway: AzureGateway, vm: Vm, entry: Entry, mode: str) -> AgentRecord:
         """The record of the next attempt; a record that was lost finds what an earlier one began."""
-        known = entry.host.status.agent or AgentRecord()
+        known = _known(entry)
         now = self._clock().replace(microsecond=0)
         profile = self._pairing.profiles(vm.record.os_type)
         life = profile.key_life if isinstance(profile, PairingProfile) and profile.key_life else self._timing.key_life
@@ -299,22 +293,33 @@ class Attempts:
         except GatewayError as error:
             log.info("old run-command stays", extra={"run_command": name, "error": str(error)})
 
-    async def _read(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def _read(
+        self, function: Callable[Concatenate[str, P], R], resource_id: str, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         """A read of Resource Manager, within the budget."""
-        await asyncio.sleep(self._budget.reads.reserve())
-        return await self._azure.call(function, *args, **kwargs)
+        await asyncio.sleep(self._budgets.of(resource_id).reads.reserve())
+        return await self._azure.call(function, resource_id, *args, **kwargs)
 
-    async def _write(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def _write(
+        self, function: Callable[Concatenate[str, P], R], resource_id: str, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
         """An effect on Resource Manager, within the budget and only with the Lease."""
-        await asyncio.sleep(self._budget.writes.reserve())
+        await asyncio.sleep(self._budgets.of(resource_id).writes.reserve())
         self._term.check()
-        return await self._azure.call(function, *args, **kwargs)
+        return await self._azure.call(function, resource_id, *args, **kwargs)
 
     def _put_off(self, entry: Entry, reason: Reason, message: str, pause: float) -> None:
         """Nothing was intended: say why, and try again after the pause."""
         entry.put_off = PutOff(reason, message, self._clock() + timedelta(seconds=pause))
 
 
+def _known(entry: Entry) -> AgentRecord:
+    """The latest attempt: as it was decided to have ended, else as it is recorded."""
+    recorded = entry.host.status.agent or AgentRecord()
+    decided = entry.decision.status.agent if entry.decision else None
+    return decided if decided is not None and decided.attempt >= recorded.attempt else recorded
+
+
 def _pause_of(error: GatewayError) -> float:
     """Seconds before the next try."""
-    return error.retry_after if isinstance(error, Throttled) else 30.0
+    return error.retry_after if isinstance(error, Throttled) else _PUT_OFF

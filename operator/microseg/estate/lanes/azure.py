@@ -38,6 +38,8 @@ class Poll:
     complete: bool
     vms: tuple[Vm, ...] = ()
     problems: tuple[str, ...] = ()
+    uniform: int = 0
+    """Machines of uniform scale sets, which are only counted."""
 
 
 class AzureLane:
@@ -82,12 +84,13 @@ class AzureLane:
         try:
             lists = [await self._workers.call(gateway.list_vms) for gateway in self._sources.values()]
         except GatewayError as error:
-            self.poll = Poll(complete=False, vms=self.poll.vms)
+            self.poll = Poll(complete=False, vms=self.poll.vms, uniform=self.poll.uniform)
             self.rhythm.failed(error)
             return
         vms = tuple(vm for listed in lists for vm in listed)
         problems = tuple(text for gateway in self._sources.values() for text in gateway.problems())
-        self.poll = Poll(complete=True, vms=vms, problems=problems)
+        uniform = sum(gateway.uniform_members() for gateway in self._sources.values())
+        self.poll = Poll(complete=True, vms=vms, problems=problems, uniform=uniform)
         pages = sum(gateway.list_cost() for gateway in self._sources.values())
         self.rhythm.interval = max(self._floor, pages * 60.0 / _LISTS_A_MINUTE)
         self._ledger.saw_azure(vms)

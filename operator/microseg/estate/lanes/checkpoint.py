@@ -125,7 +125,6 @@ class CheckPointLane:
                     self._term.check()
                     await self._workers.call(self._gateway.discard_session, old.uid)
                     log.info("earlier session discarded", extra={"session": old.name, "changes": old.changes})
-            await self._workers.call(self._gateway.ensure_tag, f"microseg.dev/{self._owner}")
             self._cleaned = True
         return session
 

@@ -95,10 +95,15 @@ class Flush:
     async def _apply(
         self, changes: list[FirewallChange], result: Result
     ) -> tuple[list[FirewallChange], tuple[str, ...]]:
-        """Bring the changes into the session; returns those that are in, and what a failed batch said."""
+        """Bring the changes into the session; returns those that are in, and what a failed batch said.
+
+        The mark's tag comes first, each time: until it was published once, a discarded session takes it along.
+        """
         releases = [change for change in changes if isinstance(change, ReleaseAddress)]
         drops = [change for change in changes if isinstance(change, DropObject)]
         puts = [change for change in changes if isinstance(change, PutObject)]
+        if puts:
+            await self._call(self._gateway.ensure_tag, f"microseg.dev/{self._owner}")
         held_up = {it.vm_id for it in releases if not await self._accepted(self._release(it), it, result)}
         applied: list[FirewallChange] = [it for it in releases if it.vm_id not in held_up]
         applied += [drop for drop in drops if await self._accepted(self._drop(drop), drop, result)]

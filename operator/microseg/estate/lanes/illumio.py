@@ -35,7 +35,7 @@ class IllumioLane:
         self.rhythm, self._workers, self._term = rhythm, workers, term
         self._not_before = 0.0
         self._slow: tuple[tuple[Label, ...], tuple[PairingProfile, ...]] | None = None
-        self._slow_due = 0.0
+        self._slow_at = 0.0
         self._unseen = False
         """Whether something was changed that was not read back yet: nothing is done twice meanwhile."""
 
@@ -52,16 +52,24 @@ class IllumioLane:
         """Read workloads, labels and profiles; a reading is complete or it changes nothing."""
         try:
             workloads = await self._workers.call(self._pce.workloads)
-            if self._slow is None or self._unseen or time.monotonic() >= self._slow_due or self._asked():
+            if self._slow is None or self._slow_is_old():
                 labels = await self._workers.call(self._pce.labels)
                 self._slow = (labels, await self._workers.call(self._pce.profiles))
-                self._slow_due = time.monotonic() + _SLOWLY
+                self._slow_at = time.monotonic()
         except GatewayError as error:
             self.rhythm.failed(error)
             return
         self._unseen = False
         self._ledger.saw_pce(PceReading.of(self._mark, workloads, *self._slow))
         self.rhythm.read("The latest reading was complete.")
+
+    def _slow_is_old(self) -> bool:
+        """Whether labels and profiles are read again: with each poll while decisions stand on them, else seldom.
+
+        Not with each of the closer readings that follow our own changes: the PCE counts calls.
+        """
+        age = time.monotonic() - self._slow_at
+        return age >= (self.rhythm.interval if self._asked() else _SLOWLY)
 
     def _asked(self) -> bool:
         """Whether a decision stands on labels or profiles, which change rarely otherwise."""
@@ -94,6 +102,7 @@ class IllumioLane:
             self._term.check()
             try:
                 await self._workers.call(self._pce.create_label, key, value)
+                self._slow = None
                 log.info("label created", extra={"key": key})
             except Rejected as error:
                 self._complain(vm_id, str(error))
@@ -161,6 +170,8 @@ class IllumioLane:
         entry = self._ledger.entries.get(vm_id)
         if entry is not None and entry.illumio_complaint != why:
             entry.illumio_complaint = why
+            if why:
+                self._slow = None  # the labels may have changed
             self._ledger.touch((vm_id,))
 
 

@@ -68,7 +68,8 @@ class Rhythm:
         self.alive()
         at = self._due if until is None else min(self._due, until)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(at - time.monotonic(), 0.02))
+            async with asyncio.timeout(max(at - time.monotonic(), 0.02)):
+                await self._wake.wait()
         self._wake.clear()
 
     def read(self, message: str) -> None:

@@ -1,0 +1,33 @@
+"""The bench's VMs: all can be commissioned, so that every one of them counts. `lab.bench.run` orders them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_APPLICATIONS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("so", {"app": "service orchestrate", "env": "dev"}),
+    ("shop", {"app": "shop", "env": "Prod"}),
+    ("sap", {"Application": "sap", "Environment": "PRD"}),
+    ("billing", {"app": "billing", "env": "tst"}),
+)
+_ROLES = ("web", "db")
+_EVERY_WINDOWS, _EVERY_PCI = 4, 11
+
+
+def orders(count: int, subscriptions: Sequence[str]) -> list[dict[str, Any]]:
+    """Orders for `count` running VMs, spread evenly over the subscriptions."""
+    return [_order(number, subscriptions[number % len(subscriptions)]) for number in range(count)]
+
+
+def _order(number: int, subscription: str) -> dict[str, Any]:
+    prefix, tags = _APPLICATIONS[number // 2 % len(_APPLICATIONS)]
+    role = _ROLES[number // 3 % len(_ROLES)]
+    pci = {"DataClass": "pci"} if number % _EVERY_PCI == 0 else {}
+    return {
+        "name": f"{prefix}-{role}-{number:05d}",
+        "os": "windows" if number % _EVERY_WINDOWS == 1 else "linux",
+        "subscription": subscription,
+        "resourceGroup": f"{prefix}-rg",
+        "tags": {**tags, **pci, "rol": role},
+    }

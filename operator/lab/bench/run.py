@@ -1,0 +1,161 @@
+"""One run of the bench: a fleet appears at once, is commissioned, and then nothing happens for a while."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from lab.bench import fleet
+from lab.bench.bounds import Bound, lower_bound
+from lab.bench.counting import Count, between, count, throttled
+from lab.operator_process import Tempo
+from lab.rig import Rig
+
+Say = Callable[[str], None]
+TEMPO = Tempo(scale=10.0, poll="6s", installer_expected=12.0, retry_pause=6.0, lease_seconds=15.0)
+"""Vendors ten times as fast as they are, and an operator that is as patient with them as that makes sense."""
+_OPTIONS = ("--limits", "--guests", "fast")
+_FIRST_POLL_SECONDS = 60.0
+_LEAST_PATIENCE, _PATIENCE_A_HOST = 180.0, 1.2
+_SETTLED_SECONDS = 8.0
+"""Without a write for so long, all is written that the last change brought."""
+_LOOK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Onboarding:
+    """From the appearance of all to the last one's commissioning. Times in seconds since the appearance."""
+
+    seconds: float
+    bound: Bound
+    middle: float
+    curve: list[tuple[float, int]]
+    """(seconds, hosts commissioned)."""
+    writes: Counter[str]
+    conflicts: int
+    calls: dict[str, Counter[str]]
+    throttled: Counter[str]
+    cpu: float
+    memory: int
+    installers: Counter[int]
+    """installers begun on a VM -> VMs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A time in which nothing changed outside."""
+
+    seconds: float
+    writes: Counter[str]
+    calls: dict[str, Counter[str]]
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One size."""
+
+    hosts: int
+    onboarding: Onboarding
+    quiet: Quiet
+
+
+def run(folder: Path, hosts: int, *, quiet: float, say: Say) -> Run:
+    """Measure one size in `folder`. Raises NotInTime where the fleet is not commissioned in the end."""
+    with Rig.build(folder, tempo=TEMPO, world_options=_OPTIONS, say=say) as rig:
+        rig.apply_estate()
+        rig.operator.start()
+        rig.wait_until(lambda: _polled(rig.estate()), seconds=_FIRST_POLL_SECONDS, what="a first complete poll")
+        onboarding = _onboard(rig, hosts, say)
+        _settle(rig)
+        say(f"all {hosts} are commissioned; {quiet:g} quiet seconds")
+        return Run(hosts, onboarding, _be_quiet(rig, quiet))
+
+
+def _polled(estate: dict[str, Any]) -> bool:
+    conditions = {each["type"]: each["status"] for each in estate.get("status", {}).get("conditions", ())}
+    return all(conditions.get(f"{system}Reachable") == "True" for system in ("Azure", "Illumio", "CheckPoint"))
+
+
+def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
+    subscriptions = rig.worlds.described["azure"]["subscriptions"]
+    ordered = fleet.orders(hosts, subscriptions)
+    before = count(rig)
+    began = time.time()
+    rig.worlds.post("/azure/vms", ordered)
+    say(f"{hosts} VMs appeared at once")
+    curve = _watch(rig, hosts, began, say)
+    found = rig.hosts()
+    after = count(rig)
+    ends = sorted(host.timeline["commissionedAt"].timestamp() - began for host in found)
+    writes, calls = between(before, after)
+    return Onboarding(
+        seconds=curve[-1][0],
+        bound=lower_bound(hosts, len(subscriptions), TEMPO.scale),
+        middle=median(ends),
+        curve=curve,
+        writes=writes,
+        conflicts=after.conflicts - before.conflicts,
+        calls=calls,
+        throttled=throttled(rig.worlds.ledger(since=before.sequence)),
+        cpu=after.usage.cpu - before.usage.cpu,
+        memory=after.usage.memory,
+        installers=Counter(Counter(script.vm_id for script in rig.worlds.scripts()).values()),
+    )
+
+
+def _watch(rig: Rig, hosts: int, began: float, say: Say) -> list[tuple[float, int]]:
+    """Look at the Estate's counts until all are commissioned; the hosts themselves would be megabytes a look."""
+    curve: list[tuple[float, int]] = [(0.0, 0)]
+    deadline = began + max(_LEAST_PATIENCE, hosts * _PATIENCE_A_HOST)
+
+    def look() -> bool:
+        counts = rig.estate()["status"].get("hosts", {})
+        done, at = int(counts.get("commissioned", 0)), time.time() - began
+        if done != curve[-1][1]:
+            curve.append((round(at, 1), done))
+            say(f"{at:6.1f} s after: {_standing(counts)}")
+        return done >= hosts
+
+    rig.wait_until(look, seconds=deadline - time.time(), what=f"all {hosts} commissioned", pause=_LOOK)
+    return curve
+
+
+def _standing(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items() if number)
+
+
+def _settle(rig: Rig) -> None:
+    """Wait until the last writes are over: summaries, events."""
+    seen, since = count(rig).writes, time.monotonic()
+
+    def calm() -> bool:
+        nonlocal seen, since
+        now = count(rig).writes
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since >= _SETTLED_SECONDS
+
+    rig.wait_until(calm, seconds=_FIRST_POLL_SECONDS * 2, what="no write any more", pause=_LOOK)
+
+
+def _be_quiet(rig: Rig, seconds: float) -> Quiet:
+    before, began = count(rig), time.monotonic()
+    time.sleep(seconds)
+    after, took = count(rig), time.monotonic() - began
+    writes, calls = between(before, after)
+    return Quiet(took, +writes, calls, after.usage.cpu - before.usage.cpu, after.usage.memory)
+
+
+def total(numbers: Iterable[Counter[str]]) -> int:
+    """The sum over all systems."""
+    return sum(sum(each.values()) for each in numbers)
+
+
+__all__ = ["TEMPO", "Count", "Onboarding", "Quiet", "Run", "run", "total"]

@@ -1,0 +1,111 @@
+"""`python -m lab.sweep` (`make sweep SWEEP="..."`).
+
+Exit code: 0 if every point passed, 1 if one did not, 130 if it was stopped.
+
+Results are in .sweep/. Everything is on loopback; each point has processes of its own, `--jobs` at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from importlib import import_module
+
+from lab.cluster import ROOT
+from lab.controlplane import ControlPlane
+from lab.sweep.points import Point, chosen, every_point, parse, worth
+from lab.sweep.recording import Recording, record
+from lab.sweep.report import RESULTS, Report, passed_before
+from lab.sweep.stand import Ground
+from lab.sweep.trial import Oracles, Outcome, Trial
+
+_FOLDER = ROOT / ".sweep"
+_MOST_JOBS = 8
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Sweep; returns the exit code."""
+    given = _parser().parse_args(arguments)
+    _FOLDER.mkdir(exist_ok=True)
+    began = time.monotonic()
+    shutil.rmtree(_FOLDER / "plane", ignore_errors=True)
+    with ControlPlane.start(_FOLDER / "plane") as plane, ThreadPoolExecutor(given.jobs) as pool:
+        try:
+            ground = Ground(plane)
+            recording = _recorded(ground, pool, fresh=not given.point)
+            points = _points(recording, given)
+            if given.list:
+                print("\n".join(point.name for point in points))
+                return 0
+            if not (given.point or given.resume):
+                (_FOLDER / RESULTS).unlink(missing_ok=True)
+            report = Report(_FOLDER, len(points))
+            _sweep(pool, Trial(ground, _FOLDER / "points", recording.ends, oracles()), points, report)
+        except KeyboardInterrupt:
+            print("\nstopped; go on with --resume", flush=True)
+            os._exit(130)  # threads in the midst of a point would be waited for; the lifeline ends all processes
+    print(report.summary(messages=len(worth(recording.messages)), seconds=time.monotonic() - began))
+    return 0 if all(outcome.passed for outcome in report.outcomes) else 1
+
+
+def oracles() -> Oracles:
+    """The integration tests' own: what must always hold is written down once."""
+    sys.path.insert(0, str(ROOT))
+    module = import_module("tests.oracles")
+    return Oracles(module.judge, module.effects)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab.sweep", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], help="system/operation, or a pattern of names of points")
+    parser.add_argument("--from", dest="begin", default="", metavar="POINT", help="begin with this point")
+    parser.add_argument("--point", action="append", default=[], help="this point alone, by the latest recording")
+    parser.add_argument("--resume", action="store_true", help="leave out what passed in .sweep/results.jsonl")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth point only")
+    parser.add_argument("--list", action="store_true", help="print the points and run none")
+    parser.add_argument("--jobs", type=int, default=6, choices=range(1, _MOST_JOBS + 1), help="points at a time")
+    return parser
+
+
+def _recorded(ground: Ground, pool: ThreadPoolExecutor, *, fresh: bool) -> Recording:
+    """The lives without faults: recorded anew, or kept from last time where one point is repeated."""
+    path = _FOLDER / "recording.json"
+    if not fresh and path.exists():
+        return Recording.read(path)
+    recording = record(ground, _FOLDER / "points", pool)
+    recording.write(path)
+    return recording
+
+
+def _points(recording: Recording, given: argparse.Namespace) -> list[Point]:
+    if given.point:
+        return [parse(name) for name in given.point]
+    points = chosen(every_point(recording.messages), only=given.only, begin=given.begin)[:: given.every]
+    known = passed_before(_FOLDER) if given.resume else set()
+    return [point for point in points if point.name not in known]
+
+
+def _sweep(pool: ThreadPoolExecutor, trial: Trial, points: Sequence[Point], report: Report) -> None:
+    """Carry them out; a message that did not come gets a second chance."""
+    running: dict[Future[Outcome], Point] = {
+        pool.submit(trial.run, point, number): point for number, point in enumerate(points)
+    }
+    missed: list[Point] = []
+    for future in as_completed(running):
+        outcome = future.result()
+        if outcome.met or outcome.wrong:
+            report.add(outcome)
+        else:
+            missed.append(running[future])
+    again = [pool.submit(trial.run, point, len(points) + number) for number, point in enumerate(missed)]
+    for future in as_completed(again):
+        report.add(future.result())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What commands answer, as data and as sections, and the four ways to show it: table, json, yaml, md.
+
+Text from outside (tags, names, messages) is shown with what does not print escaped, and never as markup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+import yaml
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from microseg.mapping import plain
+
+OUTPUTS = ("table", "json", "yaml", "md")
+_LONGEST = 4096
+_PIPE_WIDTH = 120
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns; not shown without rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Sentences, one a line; not shown without any. `loud`: a person must not overlook them."""
+
+    title: str
+    lines: Sequence[str]
+    loud: bool = False
+
+
+Section = Table | Lines
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A command's answer: `data` for programs, `sections` for people."""
+
+    data: Mapping[str, Any]
+    sections: tuple[Section, ...]
+
+
+def show(report: Report, output: str) -> None:
+    """Print it. `output`: one of OUTPUTS."""
+    match output:
+        case "json":
+            print(json.dumps(report.data, indent=2, ensure_ascii=False, default=str))
+        case "yaml":
+            print(yaml.safe_dump(dict(report.data), sort_keys=False, allow_unicode=True, width=_PIPE_WIDTH), end="")
+        case "md":
+            print("\n\n".join(_markdown(section) for section in report.sections if _content(section)))
+        case _:
+            _on_a_terminal(report)
+
+
+def _content(section: Section) -> bool:
+    return bool(section.rows if isinstance(section, Table) else section.lines)
+
+
+def _on_a_terminal(report: Report) -> None:
+    """Colours and width as the terminal has them; in a pipe, no colours and lines that are not broken."""
+    console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
+    if not sys.stdout.isatty():
+        console.width = _PIPE_WIDTH
+    first = True
+    for section in filter(_content, report.sections):
+        if not first:
+            console.print()
+        first = False
+        match section:
+            case Table():
+                if section.title:
+                    console.print(Text(_clean(section.title), style="bold"))
+                console.print(_rich_table(section), soft_wrap=False)
+            case Lines():
+                if section.title:
+                    console.print(Text(_clean(section.title), style="bold"))
+                for line in section.lines:
+                    style = "bold red" if section.loud else ""
+                    console.print(Text(("  " if section.title else "") + _clean(line), style=style))
+            case unexpected:
+                assert_never(unexpected)
+
+
+def _rich_table(table: Table) -> RichTable:
+    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    for number, column in enumerate(table.columns):
+        made.add_column(Text(column), overflow="fold", justify="right" if _numbers(table, number) else "left")
+    for row in table.rows:
+        made.add_row(*(Text(_clean(cell)) for cell in row))
+    return made
+
+
+def _numbers(table: Table, column: int) -> bool:
+    return all(row[column].isdigit() for row in table.rows)
+
+
+def _markdown(section: Section) -> str:
+    return "\n".join(_markdown_lines(section))
+
+
+def _markdown_lines(section: Section) -> Iterator[str]:
+    if section.title:
+        yield f"### {_escaped(section.title)}\n"
+    match section:
+        case Table(columns=columns, rows=rows):
+            yield f"| {' | '.join(map(_escaped, columns))} |"
+            yield f"|{'|'.join(' --- ' for _ in columns)}|"
+            for row in rows:
+                yield f"| {' | '.join(map(_escaped, row))} |"
+        case Lines(lines=lines, loud=loud):
+            for line in lines:
+                yield f"- **{_escaped(line)}**" if loud else f"- {_escaped(line)}"
+
+
+def _clean(text: str) -> str:
+    return plain(text, _LONGEST)
+
+
+def _escaped(text: str) -> str:
+    return _MARKDOWN.sub(r"\\\1", _clean(text))

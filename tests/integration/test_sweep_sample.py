@@ -1,0 +1,45 @@
+"""A fixed sample of the sweep (docs/sweep.md): the operator killed at a message, or a message answered wrongly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests import oracles
+
+from lab.controlplane import ControlPlane
+from lab.sweep.points import parse
+from lab.sweep.recording import record
+from lab.sweep.stand import Ground
+from lab.sweep.trial import Oracles, Outcome, Trial
+
+SAMPLE = (
+    "golden/azure/commands.put/1/killed-before-effect",
+    "golden/azure/commands.put/2/cut-after-effect",
+    "golden/checkpoint/publish/1/killed-after-effect",
+    "golden/illumio/workloads.set_labels/1/503",
+    "retirement/checkpoint/delete-host/1/killed-after-answer",
+    "retirement/illumio/vens.unpair/1/killed-before-effect",
+)
+_AT_ONCE = 4
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def outcomes(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
+    """By name. All at once: each is processes that mostly wait."""
+    folder, ground = tmp_path_factory.mktemp("sweep"), Ground(control_plane)
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as pool:
+        recording = record(ground, folder, pool)
+        trial = Trial(ground, folder, recording.ends, Oracles(oracles.judge, oracles.effects))
+        return dict(zip(SAMPLE, pool.map(trial.run, map(parse, SAMPLE), range(len(SAMPLE))), strict=True))
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_the_life_ends_as_it_always_does(outcomes: Mapping[str, Outcome], name: str) -> None:
+    outcome = outcomes[name]
+
+    assert outcome.met, f"the message of {name} did not come"
+    assert not outcome.wrong, "\n".join([*outcome.wrong, outcome.detail])

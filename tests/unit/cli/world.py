@@ -1,0 +1,120 @@
+"""An estate as a cluster would have it, for commands that are asked about it."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import msgspec
+
+from microseg.cli.cluster import Live
+from microseg.kube.revisions import MappingRevision
+from microseg.mapping import parse
+from microseg.model.estate import Estate, EstateSpec, EstateStatus, MappingState
+from microseg.model.host import (
+    AzureRecord,
+    CheckPointRecord,
+    HostSpec,
+    HostStatus,
+    IllumioRecord,
+    LabelRecord,
+    ManagedHost,
+    MappingRecord,
+    Nic,
+    Tag,
+    Timeline,
+)
+
+NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
+RULES = """\
+apiVersion: mapping.microseg.dev/v1
+name: platform
+owner: team-netsec
+labels:
+  app: {fromTag: [app], oneOf: [shop, sap], onMiss: hold}
+  env: {fromTag: [env], normalize: [lower], values: {prd: Prod, dev: Dev}, default: Dev, onMiss: default}
+groups:
+  - {name: az-shop, when: {labels: {app: [shop]}}}
+  - {name: az-pci, when: {labels: {env: [Prod]}}}
+"""
+MOVED = RULES.replace("prd: Prod", "prd: Test")
+"""Production hosts are called Test, and leave az-pci."""
+_NUMBERS = itertools.count(1)
+
+
+def host(name: str, *, commissioned: bool = True, app: str = "shop", env: str = "prd", **more: Any) -> ManagedHost:
+    """A host that RULES have been carried out for."""
+    value = {"prd": "Prod", "dev": "Dev"}[env]
+    labels = tuple(LabelRecord(key=key, value=text) for key, text in (("app", app), ("env", value)))
+    groups = tuple(sorted({"shop": {"az-shop"}}.get(app, set()) | ({"az-pci"} if env == "prd" else set())))
+    azure = AzureRecord(
+        resource_id=f"/vms/{name}", name=name.capitalize(), computer_name=f"{name}.corp", resource_group="rg",
+        location="westeurope", tags=(Tag(key="app", value=app), Tag(key="env", value=env)),
+        nics=(Nic(id="nic", primary=True),),
+    )  # fmt: skip
+    status = HostStatus(
+        azure=azure,
+        illumio=IllumioRecord(workload="/w", labels=labels, owned_keys=("app", "env")) if commissioned else None,
+        check_point=CheckPointRecord(groups=groups) if commissioned else None,
+        mapping=MappingRecord(revision=parse(RULES, "t").digest) if commissioned else None,
+        timeline=Timeline(commissioned_at=NOW) if commissioned else Timeline(),
+    )
+    status = msgspec.structs.replace(status, **more)
+    vm_id = str(uuid.UUID(int=next(_NUMBERS)))
+    return ManagedHost(name=f"{name}-1", namespace="ns", spec=HostSpec(estate="respiro", vm_id=vm_id), status=status)
+
+
+def revision(number: int, document: str) -> MappingRevision:
+    """An accepted one."""
+    digest = parse(document, "t").digest
+    return MappingRevision("platform", number, digest, document, "ns/cm uid@1", NOW, commit="c0ffee1", author="nora")
+
+
+def estate(**status: Any) -> Estate:
+    """Enforcing, with RULES in force."""
+    spec = msgspec.convert(
+        {
+            "mode": "Enforce",
+            "azure": {"sources": [{"name": "a", "subscriptions": ["s"], "identity": {}}]},
+            "illumio": {"url": "https://pce", "orgId": 1, "secretRef": {"name": "i"}, "pairingProfiles": {}},
+            "checkPoint": {"url": "https://cp", "secretRef": {"name": "c"}},
+            "mapping": {"name": "platform"},
+        },
+        EstateSpec,
+    )
+    state = MappingState(revision=parse(RULES, "t").digest)
+    return Estate(name="respiro", namespace="ns", spec=spec, status=EstateStatus(**{"mapping": state, **status}))
+
+
+class FakeCluster:
+    """Stands where `Cluster` does."""
+
+    def __init__(self, live: Live) -> None:
+        self.now = live
+        self.asked: list[str] = []
+        self.pins: list[str] = []
+
+    def __call__(self, _: object) -> FakeCluster:
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def live(self, mapping: str = "", *, hosts: bool = True) -> Live:
+        self.asked.append(mapping)
+        return self.now if hosts else replace(self.now, hosts=())
+
+    def pin(self, _: Estate, digest: str) -> None:
+        self.pins.append(digest)
+
+
+def with_hosts(live: Live, hosts: Sequence[ManagedHost]) -> Live:
+    """The estate with other hosts."""
+    return replace(live, hosts=tuple(hosts))
