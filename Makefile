@@ -46,6 +46,10 @@ bench-worlds: $(READY) ## how many requests a second each world answers, and wha
 	$(call say,bench-worlds: $(BENCH_VMS) VMs)
 	@exec $(BIN)/python -m lab.bench_worlds --vms $(BENCH_VMS)
 
+bench-mapping: $(READY) ## how fast a mapping plans 10,000 hosts, beside a naive evaluation; no cluster
+	$(call say,bench-mapping)
+	@$(BIN)/python -m lab.bench_mapping
+
 ##@ Prove it
 .PHONY: test unit worlds integration sweep check lint types contracts verify
 test: $(READY) controlplane ## all tests: unit, worlds, integration on a real API server

@@ -127,9 +127,7 @@ class Rig:
         """The Estate as JSON."""
         return hosts.read_estate(self.api, self.namespace, estate.NAME)
 
-    def wait_until(
-        self, condition: Callable[[], T], *, seconds: float, what: str, pause: float = 0.05
-    ) -> T:
+    def wait_until(self, condition: Callable[[], T], *, seconds: float, what: str, pause: float = 0.05) -> T:
         """Look until `condition()` is truthy and return its value; NotInTime tells how everything stood."""
         return wait_until(condition, seconds=seconds, what=what, otherwise=self.state, pause=pause)
 

@@ -33,6 +33,8 @@ def bend(fault: Fault, request: web.Request, response: web.StreamResponse, last:
             rows.clear()
         case "page-repeated":
             _repeat(data, rows, request, last)
+        case "link-missing":
+            cast("dict[str, Any]", data).pop("nextLink", None)
         case "link-to-itself":
             cast("dict[str, Any]", data)["nextLink"] = _own_link(request)
         case "link-elsewhere":

@@ -14,7 +14,7 @@ from typing import Literal, cast, get_args
 
 Phase = Literal["before", "after"]
 Wire = Literal["status", "throttle", "delay", "cut", "hang", "html", "truncate"]
-Bend = Literal["item-duplicated", "page-missing", "page-repeated", "link-to-itself", "link-elsewhere"]
+Bend = Literal["item-duplicated", "page-missing", "page-repeated", "link-missing", "link-to-itself", "link-elsewhere"]
 Deed = Literal[
     "expire",
     "stale",

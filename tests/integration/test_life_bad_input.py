@@ -10,18 +10,18 @@ import json
 from typing import Any
 
 import pytest
+from tests.integration.library import Story
+from tests.integration.life import SEED, Scene, vm
+from tests.integration.pages import Page, Tale
 
 from lab.cluster import apply
 from lab.estate import documents
-from tests.integration.life import SEED, Scene, vm
-from tests.integration.library import Story
-from tests.integration.pages import Page, Tale
 
 STALLS = {
     "no secret": ("SecretInvalid", "Secret nowhere does not exist"),
-    "no key": ("SecretInvalid", "Secret respiro-illumio has no key secret"),
     "no certificate": ("SecretInvalid", "ConfigMap empty-ca has no certificate in PEM under ca.crt"),
     "no subscription": ("SpecInvalid", "'production' is not a subscription's id"),
+    "no key": ("SecretInvalid", "Secret respiro-illumio has no key secret"),
 }
 """Page -> why nothing can be kept."""
 NEW_KEY = "rotated-by-a-person-4711"
@@ -39,14 +39,14 @@ def tell(scene: Scene) -> None:
     began = scene.seq()
     _stalled(scene, "no secret")
     scene.patch("est/respiro", {"spec": {"illumio": {"secretRef": {"name": "respiro-illumio"}}}})
-    _stalled(scene, "no key")
-    scene.patch("secret/respiro-illumio", {"data": {"secret": secret}})
     _stalled(scene, "no certificate")
     scene.patch("est/respiro", {"spec": {"checkPoint": {"caBundle": {"configMap": "respiro-ca"}}}})
-    _stalled(scene, "no subscription", began=began)
+    _stalled(scene, "no subscription")
     scene.patch("est/respiro", {"spec": {"azure": good[-1]["spec"]["azure"]}})
+    _stalled(scene, "no key", began=began)
+    scene.patch("secret/respiro-illumio", {"data": {"secret": secret}})
     scene.obstacle("first", "AgentPaired", "PairingProfileUnsafe", "no pairing profile named by-hand")
-    scene.settled()
+    scene.wait("the firewall's stages hold", lambda: scene.hosts()["first"].true("PolicyInstalled"))
     scene.page("no profile")
     scene.patch("est/respiro", {"spec": {"illumio": good[-1]["spec"]["illumio"]}})
     scene.commissioned("first")
@@ -62,8 +62,7 @@ def tell(scene: Scene) -> None:
     scene.page("a twin", twin=told)
     scene.rig.kubectl("delete", "est", "twin", "--timeout=20s")
 
-    admin = str(scene.worlds.described["checkpoint"]["user"])
-    scene.worlds.post("/checkpoint/admin", {"name": admin, "api_key": NEW_KEY})
+    scene.worlds.post("/checkpoint/admin", {"name": "microseg", "api_key": NEW_KEY})
     scene.worlds.post("/checkpoint/session", {"name": _session(scene), "expire": True})
     scene.tells_of_estate("CheckPointReachable", "False", "Refused")
     scene.page("rotated")
@@ -115,7 +114,7 @@ def test_an_estate_that_cannot_be_kept_is_stalled_with_a_sentence(tale: Tale, na
 
 
 def test_a_stalled_estate_asks_nobody_outside(tale: Tale) -> None:
-    page = tale.page("no subscription")
+    page = tale.page("no key")
 
     assert [f"{each.system} {each.operation}" for each in page.entries if each.seq > page.notes["began"]] == []
     assert page.hosts == {}

@@ -6,15 +6,16 @@ import json
 from typing import Any
 
 import pytest
-
-from tests.integration.life import SEED, Scene, vm
 from tests.integration.library import Story
+from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Page, Tale
 from tests.oracles import effects
 
+from lab.cluster import apply
+
 _MAP = "cm/microseg-mapping"
 BAD = {
-    "broken": ("MappingInvalid", "line 3"),
+    "broken": ("MappingInvalid", "mapping.yaml:3:1"),
     "failing": ("MappingInvalid", "the seed's host"),
     "missing": ("MappingMissing", "platform"),
 }
@@ -38,8 +39,10 @@ def tell(scene: Scene) -> None:
     scene.settled()
     scene.page("a good one")
 
-    _spoilt(scene, "broken", lambda: _put(scene, document, "apiVersion: mapping.microseg.dev/v1\nname: platform\n\t- x\n"))
-    _spoilt(scene, "failing", lambda: _put(scene, document, text.replace("value: Web}", "value: Shop}", 1)))
+    _spoilt(
+        scene, "broken", lambda: _put(scene, document, "apiVersion: mapping.microseg.dev/v1\nname: platform\n\t- x\n")
+    )
+    _spoilt(scene, "failing", lambda: _put(scene, document, text.replace("rol: [web]", "rol: [site]", 1)))
     _spoilt(scene, "missing", lambda: scene.rig.kubectl("delete", _MAP))
     _put(scene, document, text)
     scene.tells_of_estate("MappingValid", "True")
@@ -50,7 +53,7 @@ def tell(scene: Scene) -> None:
 def _put(scene: Scene, document: dict[str, Any], text: str) -> None:
     metadata = {key: document["metadata"][key] for key in ("name", "namespace", "labels")}
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"mapping.yaml": text}}
-    scene.rig.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(made))
+    apply(scene.rig.cluster, [made])
 
 
 def _spoilt(scene: Scene, name: str, spoil: Any) -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 
-from lab.cluster import ROOT
-from tests.integration.life import Scene, vm
 from tests.integration.library import Story
+from tests.integration.life import Scene, vm
 from tests.integration.pages import Tale
+
+from lab.cluster import ROOT
 
 
 def tell(scene: Scene) -> None:
     """The attempt counter is missing in the live definition; then the definitions of this version are applied."""
     crd = "crd/managedhosts.microseg.dev"
-    definition = json.loads(scene.rig.kubectl("get", crd, "-o", "json"))
-    status = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    del status["properties"]["agent"]["properties"]["attempt"]
-    scene.rig.kubectl("replace", "-f", "-", input=json.dumps(definition))
+    field = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/agent/properties/attempt"
+    scene.rig.kubectl("patch", crd, "--type=json", "-p", json.dumps([{"op": "remove", "path": field}]))
     began = scene.seq()
     scene.begin(vm("first"))
     scene.tells_of_estate("Stalled", "True", "MissingSchema")

@@ -67,7 +67,7 @@ def _agent(pace: Term, scale: float) -> Term:
     begin = max(pace.seconds, azure.agent / scale)
     seconds = begin + (azure.pickup + pce.pairing_seconds + azure.report) / scale
     why = (
-        f"last start after {begin:.1f} s, then (run-command picked up {azure.pickup:g} + pairing {pce.pairing_seconds:g}"
+        f"last start after {begin:.1f} s, then (picked up {azure.pickup:g} + pairing {pce.pairing_seconds:g}"
         f" + report {azure.report:g}) / {scale:g}"
     )
     return Term("agent", seconds, why)

@@ -69,7 +69,7 @@ class Live:
         """A kept revision by digest (or its beginning), by number, or `previous`. Raises Sorry where there is none."""
         kept = list(reversed(self.revisions))
         if named == "previous":
-            found = next((each for each in kept if each.digest != self.in_force), None)
+            found = self._before(kept)
         elif named.isdigit() and len(named) < _SHORTEST_DIGEST:
             found = next((each for each in kept if each.number == int(named)), None)
         else:
@@ -81,6 +81,13 @@ class Live:
                 f"no revision {named!r} of {self.estate.spec.mapping.name} is kept: `microseg rollback` lists them"
             )
         return found
+
+    def _before(self, kept: Sequence[MappingRevision]) -> MappingRevision | None:
+        """The newest revision older than the one in force, with another meaning. `kept`: the newest first."""
+        present = next((each.number for each in kept if each.digest == self.in_force), None)
+        if present is None:
+            return next(iter(kept), None)
+        return next((each for each in kept if each.number < present and each.digest != self.in_force), None)
 
     def rules(self, digest: str) -> Mapping | None:
         """The rules of a kept revision; None where it is not kept or no longer parses."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from microseg.kube.errors import AlreadyExists
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
 from microseg.mapping import Mapping, MappingError, Problem, lint, parse, run_tests
@@ -168,7 +169,7 @@ class Mappings:
         if kept and kept[-1].digest == verdict.rules.digest:
             revision = kept[-1]
         else:
-            revision = self._write(kept, verdict, now)
+            revision = self._kept(kept, verdict, now)
             if named is not None:
                 self._store.prune(self._ref.name, {*named, instead})
         message = f"Revision {revision.digest} of {self._ref.name} is in force."
@@ -188,6 +189,18 @@ class Mappings:
         return InForce(
             _parsed(pinned), _state(pinned), SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message)
         )
+
+    def _kept(self, kept: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
+        """Keep an accepted document, also where somebody took the next number since `kept` was read.
+
+        That is another estate of the same mapping, or the holder of the Lease before us.
+        """
+        try:
+            return self._write(kept, candidate, now)
+        except AlreadyExists:
+            kept = self._store.list(self._ref.name)
+            same = bool(kept) and kept[-1].digest == candidate.rules.digest
+            return kept[-1] if same else self._write(kept, candidate, now)
 
     def _write(self, kept: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
         """Keep an accepted document."""

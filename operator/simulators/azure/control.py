@@ -12,7 +12,7 @@ from simulators.azure.machine import PowerOff, Vm
 from simulators.azure.world import World
 from simulators.control import BadOrderError, read_json, read_object
 
-_Action = Literal["stop", "start", "retag", "recreate", "delete", "readdress"]
+_Action = Literal["stop", "start", "retag", "recreate", "delete", "readdress", "move"]
 
 
 def add_control(router: web.UrlDispatcher, world: World) -> None:
@@ -74,11 +74,7 @@ def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
     known = cast("_Action", action)
     match known:
         case "stop":
-            state = body.get("state", "deallocated")
-            if state not in get_args(PowerOff):
-                message = f"'state' must be stopped or deallocated, not {state!r}"
-                raise BadOrderError(message)
-            world.stop(vm, state)
+            world.stop(vm, _power_off(body))
         case "start":
             world.start(vm)
         case "retag":
@@ -92,9 +88,19 @@ def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
                 world.remove(vm)
         case "readdress":
             world.readdress(vm, body.get("addresses") or ())
+        case "move":
+            world.move(vm, str(body["resourceGroup"]))
         case _:
             assert_never(known)
     return vm
+
+
+def _power_off(body: dict[str, Any]) -> PowerOff:
+    state = body.get("state", "deallocated")
+    if state not in get_args(PowerOff):
+        message = f"'state' must be stopped or deallocated, not {state!r}"
+        raise BadOrderError(message)
+    return cast("PowerOff", state)
 
 
 def summary(vm: Vm) -> dict[str, Any]:

@@ -211,6 +211,15 @@ class World:
         self._record("world.vm-created", again, f"instead of {vm.vm_id}")
         return again
 
+    def move(self, vm: Vm, group: str) -> None:
+        """Move a VM to another resource group: another ARM id, the same vmId."""
+        self._pin(vm)
+        del self._vms[vm.key]
+        vm.group = group
+        self._vms[vm.key] = vm
+        self._touched(vm)
+        self._record("world.vm-moved", vm, group)
+
     async def close(self) -> None:
         """Stop everything that runs."""
         await self.desk.close()

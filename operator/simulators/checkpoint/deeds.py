@@ -41,7 +41,7 @@ class CheckPointDeeds:
         """Why this world cannot do it."""
         kind = _kind(fault.operation)
         match fault.action:
-            case "link-to-itself" | "link-elsewhere":
+            case "link-missing" | "link-to-itself" | "link-elsewhere":
                 return "Check Point's lists have no links"
             case "task-half" if kind not in ("install", "batch"):
                 return f"only install-policy and batches can be done by half, not {fault.operation!r}"

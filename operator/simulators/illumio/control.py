@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from simulators.control import BadOrderError, read_json, read_object
-from simulators.illumio.bodies import Href, InterfaceBody, LabelCreate, SetLabels
+from simulators.illumio.bodies import Href, InterfaceBody, LabelCreate, SetLabels, VenBody, WorkloadBody
 from simulators.illumio.context import Caller, caller
 from simulators.illumio.errors import PceError
 from simulators.illumio.pairing import How, PairingFault
@@ -91,9 +92,9 @@ def carry_out(world: World, order: dict[str, object]) -> Workload:
     """Let a person or a machine act: `workload` (uuid or hostname), `do`, and what that needs."""
     more = dict(order)
     key, name = str(more.pop("workload")), str(more.pop("do"))
-    act = _ORDERS.get(name)
+    act = ORDERS.get(name)
     if act is None:
-        message = f"unknown order {name!r}; there are {', '.join(sorted(_ORDERS))}"
+        message = f"unknown order {name!r}; there are {', '.join(sorted(ORDERS))}"
         raise BadOrderError(message)
     workload = world.pairing.find(key)
     act(world, workload, more)
@@ -164,7 +165,33 @@ def _relabel(world: World, workload: Workload, wanted: dict[str, object]) -> Non
     world.workloads.set_labels(order)
 
 
-_ORDERS: dict[str, Order] = {
+def _enforce(world: World, workload: Workload, wanted: dict[str, object]) -> None:
+    """{mode}: a person changes the enforcement mode."""
+    world.workloads.update(workload.href, msgspec.convert({"enforcement_mode": wanted["mode"]}, WorkloadBody))
+
+
+def _change(world: World, workload: Workload, wanted: dict[str, object]) -> None:
+    """Change attributes as a person would: {name: value} as a PUT takes them."""
+    world.workloads.update(workload.href, msgspec.convert(wanted, WorkloadBody))
+
+
+def _suspend(world: World, workload: Workload, _: dict[str, object]) -> None:
+    _mark_ven(world, workload, "suspended")
+
+
+def _resume(world: World, workload: Workload, _: dict[str, object]) -> None:
+    _mark_ven(world, workload, "active")
+
+
+def _mark_ven(world: World, workload: Workload, status: Literal["active", "suspended"]) -> None:
+    world.vens.update(workload.href.replace("/workloads/", "/vens/"), VenBody(status=status))
+
+
+ORDERS: dict[str, Order] = {
+    "change": _change,
+    "suspend": _suspend,
+    "resume": _resume,
+    "enforce": _enforce,
     "offline": _offline,
     "online": _online,
     "goodbye": _goodbye,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 from aiohttp import web
 
 from simulators.faults import ON_NEXT, Deed, Fault
 from simulators.illumio.context import Caller, caller
-from simulators.illumio.control import PERSON, carry_out
+from simulators.illumio.control import ORDERS, PERSON, carry_out
 from simulators.illumio.errors import PceError
 from simulators.illumio.world import World
 from simulators.stage import Impossible
@@ -28,12 +29,12 @@ class IllumioDeeds:
         match fault.action:
             case "foreign-lock":
                 return "a PCE locks nothing"
-            case "link-to-itself" | "link-elsewhere":
+            case "link-missing" | "link-to-itself" | "link-elsewhere":
                 return "a PCE's lists have no links"
             case "bulk-partial" if not fault.operation.startswith(("workloads.bulk_", "*")):
                 return f"only bulk operations succeed in part, not {fault.operation!r}"
             case "human-edit" if not (isinstance(fault.body, dict) and {"workload", "do"} <= fault.body.keys()):
-                return "'human-edit' needs 'body': {workload, do: relabel|offline|online|goodbye|unpair, ...}"
+                return f"'human-edit' needs 'body': {{workload, do: {'|'.join(sorted(ORDERS))}, ...}}"
         return ""
 
     async def perform(self, fault: Fault, request: web.Request) -> None:  # noqa: ARG002 - others look at the request
@@ -52,8 +53,8 @@ class IllumioDeeds:
                 token = caller.set(Caller(PERSON))
                 try:
                     carry_out(world, cast("dict[str, Any]", fault.body))
-                except PceError as refusal:
-                    raise Impossible(refusal.message) from refusal
+                except (PceError, msgspec.ValidationError) as refusal:
+                    raise Impossible(str(refusal)) from refusal
                 finally:
                     caller.reset(token)
             case "foreign-lock":

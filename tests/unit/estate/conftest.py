@@ -28,12 +28,12 @@ class Bench:
 
     def __init__(self, workers: Workers, before: Bench | None = None) -> None:
         self.workers = workers
-        self.journal = before.journal if before else fakes.Journal()
-        self.clock = before.clock if before else fakes.FakeClock()
-        self.hosts = before.hosts if before else fakes.FakeHosts(self.journal)
+        self.journal: fakes.Journal = before.journal if before else fakes.Journal()
+        self.clock: fakes.FakeClock = before.clock if before else fakes.FakeClock()
+        self.hosts: fakes.FakeHosts = before.hosts if before else fakes.FakeHosts(self.journal)
         self.vm: Vm = before.vm if before else m.vm()
-        self.azure = before.azure if before else fakes.FakeAzure(self.vm, journal=self.journal)
-        self.pce = before.pce if before else fakes.FakePce(self.journal)
+        self.azure: fakes.FakeAzure = before.azure if before else fakes.FakeAzure(self.vm, journal=self.journal)
+        self.pce: fakes.FakePce = before.pce if before else fakes.FakePce(self.journal)
         self.events = fakes.FakeEvents()
         self.term = fakes.FakeTerm()
         self.timing = Timing()

@@ -7,7 +7,7 @@ Every fake writes what it was asked into one shared `Journal`, so that a test ca
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,16 +19,22 @@ from microseg.estate.ports import LeaseLost
 from microseg.gateways.ports import Busy, ObjectForm, Rejected, Script, Validations, WorkloadChange
 from microseg.kube.errors import AlreadyExists, Conflict, NotFound
 from microseg.kube.leases import Lease
+from microseg.kube.revisions import MappingRevision
+from microseg.kube.secrets import ConfigMapData
+from microseg.kube.tombstones import Tombstone
 from microseg.model.estate import (
     AzureSpec,
     CheckPointSpec,
     Estate,
     EstateSpec,
     EstateStatus,
+    Identity,
     IllumioSpec,
     MappingRef,
     PairingProfiles,
+    PolicyTargets,
     SecretRef,
+    Source,
 )
 from microseg.model.facts import (
     ABSENT,
@@ -189,6 +195,11 @@ class FakeHosts(Scripted):
         kept = {name: value for name, value in self._current(host).annotations.items() if name != key}
         return self.put(msgspec.structs.replace(self.stored[host.name], annotations=kept))
 
+    def delete(self, name: str, uid: str) -> None:
+        self.asked("delete", name)
+        if name in self.stored and self.stored[name].uid == uid:
+            del self.stored[name]
+
     def _current(self, host: ManagedHost) -> ManagedHost:
         stored = self.stored.get(host.name)
         if stored is None:
@@ -215,10 +226,65 @@ class FakeEstates(Scripted):
         self.asked("patch_status", status)
         if estate.resource_version != self.stored.resource_version:
             raise Conflict(estate.name)
-        version = str(int(self.stored.resource_version) + 1)
-        self.stored = msgspec.structs.replace(self.stored, status=status, resource_version=version)
+        self._put(status=status)
         self.answered("patch_status")
         return self.stored
+
+    def annotate(self, annotations: dict[str, str]) -> None:
+        """What a person does."""
+        self._put(annotations=annotations)
+
+    def _put(self, **changes: Any) -> None:
+        version = str(int(self.stored.resource_version) + 1)
+        self.stored = msgspec.structs.replace(self.stored, resource_version=version, **changes)
+
+
+class FakeRevisions(Scripted):
+    """Accepted documents, write-once."""
+
+    system = "revisions"
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        super().__init__(journal)
+        self.kept: list[MappingRevision] = []
+
+    def list(self, mapping: str) -> tuple[MappingRevision, ...]:
+        self.asked("list", mapping)
+        return tuple(revision for revision in self.kept if revision.mapping == mapping)
+
+    def create(self, revision: MappingRevision) -> MappingRevision:
+        self.asked("create", revision.digest)
+        if any(revision.name == kept.name for kept in self.kept):
+            raise AlreadyExists(revision.name)
+        self.kept.append(revision)
+        return revision
+
+    def prune(self, mapping: str, named: Collection[str]) -> tuple[str, ...]:
+        self.asked("prune", mapping, frozenset(named))
+        return ()
+
+
+class FakeTombstones(Scripted):
+    """Tombstones by vmId and day; only the latest of a vmId matters here."""
+
+    system = "tombstones"
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        super().__init__(journal)
+        self.kept: dict[str, Tombstone] = {}
+
+    def all(self) -> tuple[Tombstone, ...]:
+        self.asked("all")
+        return tuple(self.kept.values())
+
+    def write(self, stone: Tombstone) -> None:
+        self.asked("write", stone)
+        self.kept[stone.vm_id] = stone
+        self.answered("write")
+
+    def prune(self, before: datetime) -> tuple[str, ...]:
+        self.asked("prune", before)
+        return ()
 
 
 class FakeEvents(Scripted):
@@ -232,7 +298,7 @@ class FakeEvents(Scripted):
 
     def post(
         self,
-        regarding: ManagedHost | Estate,
+        regarding: ManagedHost | Estate | ConfigMapData,
         reason: str,
         message: str,
         *,
@@ -285,11 +351,13 @@ def estate(**changes: Any) -> Estate:
     """An enforcing estate without anything in its status."""
     secret = SecretRef(name="s")
     spec = EstateSpec(
-        azure=AzureSpec(sources=()),
+        azure=AzureSpec(sources=(Source(name="main", subscriptions=("S1",), identity=Identity()),)),
         illumio=IllumioSpec(
             url="https://pce:8443", org_id=50, secret_ref=secret, pairing_profiles=PairingProfiles(linux="linux")
         ),
-        check_point=CheckPointSpec(url="https://mgmt", secret_ref=secret),
+        check_point=CheckPointSpec(
+            url="https://mgmt", secret_ref=secret, policies=(PolicyTargets(package="Standard", targets=("gw1",)),)
+        ),
         mapping=MappingRef(name="platform"),
         mode="Enforce",
     )

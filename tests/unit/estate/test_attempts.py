@@ -22,7 +22,7 @@ from microseg.gateways.ports import (
     Unreachable,
 )
 from microseg.kube.errors import Conflict, KubeError, NotFound, Unavailable
-from microseg.model.condition import Reason
+from microseg.model.condition import ConditionType, Reason
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, Seen, VmDetail
 from microseg.model.host import AgentOutcome, AgentRecord, HostStatus
 from microseg.model.plan import ReadRunCommand, StartScript
@@ -260,7 +260,7 @@ async def test_a_crash_between_intent_and_put_is_followed_by_no_put_before_the_s
 
 
 async def test_a_crash_right_after_the_put_is_followed_by_looking_and_by_no_second_put(bench: Bench) -> None:
-    bench.azure.lose("start_run_command", Killed())  # type: ignore[arg-type]
+    bench.azure.lose("start_run_command", Killed())
     with pytest.raises(Killed):
         await start(bench)
     after = bench.restarted()
@@ -337,7 +337,7 @@ async def test_three_failed_scripts_block_until_a_person_says_retry_which_counts
         assert bench.azure.puts[-1] == command_name(m.VM_ID, number)
         end(bench, command_name(m.VM_ID, number), "script-failed", 7)
         await bench.live(bench.clock.now + timedelta(seconds=1505))
-    assert isinstance(bench.entry.decision and bench.entry.decision.verdicts[m.ConditionType.AGENT_PAIRED], Blocked)
+    assert isinstance(bench.entry.decision and bench.entry.decision.verdicts[ConditionType.AGENT_PAIRED], Blocked)
     await bench.live(m.ahead(days=3))
     assert len(bench.azure.puts) == 3
     bench.hosts.annotate(m.NAME, **{RETRY_ANNOTATION: "agent"})

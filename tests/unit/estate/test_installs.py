@@ -1,4 +1,4 @@
-"""Install-policy: one a package for everybody, none while more is about to be published, failures kept and tried again."""
+"""Install-policy: one a package for everybody, none while more is about to be published, failures tried again."""
 
 from __future__ import annotations
 

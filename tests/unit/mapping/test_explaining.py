@@ -109,7 +109,8 @@ def test_an_override_shows_reason_and_end_and_what_it_beats() -> None:
     )
     assert told(body, {"env": "Dev"}, vm_id=VM, os="linux") == [
         (
-            'env = Prod <- override until 2027-01-31T00:00:00+11:00, "CHG-1"; not case env#1: it holds, but comes later; '
+            'env = Prod <- override until 2027-01-31T00:00:00+11:00, "CHG-1"; '
+            "not case env#1: it holds, but comes later; "
             'tag env="Dev" was not asked'
         ),
         "loc = AU <- default: no case matches; not AU: its override ended 2026-01-01T00:00:00+00:00",

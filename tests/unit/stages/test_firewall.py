@@ -1,4 +1,4 @@
-"""Stage 4: one object an address, in the wanted groups; nothing that is not ours is touched, nobody waits for others."""
+"""Stage 4: one object an address, in the wanted groups; only ours are touched, nobody waits for others."""
 
 from __future__ import annotations
 

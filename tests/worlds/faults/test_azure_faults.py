@@ -263,6 +263,13 @@ def test_a_page_is_missing_and_nothing_says_so(azure: Azure, compute: ComputeMan
     assert len(seen) == len(set(seen)) < 63
 
 
+@shows("azure", "link-missing")
+def test_a_list_without_its_link_is_short_and_nothing_says_so(azure: Azure, compute: ComputeManagementClient) -> None:
+    azure.add(*({"name": f"more{number}"} for number in range(60)))
+    order(azure.control, "azure", "vms.list", "link-missing")
+    assert len(names(compute)) == 50
+
+
 @shows("azure", "page-repeated")
 def test_a_page_comes_again(azure: Azure, compute: ComputeManagementClient) -> None:
     order(azure.control, "azure", "vms.list", "page-repeated")

@@ -274,10 +274,11 @@ def test_an_edit_of_what_the_caller_holds_is_told_in_the_ledger_and_not_to_the_c
     assert entry.note.startswith("fault before: human-edit could not:")
 
 
-@shows("checkpoint", "link-to-itself", "link-elsewhere")
+@shows("checkpoint", "link-missing", "link-to-itself", "link-elsewhere")
 @pytest.mark.parametrize(
     ("action", "operation", "complaint"),
     [
+        ("link-missing", "show-hosts", "no links"),
         ("link-to-itself", "show-hosts", "no links"),
         ("link-elsewhere", "show-hosts", "no links"),
         ("task-half", "publish", "only install-policy and batches"),

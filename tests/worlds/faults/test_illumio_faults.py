@@ -257,11 +257,12 @@ def test_an_edit_that_cannot_be_done_is_told_in_the_ledger_and_not_to_the_caller
     assert entry.note.startswith("fault before: human-edit could not:")
 
 
-@shows("illumio", "foreign-lock", "link-to-itself", "link-elsewhere")
+@shows("illumio", "foreign-lock", "link-missing", "link-to-itself", "link-elsewhere")
 @pytest.mark.parametrize(
     ("action", "more", "complaint"),
     [
         ("foreign-lock", {"target": "x", "seconds": 1.0}, "locks nothing"),
+        ("link-missing", {}, "no links"),
         ("link-to-itself", {}, "no links"),
         ("link-elsewhere", {}, "no links"),
         ("stale", {}, "needs 'seconds'"),

@@ -239,6 +239,23 @@ def test_people_change_labels_and_heartbeats_by_the_control_port(pce: Pce) -> No
     pce.order("traits", {"colour": 1}, 400)
 
 
+def test_people_change_attributes_and_suspend_agents_by_the_control_port(pce: Pce) -> None:
+    href = pce.preload("web1")
+    client = pce.sdk()
+    stamp = {"external_data_set": "microseg.dev/a", "external_data_reference": "vm-1"}
+    client.workloads.update(href, stamp)
+    pce.order("workloads/web1/change", {"enforcement_mode": "idle", **dict.fromkeys(stamp)}, 200)
+    workload = client.workloads.get_by_reference(href)
+    assert (workload.enforcement_mode, workload.external_data_reference) == ("idle", None)
+    pce.order("workloads/web1/change", {"mood": "good"}, 400)
+    pce.order("workloads/web1/suspend", {}, 200)
+    ven = {"href": href.replace("/workloads/", "/vens/")}
+    answer = pce.call("PUT", "/vens/unpair", json={"vens": [ven], "firewall_restore": "default"})
+    assert answer.json()["errors"][0]["token"] == "unpair_not_allowed"
+    pce.order("workloads/web1/resume", {}, 200)
+    assert client.vens.get_by_reference(ven["href"]).status == "active"
+
+
 def test_lists_lag_behind_what_a_get_knows_where_a_pce_is_that_kind(pce: Pce) -> None:
     pce.preload("web1")
     pce.order("traits", {"list_lag_seconds": 300.0}, 200)

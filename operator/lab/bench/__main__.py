@@ -1,0 +1,109 @@
+"""`python -m lab.bench` (`make bench`). BENCH_HOSTS: size of the fleet; a quarter of it is measured first, to compare.
+
+BENCH_SIZES="250,1000" names the sizes, BENCH_QUIET the seconds of quiet (60), BENCH_NAME the file in .bench/.
+Exit code: 0 if every check passed, 1 if one did not, 130 if it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+
+from lab.bench import report
+from lab.bench.run import TEMPO, Run, run
+from lab.cluster import ROOT
+from lab.controlplane import KubectlFailed
+from lab.processes import NotInTime, ProcessFailed
+
+_RESULTS = ROOT / ".bench"
+_LEAST = 20
+_QUIET = 60.0
+
+
+def main() -> int:
+    """Measure each size; returns the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        sizes, quiet = _sizes(), float(os.environ.get("BENCH_QUIET", _QUIET))
+    except ValueError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    try:
+        runs = [_measure(size, quiet) for size in sizes]
+    except KeyboardInterrupt:
+        print("\nstopped: every process of the bench has ended")
+        return 130
+    except (NotInTime, ProcessFailed, KubectlFailed) as failure:
+        print(f"\nFAILED: {failure}", file=sys.stderr)
+        return 1
+    checks = _checks(runs)
+    _section("verdict", "\n".join(f"{'PASS' if check.passed else 'FAIL'}  {check.sentence}" for check in checks))
+    print(f"\nwritten: {_write(runs, checks)}")
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def _sizes() -> list[int]:
+    """The fleets to measure, small ones first; ValueError with a sentence."""
+    hosts = os.environ.get("BENCH_HOSTS", "1000")
+    named = os.environ.get("BENCH_SIZES") or hosts
+    if not all(each.strip().isdigit() and int(each) >= 1 for each in named.split(",")):
+        raise ValueError(f"{named!r} is no number of hosts")
+    sizes = sorted({int(each) for each in named.split(",")})
+    quarter = sizes[0] // 4
+    return [quarter, *sizes] if len(sizes) == 1 and quarter >= _LEAST else sizes
+
+
+def _measure(hosts: int, quiet: float) -> Run:
+    """One size, in a folder and with processes of its own."""
+    folder, began = _RESULTS / "run", time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    print(f"\n=== {hosts} hosts; vendors' limits enforced, their latencies divided by {TEMPO.scale:g}", flush=True)
+    measured = run(folder, hosts, quiet=quiet, say=lambda text: _say(text, began))
+    _section(f"{hosts} hosts", report.lines(measured))
+    shutil.rmtree(folder, ignore_errors=True)
+    return measured
+
+
+def _checks(runs: Sequence[Run]) -> list[report.Check]:
+    """What must hold of each run, and from each to the next."""
+    each = [check for measured in runs for check in report.judge(measured)]
+    return each + [check for small, large in pairwise(runs) for check in report.compare(small, large)]
+
+
+def _write(runs: Sequence[Run], checks: Sequence[report.Check]) -> Path:
+    """The results as a file, and as the latest."""
+    now = datetime.now(UTC)
+    name = os.environ.get("BENCH_NAME") or f"{now:%Y%m%dT%H%M%SZ}-{runs[-1].hosts}"
+    path = _RESULTS / f"{name}.json"
+    document = {
+        "at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "runs": [report.as_json(measured) for measured in runs],
+        "verdict": [{"passed": check.passed, "sentence": check.sentence} for check in checks],
+    }
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _say(text: str, began: float) -> None:
+    print(f"{time.monotonic() - began:6.1f} s -- {text}", flush=True)
+
+
+def _section(title: str, text: str) -> None:
+    print(f"\n=== {title}\n{text}", flush=True)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

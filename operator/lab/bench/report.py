@@ -1,0 +1,139 @@
+"""A run as JSON for a machine, as lines for a person, and two sizes beside each other."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lab.bench.run import TEMPO, Onboarding, Quiet, Run, total
+
+_MEGABYTE = 1 << 20
+_SLACK = 1.25
+"""How much more than the fleet a figure may grow before it counts as growing faster."""
+_FIXED_SECONDS = 20.0
+"""Latencies and intervals that a fleet of any size meets; they flatter the larger one, so they are taken off both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold."""
+
+    passed: bool
+    sentence: str
+
+
+def as_json(run: Run) -> dict[str, Any]:
+    """Everything measured, and under which conditions."""
+    work = run.onboarding
+    return {
+        "hosts": run.hosts,
+        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
+        "conditions": {"limits": True, "guests": "fast", **asdict(TEMPO)},
+        "onboarding": asdict(work)
+        | {
+            "ratio": work.seconds / work.bound.seconds,
+            "callsPerHost": _calls_per_host(run),
+            "bound": asdict(work.bound),
+        },
+        "quiet": asdict(run.quiet),
+    }
+
+
+def lines(run: Run) -> str:
+    """What a person reads."""
+    return "\n".join([*_onboarding_lines(run), *_quiet_lines(run.quiet)])
+
+
+def _onboarding_lines(run: Run) -> list[str]:
+    work, hosts = run.onboarding, run.hosts
+    bound, writes = work.bound, sum(work.writes.values())
+    per_host = "   ".join(f"{system} {number:.2f}" for system, number in _calls_per_host(run).items())
+    took = f"{work.seconds:.0f} s (half of them after {work.middle:.0f} s)"
+    cpu = f"{work.cpu:.1f} CPU s ({1000 * work.cpu / hosts:.0f} ms a host), {work.memory / _MEGABYTE:.0f} MiB"
+    return [
+        f"{hosts} hosts, from their appearance at once to the last one commissioned: {took}",
+        f"  least that the worlds allow: {bound.seconds:.1f} s; ratio {work.seconds / bound.seconds:.2f}",
+        *(f"    {term.name:13} {term.seconds:6.1f} s   {term.why}" for term in bound.terms),
+        f"  installers begun: {_spread(work.installers)}; calls refused as too many: {_sum(work.throttled)}",
+        f"  calls a host      {per_host}",
+        *(f"    {system:11} {_most(numbers)}" for system, numbers in _sorted(work.calls)),
+        f"  Kubernetes writes a host: {writes / hosts:.2f} ({_most(work.writes)}); conflicts {work.conflicts}",
+        f"  operator: {cpu}",
+    ]
+
+
+def _quiet_lines(quiet: Quiet) -> list[str]:
+    share = 100 * quiet.cpu / quiet.seconds
+    return [
+        f"then {quiet.seconds:.0f} s in which nothing happens:",
+        f"  Kubernetes writes {_sum(quiet.writes)} (the Lease's renewals are not counted)",
+        *(
+            f"  {system:11} {sum(numbers.values()):4} calls   {_most(numbers)}"
+            for system, numbers in _sorted(quiet.calls)
+        ),
+        f"  operator: {quiet.cpu:.2f} CPU s ({share:.1f} % of a core), {quiet.memory / _MEGABYTE:.0f} MiB",
+    ]
+
+
+def judge(run: Run) -> list[Check]:
+    """What must hold of one run, however fast it was."""
+    work, quiet = run.onboarding, run.quiet
+    return [
+        Check(set(work.installers) == {1}, f"{run.hosts} hosts: one installer each ({_spread(work.installers)})"),
+        Check(not quiet.writes, f"{run.hosts} hosts: no Kubernetes write in the quiet time ({_sum(quiet.writes)})"),
+    ]
+
+
+def compare(small: Run, large: Run) -> list[Check]:
+    """Whether anything grew faster than the fleet from one size to the other."""
+    growth = large.hosts / small.hosts
+    pairs = {
+        "seconds to commission": (_paced(small.onboarding), _paced(large.onboarding)),
+        "outside calls": (float(total(small.onboarding.calls.values())), float(total(large.onboarding.calls.values()))),
+        "Kubernetes writes": (
+            float(sum(small.onboarding.writes.values())),
+            float(sum(large.onboarding.writes.values())),
+        ),
+        "CPU seconds": (small.onboarding.cpu, large.onboarding.cpu),
+        "resident memory": (float(small.quiet.memory), float(large.quiet.memory)),
+        "CPU seconds in quiet": (small.quiet.cpu / small.quiet.seconds, large.quiet.cpu / large.quiet.seconds),
+        "outside calls in quiet": (_rate(small), _rate(large)),
+    }
+    return [_grown(what, before, after, growth) for what, (before, after) in pairs.items()]
+
+
+def _grown(what: str, before: float, after: float, growth: float) -> Check:
+    times = after / before if before else 1.0
+    return Check(times <= growth * _SLACK, f"{what}: x {times:.2f} while the fleet grew x {growth:.2f}")
+
+
+def _paced(work: Onboarding) -> float:
+    """Seconds without what a fleet of any size takes."""
+    return max(work.seconds - _FIXED_SECONDS, 1.0)
+
+
+def _rate(run: Run) -> float:
+    return total(run.quiet.calls.values()) / run.quiet.seconds
+
+
+def _calls_per_host(run: Run) -> dict[str, float]:
+    return {system: sum(numbers.values()) / run.hosts for system, numbers in _sorted(run.onboarding.calls)}
+
+
+def _sorted(calls: dict[str, Counter[str]]) -> list[tuple[str, Counter[str]]]:
+    return sorted(calls.items())
+
+
+def _spread(installers: Counter[int]) -> str:
+    return ", ".join(f"{number} on {vms} VMs" for number, vms in sorted(installers.items()))
+
+
+def _most(numbers: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in numbers.most_common(5) if number)
+
+
+def _sum(numbers: Counter[str]) -> str:
+    return str(sum(numbers.values())) + (f" ({_most(numbers)})" if +numbers else "")

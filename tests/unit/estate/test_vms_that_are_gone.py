@@ -1,0 +1,178 @@
+"""S5, S6 and the end of a host's life, in memory: on Azure's word only, in an order that is safe at every stop."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.unit.estate.test_passes import COMMISSIONED, commissioned, effects, rounds
+from tests.unit.estate.world import Process, World, until, vm
+
+from microseg.estate.workers import Workers
+from microseg.gateways.ports import Refused
+from microseg.kube.errors import Unavailable
+from microseg.model.condition import ConditionStatus, ConditionType, Reason
+from microseg.model.estate import RateLimit, Retirement
+
+LONG_ENOUGH = timedelta(minutes=16)
+
+
+def held(world: World) -> str:
+    """What the Estate says must be annotated; empty: nothing is held."""
+    made = world.condition(ConditionType.PLAN_HELD)
+    is_held = made is not None and made.status == ConditionStatus.TRUE
+    return made.message.rsplit("=", 1)[1].rstrip(".") if made is not None and is_held else ""
+
+
+def reason(world: World, number: int) -> str:
+    return world.host(vm(number)).status.reason
+
+
+async def test_a_vm_that_is_gone_loses_its_traces_in_the_safe_order_and_its_neighbour_none(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        await rounds(world, 2)
+        assert effects(world) == before, "absence alone changes nothing"
+        begun = len(world.journal.lines)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: len(world.hosts.stored) == 1)
+        await rounds(world, 2)
+    steps = ("azure.vm", "tombstones.write", "cp.delete_host", "cp.publish", "cp.install", "pce.unpair", "hosts.delete")
+    done = [name for name, _ in world.journal.lines[begun:] if name in steps]
+    assert done == [*steps[:-1], "tombstones.write", "hosts.delete"], "the tombstone is first, and says so at the end"
+    stone = world.tombstones.kept[vm(1).vm_id]
+    assert (stone.proof, stone.ended_at is not None, stone.groups) == ("ResourceNotFound", True, ("SO",))
+    assert world.groups() == {"0": {"SO"}}
+    assert [found.external_reference for found in world.pce.stored.values()] == [vm(0).vm_id]
+    assert world.all_are(COMMISSIONED)
+
+
+async def test_a_vm_that_its_own_id_still_shows_is_not_gone_whatever_the_lists_say(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before, asked = effects(world), world.count("azure.vm")
+    world.azure.vms = [vm(0)]
+    world.ahead = LONG_ENOUGH
+    async with Process(world, workers, term=4).running():
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.ahead = 2 * LONG_ENOUGH
+        await until(lambda: world.count("azure.vm") > asked + 1)
+    assert effects(world) == before
+    assert world.tombstones.kept == {}
+
+
+async def test_an_answer_that_is_no_answer_retires_nobody_until_azure_can_say(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    world.delete(vm(1))
+    world.azure.fail("vm", *[Refused("403")] * 100_000)
+    async with Process(world, workers, term=4).running():
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
+        writes = world.count("hosts.patch_status")
+        await rounds(world, 2)
+        assert (effects(world), world.count("hosts.patch_status")) == (before, writes)
+        world.azure._fails.clear()
+        await until(lambda: len(world.hosts.stored) == 1)
+    assert world.tombstones.kept[vm(1).vm_id].proof == "ResourceNotFound"
+
+
+async def test_a_person_vouches_for_one_vm_by_its_id_where_azure_cannot(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    world.delete(vm(1))
+    world.azure.fail("vm", *[Refused("403")] * 100_000)
+    async with Process(world, workers, term=4).running():
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vm(0).vm_id})
+        await rounds(world, 1)
+        assert world.tombstones.kept == {}, "another VM's id vouches for nothing"
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vm(1).vm_id})
+        await until(lambda: len(world.hosts.stored) == 1)
+    assert world.tombstones.kept[vm(1).vm_id].proof == "Confirmed"
+
+
+@pytest.mark.parametrize("spec", [{"mode": "Observe"}, {"suspend": True}, {"retirement": Retirement(enabled=False)}])
+async def test_nothing_of_a_vanished_vm_is_removed_where_the_estate_does_not_want_it(
+    workers: Workers, spec: dict[str, object]
+) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    world.delete(vm(1))
+    world.spec(**spec)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 4)
+        world.ahead = LONG_ENOUGH
+        await rounds(world, 2)
+    assert (effects(world), world.tombstones.kept) == (before, {})
+    assert len(world.hosts.stored) == 2
+
+
+async def test_too_many_at_once_wait_for_an_approval_of_this_very_list(workers: Workers) -> None:
+    world = await commissioned(4, workers)
+    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=1, percent=5)))
+    process, before = Process(world, workers, term=4), effects(world)
+    async with process.running():
+        await rounds(world, 1)
+        world.delete(vm(1))
+        world.delete(vm(2))
+        await until(lambda: held(world).endswith(":2"))
+        seen = held(world)
+        assert {reason(world, 1), reason(world, 2)} == {Reason.RETIREMENT_HELD}
+        world.delete(vm(3))
+        await until(lambda: held(world).endswith(":3"))
+        process.annotate(**{"microseg.dev/approve": seen})
+        await rounds(world, 2)
+        assert (effects(world), world.tombstones.kept) == (before, {}), "that list was another one"
+        process.annotate(**{"microseg.dev/approve": held(world)})
+        await until(lambda: len(world.hosts.stored) == 1)
+        await until(lambda: held(world) == "")
+    assert len(world.tombstones.kept) == 3
+
+
+async def test_a_restart_does_not_forget_how_many_went_in_the_last_hour(workers: Workers) -> None:
+    world = await commissioned(4, workers)
+    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=2, percent=0)))
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: len(world.hosts.stored) == 3)
+    world.delete(vm(2))
+    world.delete(vm(3))
+    async with Process(world, workers, term=5).running():
+        await until(lambda: held(world).endswith(":2"))
+        assert len(world.tombstones.kept) == 1
+        world.ahead = timedelta(minutes=61)
+        await until(lambda: len(world.hosts.stored) == 1)
+
+
+async def test_a_start_that_failed_midway_counts_once_and_goes_on(workers: Workers) -> None:
+    world = await commissioned(3, workers)
+    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=2, percent=0)))
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 1)
+        world.tombstones.meanwhile(
+            "write", lambda: world.hosts.fail("patch_status", *[Unavailable("away")] * 2)
+        )  # the tombstone is written, the record's retirement is not
+        world.delete(vm(1))
+        await until(lambda: len(world.hosts.stored) == 2, 20)
+        world.delete(vm(2))
+        await until(lambda: len(world.hosts.stored) == 1)
+
+
+async def test_a_vm_that_is_seen_again_midway_keeps_what_it_has_and_gets_back_the_rest(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    world.spec(retirement=Retirement(after="0s"))
+    world.pce.fail("unpair", *[Refused("not now")] * 100_000)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 1)
+        world.delete(vm(1))
+        await until(lambda: world.groups() == {"0": {"SO"}})
+        world.add(vm(1))
+        await until(lambda: world.groups() == {"0": {"SO"}, "1": {"SO"}})
+        await until(lambda: world.all_are(COMMISSIONED))
+        assert world.host(vm(1)).status.retirement is None
+    assert len(world.azure.puts) == 2, "its agent was never touched"
