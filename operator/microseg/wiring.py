@@ -17,7 +17,7 @@ from microseg.estate.inputs import Inputs, read_inputs
 from microseg.estate.keeper import Keeper, Lanes, Records
 from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.azure import AzureLane
-from microseg.estate.lanes.budgets import Budget, Budgets
+from microseg.estate.lanes.budgets import Budgets, pce, resource_manager
 from microseg.estate.lanes.checkpoint import CheckPointLane, Marks
 from microseg.estate.lanes.flush import Flush
 from microseg.estate.lanes.illumio import IllumioLane
@@ -31,13 +31,12 @@ from microseg.estate.register import Register
 from microseg.estate.retirements import Retirements
 from microseg.estate.tenure import Running, Tenure, Unusable
 from microseg.estate.view import EstateViews, profile
-from microseg.estate.workers import Workers
+from microseg.estate.workers import PacedWorkers, Workers
 from microseg.gateways.azure import AzureArm
 from microseg.gateways.azure_credentials import credential_maker, endpoints
 from microseg.gateways.checkpoint import Management
 from microseg.gateways.checkpoint_session import ApiKey, Password
 from microseg.gateways.illumio import Pce
-from microseg.gateways.transport import RateLimiter
 from microseg.kube import schema
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import KubeError
@@ -56,15 +55,6 @@ from microseg.settings import Settings
 
 _THREADS = {"azure": 16, "illumio": 4, "checkpoint": 3, "kube": 12}
 """Azure is asked VM by VM when scripts start; the other two mostly in bulk."""
-_READS, _WRITES = 20.0, 8.0
-"""A second: below what Resource Manager refills for a subscription and principal, 25 reads and 10 writes.
-
-Source: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling."""
-_READS_AT_ONCE, _WRITES_AT_ONCE = 150.0, 120.0
-"""Saved up while nothing happens; Resource Manager saves 250 and 200, and fills faster."""
-_PCE_CALLS, _PCE_AT_ONCE = 7.5, 20.0
-"""A second, and saved up: 470 in any minute. The PCE takes 500 a minute of an API key (Illumio's REST API guide,
-rate limits), and a long list takes a few calls more than it is counted for."""
 _PATH_VERSION = "18"
 _FEDERATED_TOKEN = Path("/var/run/secrets/azure/tokens/azure-identity-token")
 """Where Azure's workload-identity webhook projects the token (azure.github.io/azure-workload-identity)."""
@@ -159,7 +149,7 @@ class House:
         subscriptions = {
             one.lower(): source.name for source in estate.spec.azure.sources for one in source.subscriptions
         }
-        pce_workers = pools.illumio.paced(RateLimiter(_PCE_CALLS, _PCE_AT_ONCE).reserve)
+        pce_workers = PacedWorkers(pools.illumio, pce().reserve, term.check)
         attempts = Attempts(
             Pairing(
                 gateway=gateways.pce,
@@ -174,7 +164,7 @@ class House:
             now,
             settings.timing,
             (pools.azure, pce_workers),
-            Budgets(_budget, subscriptions),
+            Budgets(resource_manager, subscriptions),
         )
         check_point_rhythm = Rhythm("checkpoint", interval, changed)
         flush = Flush(
@@ -232,11 +222,6 @@ class House:
         )
         kept.append(keeper)
         return keeper
-
-
-def _budget() -> Budget:
-    """What may be asked of Resource Manager in one subscription."""
-    return Budget(RateLimiter(_READS, _READS_AT_ONCE), RateLimiter(_WRITES, _WRITES_AT_ONCE))
 
 
 @dataclass(frozen=True, slots=True)

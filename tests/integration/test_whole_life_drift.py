@@ -45,7 +45,7 @@ def tell(scene: Scene) -> None:
         _take_out(scene, objects["ungrouped"])
         scene.wait(f"repair {number}", functools.partial(_repaired, scene, number))
     _take_out(scene, objects["ungrouped"])
-    scene.obstacle("ungrouped", "Stalled", "Contention")
+    scene.tells(ungrouped="Contention")
     scene.rounds(2)
     scene.page("contended")
     scene.annotate(f"mh/{scene.hosts()['ungrouped'].name}", "microseg.dev/retry=drift")

@@ -18,7 +18,7 @@ from types import FrameType
 
 from lab.cluster import ROOT, AlreadyThere, Cluster, borrowed
 from lab.controlplane import KubectlFailed
-from lab.demo import evidence, fleet, screen, story, verdict
+from lab.demo import evidence, fleet, mapping_chapter, screen, story, verdict
 from lab.processes import NotInTime, ProcessFailed
 from lab.rig import Rig
 
@@ -64,13 +64,15 @@ def _perform(rig: Rig, began: float) -> bool:
     with screen.choose() as shown:
         told = story.prepare(rig, shown)
         story.play(rig, shown, told)
+    _section("a security engineer edits the mapping", "")
+    edits = mapping_chapter.play(rig, lambda text: print(text, flush=True))
     found = evidence.gather(rig, told)
     blocked = found.host(fleet.REFUSED)
     _section("kubectl get mh -o wide", rig.kubectl("get", "mh", "-o", "wide"))
     _section("kubectl get est", rig.kubectl("get", "est"))
     _section(f"kubectl describe mh {blocked.name}", rig.kubectl("describe", "mh", blocked.name))
     _section("what the outside worlds recorded", evidence.summary(found))
-    checks = verdict.judge(found)
+    checks = [*verdict.judge(found), *edits]
     marks = (f"{'PASS' if check.passed else 'FAIL'}  {check.sentence}" for check in checks)
     _section(f"verdict after {time.monotonic() - began:.0f} s", "\n".join(marks))
     passed = all(check.passed for check in checks)

@@ -10,7 +10,8 @@ from typing import Any
 
 from lab.cluster import ACCOUNT
 from lab.controlplane import KubectlFailed
-from lab.demo.story import Told
+from lab.demo import fleet
+from lab.demo.story import Told, foreign
 from lab.hosts import Host
 from lab.rig import Rig
 from simulators.azure.timing import Timing
@@ -32,6 +33,8 @@ class Evidence:
     calls: dict[str, dict[str, int]]
     workloads: list[dict[str, Any]]
     objects: list[dict[str, Any]]
+    foreign: list[dict[str, Any]]
+    """What is not the operator's, at the end; it is not among `workloads` and `objects`."""
     leaks: list[str]
     may_everything: bool
     scale: float
@@ -72,8 +75,15 @@ def gather(rig: Rig, told: Told) -> Evidence:
         installs=Counter(script.vm_id for script in scripts if script.mode == INSTALL),
         probes=Counter(script.vm_id for script in scripts if script.mode != INSTALL),
         calls=worlds.operator_calls(),
-        workloads=[each for each in worlds.get("/illumio/workloads")["workloads"] if not each["deleted"]],
-        objects=worlds.get("/checkpoint/objects", type="host")["objects"],
+        workloads=[
+            each
+            for each in worlds.get("/illumio/workloads")["workloads"]
+            if not each["deleted"] and each["hostname"] != fleet.MAINFRAME
+        ],
+        objects=[
+            each for each in worlds.get("/checkpoint/objects", type="host")["objects"] if each["name"] != fleet.PRINTER
+        ],
+        foreign=foreign(rig),
         leaks=_leaks(rig),
         may_everything=_may_everything(rig),
         scale=rig.tempo.scale,

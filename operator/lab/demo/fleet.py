@@ -20,6 +20,11 @@ LOCKED_GROUP = "az-pci"
 LOCKED_SECONDS = 40.0
 ADMINISTRATOR = "alice"
 
+PRINTER, PRINTER_ADDRESS, PRINTER_GROUP = "printer-01", "192.168.7.9", "az-web"
+"""A host object and a membership that an administrator made by hand: not the operator's."""
+MAINFRAME = "mainframe-01"
+"""A workload outside of Azure, labelled by hand: not the operator's."""
+
 _SO = {"app": "service orchestrate", "env": "dev", "loc": "azure"}
 _SHOP = {"app": "shop", "env": "Prod"}
 _SAP = {"Application": "sap", "Environment": "PRD"}

@@ -33,6 +33,8 @@ class Told:
     """When the operator was killed: installers running, hosts commissioned."""
     hosts: Sequence[Host] = ()
     """The last look."""
+    foreign: list[dict[str, Any]] = field(default_factory=list)
+    """What is not the operator's, as the worlds had it before the operator came."""
 
 
 def prepare(rig: Rig, screen: Screen) -> Told:
@@ -48,8 +50,31 @@ def prepare(rig: Rig, screen: Screen) -> Told:
     worlds.post("/checkpoint/lock", lock)
     screen.say(f"{fleet.ADOPTED} has a VEN already; the PCE will refuse every key from {fleet.REFUSED}")
     screen.say(f"{fleet.ADMINISTRATOR} has {fleet.LOCKED_GROUP} open in SmartConsole for {fleet.LOCKED_SECONDS:g} s")
+    _foreign(rig, told)
+    screen.say(f"{fleet.PRINTER} in Check Point and {fleet.MAINFRAME} in the PCE are people's own: not to be touched")
     rig.apply_estate()
     return told
+
+
+def _foreign(rig: Rig, told: Told) -> None:
+    """Make what other people have in the same systems."""
+    worlds = rig.worlds
+    by_hand = {"host": fleet.PRINTER, "ip-address": fleet.PRINTER_ADDRESS}
+    worlds.post("/checkpoint/edit", {"do": "add-host", **by_hand})
+    worlds.post("/checkpoint/edit", {"do": "add-member", "group": fleet.PRINTER_GROUP, "host": fleet.PRINTER})
+    machine = {"hostname": fleet.MAINFRAME, "interfaces": [{"name": "eth0", "address": "192.168.7.10"}]}
+    worlds.post("/illumio/preloaded", machine)
+    worlds.post(f"/illumio/workloads/{fleet.MAINFRAME}/relabel", {"role": "Mainframe", "env": "Prod"})
+    told.foreign = foreign(rig)
+
+
+def foreign(rig: Rig) -> list[dict[str, Any]]:
+    """What is not the operator's, as the worlds have it now."""
+    objects = rig.worlds.get("/checkpoint/objects", type="host")["objects"]
+    workloads = rig.worlds.get("/illumio/workloads")["workloads"]
+    return [each for each in objects if each["name"] == fleet.PRINTER] + [
+        each for each in workloads if each["hostname"] == fleet.MAINFRAME
+    ]
 
 
 def play(rig: Rig, screen: Screen, told: Told) -> None:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lab.demo import fleet
+from lab.demo.check import Check
 from lab.demo.evidence import Evidence
 
-_HOSTS_A_PUBLISH = 3
-"""At least so many hosts in one publish, on average; else they are not batched."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that must be true, and what was seen."""
-
-    passed: bool
-    sentence: str
+_REASONS_TO_PUBLISH = 5
+"""First wave, group unlocked, second wave, and each once more where VMs were seen apart: a publish for each batch."""
 
 
 Judge = Callable[[Evidence], Check]
@@ -117,8 +109,20 @@ def _locked(evidence: Evidence) -> Check:
 def _batched(evidence: Evidence) -> Check:
     objects, publishes, installs = len(evidence.objects), evidence.publishes, evidence.installs_of_policy
     return Check(
-        0 < publishes * _HOSTS_A_PUBLISH <= objects and installs <= publishes,
+        0 < publishes <= _REASONS_TO_PUBLISH < objects and 0 < installs <= publishes,
         f"{objects} host objects took {publishes} publishes and {installs} policy installs: batches, not host by host",
+    )
+
+
+def _foreign(evidence: Evidence) -> Check:
+    same = bool(evidence.foreign) and evidence.foreign == evidence.told.foreign
+    theirs = set(evidence.told.vms.values())
+    strangers = [each["name"] for each in evidence.objects if not any(vm_id in each["comments"] for vm_id in theirs)]
+    return Check(
+        same and not strangers,
+        f"{fleet.PRINTER} in {fleet.PRINTER_GROUP} and {fleet.MAINFRAME}'s labels, which people made, "
+        f"{'are as they were' if same else 'were CHANGED'}"
+        + (f"; objects of no VM: {', '.join(strangers)}" if strangers else ""),
     )
 
 
@@ -144,6 +148,7 @@ _CHECKS: tuple[Judge, ...] = (
     _stopped,
     _locked,
     _batched,
+    _foreign,
     _no_leak,
     _no_admin,
 )

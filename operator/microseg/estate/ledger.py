@@ -32,7 +32,7 @@ from microseg.model.facts import (
     VmDetail,
 )
 from microseg.model.host import AgentOutcome, GoneProof, ManagedHost
-from microseg.model.plan import Action
+from microseg.model.plan import Action, ProveGone
 from microseg.model.wanted import Wanted
 from microseg.planning.decide import Decision
 from microseg.planning.wishes import wanted
@@ -60,6 +60,8 @@ class Entry:
     concluded: AgentOutcome | None = None
     missed_polls: int = 0
     gone: GoneProof | Unreadable | None = None
+    gone_asked: float = 0.0
+    """Monotonic time at which Azure was last asked for the VM by its id."""
     retirement_held: str = ""
     unpaired_readings: int = 0
     unpair_accepted: bool = False
@@ -242,6 +244,18 @@ class Ledger:
             if len(vm_id) == _UUID and vm_id not in self.entries and vm_id not in self.azure.vms
             if not self._ended(vm_id)
         }
+
+    def unproven(self) -> list[tuple[str, ProveGone]]:
+        """What to ask again, the longest ago first: missing VMs whom Azure neither showed nor declared gone."""
+        found = [(vm_id, entry) for vm_id, entry in self.entries.items() if isinstance(entry.gone, Unreadable)]
+        found.sort(key=lambda item: item[1].gone_asked)
+        asked = ((vm_id, self._last_resource_id(vm_id, entry)) for vm_id, entry in found)
+        return [(vm_id, ProveGone(vm_id, resource_id)) for vm_id, resource_id in asked if resource_id]
+
+    def _last_resource_id(self, vm_id: str, entry: Entry) -> str:
+        """ARM id that the VM had; its tombstone knows where the record was lost."""
+        azure, stone = entry.host.status.azure, self.tombstones.get(vm_id)
+        return azure.resource_id if azure is not None else stone.resource_id if stone is not None else ""
 
     def _ended(self, vm_id: str) -> bool:
         """Whether its retirement is over: its VEN may be dead, and its workload be listed until the PCE gives it up."""

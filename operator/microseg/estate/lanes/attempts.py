@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -120,6 +121,7 @@ class Attempts:
         entry = self._ledger.entries.get(action.vm_id)
         if entry is None or gateway is None:
             return
+        entry.gone_asked = time.monotonic()
         try:
             seen = await self._read(gateway.vm, action.resource_id)
         except (Throttled, Unreachable) as error:
@@ -135,7 +137,7 @@ class Attempts:
         elif seen.vm_id != action.vm_id:
             entry.gone = GoneProof.RECREATED
         else:
-            entry.missed_polls = 0  # the list was wrong: the VM is there
+            entry.missed_polls, entry.gone = 0, None  # the list was wrong: the VM is there
 
     async def _fit(self, gateway: AzureGateway, vm: Vm, entry: Entry) -> bool:
         """Read the VM itself: still the same vmId, running, its agent ready."""

@@ -76,6 +76,7 @@ class AzureLane:
                 if self._ledger.synced and self._recorded is not self.poll:
                     self._recorded = self.poll
                     await self._record_new(self.poll.vms)
+                    self._ask_again(tasks)
                 self._begin(tasks)
                 await self.rhythm.pause()
 
@@ -122,6 +123,12 @@ class AzureLane:
             if len(self._busy) >= _AT_ONCE:
                 return
             if vm_id not in self._busy:
+                self._busy[vm_id] = tasks.create_task(self._do(vm_id, action))
+
+    def _ask_again(self, tasks: asyncio.TaskGroup) -> None:
+        """Once a poll, those whom Azure could not speak of: rights come back without anybody telling us (L3)."""
+        for vm_id, action in self._ledger.unproven():
+            if vm_id not in self._busy and len(self._busy) < _AT_ONCE:
                 self._busy[vm_id] = tasks.create_task(self._do(vm_id, action))
 
     def _source_of(self, action: ProveGone) -> AzureGateway | None:

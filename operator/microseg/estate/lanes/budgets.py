@@ -1,7 +1,6 @@
-"""How much may be asked of Resource Manager. It counts by subscription and caller, and so do we.
+"""How much may be asked of the systems that count calls. Whoever calls them one host at a time waits for its turn here.
 
-Source: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling. `attempts.py` waits
-for its turn here before each call; the composition root says how much there is.
+Resource Manager counts by subscription and caller, so each subscription has a budget; the PCE counts by API key.
 """
 
 from __future__ import annotations
@@ -10,6 +9,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from microseg.gateways.transport import RateLimiter
+
+_READS, _WRITES = 20.0, 8.0
+"""A second: below what Resource Manager refills for a subscription and principal, 25 reads and 10 writes.
+
+Source: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling."""
+_READS_AT_ONCE, _WRITES_AT_ONCE = 150.0, 120.0
+"""Saved up while nothing happens: less than Resource Manager saves, 250 and 200, and more slowly."""
+_PCE_CALLS, _PCE_AT_ONCE = 7.5, 20.0
+"""A second, and saved up: 470 in any minute. The PCE takes 500 a minute of an API key, and a long list takes a few
+calls more than it is counted for. Source: the vendor's REST API guide, rate limits."""
+
+
+def resource_manager() -> Budget:
+    """A fresh budget for one subscription."""
+    return Budget(RateLimiter(_READS, _READS_AT_ONCE), RateLimiter(_WRITES, _WRITES_AT_ONCE))
+
+
+def pce() -> RateLimiter:
+    """A fresh budget for one PCE organisation."""
+    return RateLimiter(_PCE_CALLS, _PCE_AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)

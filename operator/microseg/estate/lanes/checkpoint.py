@@ -156,6 +156,7 @@ class CheckPointLane:
             self._not_before = time.monotonic() + pause
             await self._close()
         else:
+            self.rhythm.effect_taken()
             self._remember(result.rejected, result.published)
             if result.locked:
                 self._not_before = time.monotonic() + min(self.rhythm.interval, 15.0)

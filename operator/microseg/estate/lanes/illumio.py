@@ -91,6 +91,9 @@ class IllumioLane:
                 self._not_before = time.monotonic() + self.rhythm.effect_failed(what, error)
                 acted = True
                 break
+        else:
+            if acted:
+                self.rhythm.effect_taken()
         if acted:
             self._unseen = True
             self.rhythm.look_soon()

@@ -102,7 +102,7 @@ class Installs:
             log.warning("install not done", extra={"package": package, "error": str(error)})
             pause = _PATIENCE if isinstance(error, OutcomeUnknown) else _RETRY
             self._not_before[package] = time.monotonic() + pause
-            if isinstance(error, Rejected | Busy):
+            if isinstance(error, GatewayError) and not isinstance(error, OutcomeUnknown):
                 self.failures |= dict.fromkeys(targets, str(error))
         finally:
             self._running.discard(package)

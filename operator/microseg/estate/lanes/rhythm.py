@@ -43,6 +43,8 @@ class Rhythm:
         self._wake = asyncio.Event()
         self._due = 0.0
         self._failures = 0
+        self._trouble = ""
+        """What the latest effect that failed met; it stands beside the readings until an effect is taken again."""
 
     def wake(self) -> None:
         """There may be something to carry out."""
@@ -77,7 +79,7 @@ class Rhythm:
         self._failures = 0
         self.read_at = time.monotonic()
         self._due = self.read_at + self.interval
-        self._set(Health(readable=True, reason=Reason.REACHABLE, message=message))
+        self._set(Health(readable=True, reason=Reason.REACHABLE, message=f"{message}{self._trouble}"))
 
     def failed(self, error: GatewayError) -> None:
         """The reading failed: look again later and later, never give up (L3)."""
@@ -91,7 +93,8 @@ class Rhythm:
         self._set(Health(readable=False, reason=reason, message=message))
 
     def effect_failed(self, what: str, error: GatewayError) -> float:
-        """Tell an effect's failure in the log; returns the seconds until it may be tried again."""
+        """Tell an effect's failure, in the log and beside the readings; returns the seconds until it is tried again."""
+        self._trouble = f" The latest change was not made ({what}): {error}. It is tried again by itself."
         log.warning("effect failed", extra={"system": self.system, "effect": what, "error": str(error)})
         match error:
             case Throttled():
@@ -102,6 +105,10 @@ class Rhythm:
                 return min(max(self.interval * 2, 5.0), 120.0)
             case _:
                 return self.interval
+
+    def effect_taken(self) -> None:
+        """Effects are taken again; the next reading says no more of the failure."""
+        self._trouble = ""
 
     def _set(self, health: Health) -> None:
         if health != self.health:
