@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.evidence import Evidence, gather
+
 from lab.controlplane import ControlPlane
-from lab.estate import NAME
 from lab.rig import Rig
 from simulators.ledger import Entry
 
 _OURS_AT_CHECK_POINT = "microseg"
 """The administrator that the worlds make for the operator."""
 _SHORTEST_SECRET = 8
-_SEARCHED = (
-    "managedhosts",
-    "estates",
-    "events",
-    "configmaps",
-    "controllerrevisions.apps",
-    "leases.coordination.k8s.io",
-)
+_PCE_A_MINUTE = 500
+"""What a PCE takes of one API key in a minute."""
 _TAKES_AWAY = (
     "workloads.unpair",
     "vens.unpair",
@@ -36,42 +30,6 @@ _TAKES_AWAY = (
     "workloads.bulk_delete",
     "workloads.remove_labels",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What the oracles look at."""
-
-    entries: tuple[Entry, ...]
-    objects: tuple[dict[str, Any], ...]
-    """Published Check Point objects with creator, modifier and groups."""
-    sessions: tuple[dict[str, Any], ...]
-    workloads: tuple[dict[str, Any], ...]
-    secrets: tuple[str, ...]
-    places: Mapping[str, str]
-    """Where no secret may be -> the text there."""
-    mark: str
-    """Our mark in comments and external data sets."""
-    session_prefix: str
-
-    def of(self, system: str, *operations: str) -> list[Entry]:
-        """Entries of one system and some operations, in order."""
-        return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
-
-
-def gather(rig: Rig) -> Evidence:
-    """Ask the worlds and the cluster. The operator should be stopped: a session that is open is not left."""
-    worlds = rig.worlds
-    return Evidence(
-        entries=tuple(worlds.ledger()),
-        objects=tuple(worlds.get("/checkpoint/objects")["objects"]),
-        sessions=tuple(worlds.get("/checkpoint/summary")["sessions"]),
-        workloads=tuple(worlds.get("/illumio/workloads")["workloads"]),
-        secrets=worlds.secrets(),
-        places=dict(_places(rig)),
-        mark=f"microseg.dev/{NAME}",
-        session_prefix=f"microseg/{rig.namespace}/{NAME}/",
-    )
 
 
 def judge(rig: Rig) -> list[str]:
@@ -96,12 +54,22 @@ def one_installer_at_a_time(evidence: Evidence) -> Iterator[str]:
 
 
 def no_installer_for_a_paired_machine(evidence: Evidence) -> Iterator[str]:
-    """S1: of one machine at most one workload is paired by us, unless it was unpaired in between."""
-    paired: Counter[str] = Counter()
-    for entry in evidence.of("illumio", "world.workload-paired", "world.workload-unpaired"):
-        machine = entry.changed[0].rpartition("(")[2].rstrip(")")
-        paired[machine] += 1 if entry.operation == "world.workload-paired" else -1
-        if paired[machine] > 1:
+    """S1: of one machine at most one workload is paired by us, unless it was unpaired or the VM went in between."""
+    paired: defaultdict[str, set[str]] = defaultdict(set)
+    told = [
+        *evidence.of("illumio", "world.workload-paired", "world.workload-unpaired"),
+        *evidence.of("azure", "world.vm-deleted"),
+    ]
+    for entry in sorted(told, key=lambda entry: entry.seq):
+        if entry.system == "azure":
+            paired[entry.changed[1].lower()].clear()
+            continue
+        machine = entry.changed[0].rpartition("(")[2].rstrip(")").lower()
+        if entry.operation == "world.workload-unpaired":
+            paired[machine].discard(entry.changed[0].split()[1])
+            continue
+        paired[machine].add(entry.changed[0].split()[1])
+        if len(paired[machine]) > 1:
             yield f"{machine} was paired again (entry {entry.seq})"
 
 
@@ -164,6 +132,54 @@ def every_publish_is_ours_alone(evidence: Evidence) -> Iterator[str]:
             yield f"entry {entry.seq} published {', '.join(sorted(strange))}"
 
 
+def an_address_has_one_holder(evidence: Evidence) -> Iterator[str]:
+    """S2: of all objects of ours that stand in groups, no two of different VMs have one address."""
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for thing in evidence.objects:
+        if thing["type"] == "host" and thing["groups"] and thing["comments"].startswith(f"{evidence.mark} "):
+            holders[thing.get("ipv4-address") or thing["ipv6-address"]].add(thing["comments"].split()[-1])
+    yield from (f"{address} is held by {sorted(vms)}" for address, vms in holders.items() if len(vms) > 1)
+
+
+def a_stamp_is_one_vms_alone(evidence: Evidence) -> Iterator[str]:
+    """S3: no two living workloads carry one vmId, and none the vmId of a VM that Azure never had."""
+    stamps = Counter(
+        str(each["external_data_reference"])
+        for each in evidence.workloads
+        if each["external_data_reference"] and not each["deleted"]
+    )
+    yield from (f"{vm_id} is stamped on {number} workloads" for vm_id, number in stamps.items() if number > 1)
+    known = {word for entry in evidence.of("azure", "world.vm-created") for word in entry.changed}
+    yield from (f"{vm_id} is stamped and no VM's" for vm_id in stamps if known and vm_id not in known)
+
+
+def installed_is_more_than_published(evidence: Evidence) -> Iterator[str]:
+    """S8: who says that its policy is installed saw an install begin and succeed after its objects' last publish."""
+    installs = [entry.seq for entry in evidence.of("checkpoint", "install-policy")]
+    ended = [
+        entry.seq
+        for entry in evidence.of("checkpoint", "world.task-ended")
+        if entry.changed[0].startswith("install ") and entry.note.startswith("succeeded")
+    ]
+    for host in evidence.hosts:
+        names = {str(each["name"]) for each in (host.raw["status"].get("checkPoint") or {}).get("hosts", ())}
+        published = [each.seq for each in evidence.of("checkpoint", "world.published") if names & set(each.changed)]
+        if not published or not host.true("PolicyInstalled") or not host.groups:
+            continue
+        begun = [seq for seq in installs if seq > published[-1]]
+        if not begun or not any(seq > begun[0] for seq in ended):
+            yield f"{host.name} says PolicyInstalled, and nothing was installed since entry {published[-1]}"
+
+
+def the_pce_is_not_flooded(evidence: Evidence) -> Iterator[str]:
+    """S13: at most 500 calls of ours to the PCE in any minute."""
+    times = [entry.at for entry in evidence.entries if entry.system == "illumio" and entry.who.startswith("api_")]
+    for first, last in zip(times, times[_PCE_A_MINUTE:], strict=False):
+        if last - first < 60:
+            yield f"more than {_PCE_A_MINUTE} calls in the minute from {first:.0f} on"
+            return
+
+
 Oracle = Callable[[Evidence], Iterable[str]]
 ORACLES: tuple[Oracle, ...] = (
     one_installer_at_a_time,
@@ -174,6 +190,10 @@ ORACLES: tuple[Oracle, ...] = (
     nothing_is_taken_away,
     no_session_is_left,
     no_secret_leaves,
+    an_address_has_one_holder,
+    a_stamp_is_one_vms_alone,
+    installed_is_more_than_published,
+    the_pce_is_not_flooded,
 )
 
 
@@ -220,14 +240,3 @@ def _audited(plane: ControlPlane, since: int) -> Iterator[dict[str, Any]]:
         log.seek(since)
         for line in log.read().splitlines():
             yield json.loads(line)
-
-
-def _places(rig: Rig) -> Iterator[tuple[str, str]]:
-    """Where no secret may be: logs, everything in the namespace but Secrets, every state that our objects ever had."""
-    for log in sorted(rig.folder.glob("*.log")):
-        yield log.name, log.read_text(encoding="utf-8", errors="replace")
-    yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
-    if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
-        place = f'"namespace":"{rig.namespace}"'
-        lines = rig.cluster.audit_log.read_text(encoding="utf-8").splitlines()
-        yield "the audit log", "\n".join(line for line in lines if place in line)

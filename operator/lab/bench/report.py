@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from lab.bench.run import TEMPO, Onboarding, Quiet, Run, total
 
@@ -28,17 +30,12 @@ class Check:
 def as_json(run: Run) -> dict[str, Any]:
     """Everything measured, and under which conditions."""
     work = run.onboarding
-    return {
-        "hosts": run.hosts,
-        "machine": {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version()},
-        "conditions": {"limits": True, "guests": "fast", **asdict(TEMPO)},
-        "onboarding": asdict(work)
-        | {
-            "ratio": work.seconds / work.bound.seconds,
-            "callsPerHost": _calls_per_host(run),
-            "bound": asdict(work.bound),
-        },
-        "quiet": asdict(run.quiet),
+    measured: dict[str, Any] = msgspec.to_builtins(run, str_keys=True)
+    tempo: dict[str, Any] = msgspec.to_builtins(TEMPO)
+    measured["onboarding"] |= {"ratio": work.seconds / work.bound.seconds, "callsPerHost": _calls_per_host(run)}
+    return measured | {
+        "machine": {"cores": _cores(), "python": platform.python_version()},
+        "conditions": {"limits": True, "guests": "fast", **tempo},
     }
 
 
@@ -55,8 +52,12 @@ def _onboarding_lines(run: Run) -> list[str]:
     cpu = f"{work.cpu:.1f} CPU s ({1000 * work.cpu / hosts:.0f} ms a host), {work.memory / _MEGABYTE:.0f} MiB"
     return [
         f"{hosts} hosts, from their appearance at once to the last one commissioned: {took}",
+        f"  on {_cores()} cores, which had {work.load:.1f} processes waiting for them before",
         f"  least that the worlds allow: {bound.seconds:.1f} s; ratio {work.seconds / bound.seconds:.2f}",
         *(f"    {term.name:13} {term.seconds:6.1f} s   {term.why}" for term in bound.terms),
+        "  installers began after {:.0f} s (the first), {:.0f} s (half of them), {:.0f} s (the last)".format(
+            *work.starts
+        ),
         f"  installers begun: {_spread(work.installers)}; calls refused as too many: {_sum(work.throttled)}",
         f"  calls a host      {per_host}",
         *(f"    {system:11} {_most(numbers)}" for system, numbers in _sorted(work.calls)),
@@ -108,6 +109,10 @@ def compare(small: Run, large: Run) -> list[Check]:
 def _grown(what: str, before: float, after: float, growth: float) -> Check:
     times = after / before if before else 1.0
     return Check(times <= growth * _SLACK, f"{what}: x {times:.2f} while the fleet grew x {growth:.2f}")
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
 
 
 def _paced(work: Onboarding) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -46,6 +47,10 @@ class Onboarding:
     memory: int
     installers: Counter[int]
     """installers begun on a VM -> VMs."""
+    starts: tuple[float, float, float]
+    """When the first, the middle and the last installer began."""
+    load: float
+    """Processes that wanted a core in the minute before the appearance, by the machine's own count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ def _polled(estate: dict[str, Any]) -> bool:
 def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
     subscriptions = rig.worlds.described["azure"]["subscriptions"]
     ordered = fleet.orders(hosts, subscriptions)
-    before = count(rig)
+    before, load = count(rig), os.getloadavg()[0]
     began = time.time()
     rig.worlds.post("/azure/vms", ordered)
     say(f"{hosts} VMs appeared at once")
@@ -97,6 +102,8 @@ def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
     seconds = time.time() - began
     after = count(rig)
     writes, calls = between(before, after)
+    scripts = rig.worlds.scripts()
+    begun = [script.at - began for script in scripts]
     return Onboarding(
         seconds=seconds,
         bound=lower_bound(hosts, len(subscriptions), TEMPO.scale),
@@ -108,7 +115,9 @@ def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
         throttled=throttled(rig.worlds.ledger(since=before.sequence)),
         cpu=after.usage.cpu - before.usage.cpu,
         memory=after.usage.memory,
-        installers=Counter(Counter(script.vm_id for script in rig.worlds.scripts()).values()),
+        installers=Counter(Counter(script.vm_id for script in scripts).values()),
+        starts=(min(begun), median(begun), max(begun)),
+        load=load,
     )
 
 

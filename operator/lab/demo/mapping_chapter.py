@@ -47,7 +47,7 @@ def _previewed(rig: Rig, text: str, say: Say) -> Check:
     """A small edit: what the preview names is what changes, and nothing else."""
     say("An edit of the mapping: caches get a role of their own. What would it do?")
     plan = _plan(rig, "caches.yaml", text, say)
-    foreseen = {_vm_id(rig, name) for name in plan["byHost"]}
+    foreseen = _foreseen(rig, plan)
     before = _labels(rig)
     rig.apply_estate(mapping=text)
     rig.wait_until(lambda: _changed(before, _labels(rig)) >= foreseen, seconds=_WAIT, what="the edit in the PCE")
@@ -64,7 +64,7 @@ def _held(rig: Rig, text: str, say: Say) -> Check:
     """A large edit: nothing changes until a person approves that very plan; then all of it does."""
     say(f"A larger edit: the location {_OLD_PLACE} is called {_NEW_PLACE}.")
     plan = _plan(rig, "europe.yaml", text, say)
-    foreseen = {_vm_id(rig, name) for name in plan["byHost"]}
+    foreseen = _foreseen(rig, plan)
     before = _labels(rig)
     rig.apply_estate(mapping=text)
     said = rig.wait_until(lambda: _condition(rig, "PlanHeld", "True"), seconds=_WAIT, what="the plan is held")
@@ -147,8 +147,9 @@ def _changed(before: Labels, after: Labels) -> set[str]:
     return {vm_id for vm_id, labels in after.items() if before.get(vm_id) != labels}
 
 
-def _vm_id(rig: Rig, name: str) -> str:
-    return next(host.vm_id for host in rig.hosts() if host.name == name)
+def _foreseen(rig: Rig, plan: dict[str, Any]) -> set[str]:
+    """The commissioned hosts that the plan names; others have no workload yet."""
+    return {host.vm_id for host in rig.hosts() if host.commissioned and host.name in plan["byHost"]}
 
 
 def _condition(rig: Rig, kind: str, status: str) -> str:

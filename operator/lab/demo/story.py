@@ -9,7 +9,7 @@ from typing import Any
 from lab.demo import fleet
 from lab.demo.screen import Screen
 from lab.hosts import Host
-from lab.processes import wait_until
+from lab.processes import ProcessFailed, wait_until
 from lab.rig import Rig
 
 _SETTLED_SECONDS = 240.0
@@ -111,11 +111,21 @@ def _watch(rig: Rig, screen: Screen, told: Told, reached: Reached, *, seconds: f
 
     def look() -> bool:
         told.hosts = rig.hosts()
+        if not told.hosts:
+            _refuse_stalled(rig)
         _note(told)
         screen.show(told.hosts)
         return reached(told.hosts)
 
     wait_until(look, seconds=seconds, what=what, otherwise=rig.state, pause=0.4)
+
+
+def _refuse_stalled(rig: Rig) -> None:
+    """An Estate that nothing will become of: say why, and do not wait. Raises ProcessFailed."""
+    conditions = rig.estate().get("status", {}).get("conditions", ())
+    stalled = next((each for each in conditions if each["type"] == "Stalled" and each["status"] == "True"), None)
+    if stalled is not None:
+        raise ProcessFailed(f"the operator cannot keep the Estate: {stalled['reason']}: {stalled['message']}")
 
 
 def _note(told: Told) -> None:

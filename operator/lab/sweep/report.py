@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from lab.sweep.told import names_cause
 from lab.sweep.trial import Outcome
 
 RESULTS = "results.jsonl"
@@ -47,12 +48,15 @@ class Report:
         passed = [each for each in self.outcomes if each.passed]
         failed = [each for each in self.outcomes if each.wrong]
         missed = [each for each in self.outcomes if not each.met and not each.wrong]
+        vague = [each for each in self.outcomes if each.told and not names_cause(each.told)]
         kinds = Counter(each.name.rpartition("/")[2] for each in passed)
         lines = [
             f"{messages} messages of two lives; {self._number} points to run",
             f"{len(passed)} passed, {len(failed)} failed, {len(missed)} whose message did not come, {seconds:.0f} s",
             "passed by kind: " + ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items())),
+            f"{len(vague)} faults were told of by what is still to come alone, without what the system answered",
             *(f"FAILED {each.name}: {each.wrong[0].splitlines()[0]}" for each in failed),
+            *(f"told without a cause: {each.name}: {each.told[0]}" for each in vague),
             *(f"did not come: {each.name}" for each in missed),
         ]
         return "\n".join(lines)

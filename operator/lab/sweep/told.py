@@ -5,7 +5,8 @@ The worlds are the judge: a condition that is True must be so outside, whatever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lab.hosts import Host
@@ -18,6 +19,8 @@ _OF_SYSTEM = {
 }
 """System -> the Estate's condition of it, and the hosts' conditions that need it."""
 _NO_GROUP = "NoGroupWanted"
+_CAUSE = re.compile(r"(Azure|PCE|Check Point) (failed|rejected|refused|asks|is busy|answered|was asked|could not)|lost")
+"""How the gateways' errors begin; the answer to a start may also be told as lost."""
 
 
 def told(rig: Rig, system: str) -> list[str]:
@@ -33,6 +36,11 @@ def told(rig: Rig, system: str) -> list[str]:
             if it.status != "True" and it.reason not in {"", "NeverDecided"}
         ]
     return found
+
+
+def names_cause(sentences: Iterable[str]) -> bool:
+    """Whether one of them says what the system answered; otherwise they only say what is still to come."""
+    return any(_CAUSE.search(sentence) for sentence in sentences)
 
 
 def untrue(rig: Rig) -> list[str]:
@@ -73,4 +81,7 @@ def _installed(rig: Rig) -> bool:
 
 
 def _broken(condition: dict[str, Any], kind: str) -> bool:
-    return bool(condition["type"] == kind and condition["status"] != "True" and condition["reason"] != "NeverDecided")
+    """Not True, or True with a word of a change that was not made."""
+    if condition["type"] != kind or condition["reason"] == "NeverDecided":
+        return False
+    return condition["status"] != "True" or "latest change" in condition["message"]

@@ -156,7 +156,8 @@ class _One:
             if hits >= enough or (met_at and time.monotonic() - met_at > _LONELY):
                 self._told = told.told(self._rig, self._point.message.system)
             late = time.monotonic() > deadline
-            if over or self._told or late:
+            told_enough = told.names_cause(self._told) or (self._told and time.monotonic() - met_at > _LONELY)
+            if over or told_enough or late:
                 break
             time.sleep(_PAUSE)
         wrong = told.untrue(self._rig) if self._life.name == "golden" else []

@@ -121,19 +121,28 @@ def held(live: Live, host: ManagedHost, rules: Rules | None) -> str:
 
 def _next(live: Live, host: ManagedHost, rules: Rules | None, stages: Sequence[Condition]) -> Iterator[str]:
     """What happens by itself, and when."""
-    if held(live, host, rules):
+    waits = held(live, host, rules)
+    if waits:
         yield "It stays as it is recorded: a change of the mapping is held until a person approves it."
-    for made in stages:
-        if made.status != ConditionStatus.TRUE:
-            yield f"{made.type.value} ({made.reason}): {advice(made.reason).next}{_when(live, host, made.reason)}."
+    for names, reason in _open(stages):
+        yield f"{names} ({reason}): {advice(reason).next}{_when(live, host, reason)}."
     yield from _attempt(host)
     end = override_ends(rules, host.spec.vm_id, live.now) if rules is not None else None
     if end is not None:
         yield f"An override ends {_at(end)}; from then on the rules decide."
     if not stages:
         yield f"It is decided for the first time within a poll, every {live.estate.spec.azure.poll_interval}."
-    elif all(made.status == ConditionStatus.TRUE for made in stages):
+    elif not waits and all(made.status == ConditionStatus.TRUE for made in stages):
         yield f"Nothing is open: it is compared with all three systems at every poll, {_pace(live)}."
+
+
+def _open(stages: Sequence[Condition]) -> Iterator[tuple[str, str]]:
+    """Names of the stages that do not hold, together where they say the same reason; and that reason."""
+    found: dict[str, list[str]] = {}
+    for made in stages:
+        if made.status != ConditionStatus.TRUE:
+            found.setdefault(made.reason, []).append(made.type.value)
+    return ((", ".join(names), reason) for reason, names in found.items())
 
 
 def _when(live: Live, host: ManagedHost, reason: str) -> str:
@@ -171,9 +180,9 @@ def _person(live: Live, host: ManagedHost, stages: Sequence[Condition]) -> Itera
     if approval:
         command = f"kubectl -n {host.namespace} annotate est {live.estate.name} --overwrite"
         yield f"To let the held change through: {command} {guard.APPROVE_ANNOTATION}={approval}"
-    for made in stages:
-        if made.status != ConditionStatus.TRUE and (what := advice(made.reason).person):
-            yield f"{made.type.value} ({made.reason}): {what}."
+    for names, reason in _open(stages):
+        if what := advice(reason).person:
+            yield f"{names} ({reason}): {what}."
     drifted = next((made for made in host.status.conditions if made.type == ConditionType.DRIFTED), None)
     if drifted is not None and drifted.status == ConditionStatus.TRUE and (what := advice(drifted.reason).person):
         yield f"Drifted: {drifted.message} A person can {what}."

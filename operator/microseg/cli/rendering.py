@@ -86,7 +86,7 @@ def _on_a_terminal(report: Report) -> None:
             case Table():
                 if section.title:
                     console.print(Text(_clean(section.title), style="bold"))
-                console.print(_rich_table(section), soft_wrap=False)
+                _print_table(console, section)
             case Lines():
                 if section.title:
                     console.print(Text(_clean(section.title), style="bold"))
@@ -95,6 +95,14 @@ def _on_a_terminal(report: Report) -> None:
                     console.print(Text(("  " if section.title else "") + _clean(line), style=style))
             case unexpected:
                 assert_never(unexpected)
+
+
+def _print_table(console: Console, section: Table) -> None:
+    """Without the blanks that rich puts around it and behind each line."""
+    with console.capture() as captured:
+        console.print(_rich_table(section), soft_wrap=False)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    sys.stdout.write("\n".join(line for line in lines if line) + "\n")
 
 
 def _rich_table(table: Table) -> RichTable:

@@ -236,8 +236,8 @@ class Ledger:
         """Map vmId -> a name, for things that carry our mark and belong to no record and no VM that Azure lists."""
         if self.azure is None or self.pce is None or self.firewall is None:
             return {}
-        found = {vm_id: workload.hostname or "vm" for vm_id, workload in self.pce.by_vm.items()}
-        found |= {vm_id: items[0].name for vm_id, items in self.firewall.own.items()}
+        found = {vm_id: items[0].name for vm_id, items in self.firewall.own.items()}
+        found |= {vm_id: workload.hostname for vm_id, workload in self.pce.by_vm.items() if workload.hostname}
         return {
             vm_id: name
             for vm_id, name in found.items()

@@ -15,7 +15,7 @@ from microseg.gateways import azure_ids, azure_reading, shapes, wire
 from microseg.gateways.azure_credentials import CredentialMaker, Endpoints
 from microseg.gateways.azure_errors import SYSTEM, Meaning, code_of, error_of, meaning_of
 from microseg.gateways.azure_pipeline import Pipeline
-from microseg.gateways.ports import Refused, Rejected, Script, Unreachable
+from microseg.gateways.ports import OutcomeUnknown, Refused, Rejected, Script, Unreachable
 from microseg.gateways.transport import Answer, Observe, clean, watch
 from microseg.model.estate import Source
 from microseg.model.facts import ABSENT, Absent, RunCommand, Vm, VmDetail
@@ -132,7 +132,8 @@ class AzureArm:
         """PUT a managed run-command, once (effect of kind 3: the caller wrote its intent first).
 
         Named parameters are environment variables on Linux and parameters on Windows; protected ones never come back
-        (learn.microsoft.com/azure/virtual-machines/run-command-overview). Any 2xx: accepted.
+        (learn.microsoft.com/azure/virtual-machines/run-command-overview). Any 2xx: accepted, unless it is not JSON:
+        then something between Azure and here has answered, and nobody knows whether Azure was asked.
         """
         path = self._path(resource_id, script.name)
         if not script.text.strip():
@@ -142,6 +143,8 @@ class AzureArm:
             answer = self._pipeline.send("PUT", f"{path}?{_COMPUTE}", effect=True, body=_order(script))
             if not answer.ok:
                 raise error_of(answer, effect=True, secrets=tuple(script.protected.values()))
+            if not answer.is_json:
+                raise OutcomeUnknown("Azure was asked for a change, and what answered did not answer in JSON")
 
     def delete_run_command(self, resource_id: str, name: str) -> None:
         """Delete a run-command that is over (a running one would be killed); absent is fine. Repeatable."""

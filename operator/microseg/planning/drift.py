@@ -225,7 +225,8 @@ def taken_back(before: Mapping[str, Gateway], after: Mapping[str, Gateway], poli
     """Targets that had a package between two readings and do not any more, or an older revision: a sentence each."""
     told = []
     for package in policies:
-        for target in package.targets:
+        had = {name for name, gateway in before.items() if gateway.policy == package.package}
+        for target in sorted(had | set(package.targets)):
             old, new = before.get(target), after.get(target)
             if old is not None and old.policy == package.package and (new is None or _is_back(old, new)):
                 told.append(f"{_shown(target, package.package, new)}.")

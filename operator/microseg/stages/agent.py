@@ -198,12 +198,9 @@ def _identity_problem(vm: Vm, record: AgentRecord, workload: Workload) -> str:
 
 def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: WorkloadView) -> Verdict:
     """Nothing runs and nothing is claimed: what stands in the way of the next attempt, or the attempt."""
-    obstacle = _obstacle(vm) or _failed_before(situation, vm, record)
+    obstacle = _obstacle(vm) or _put_off(situation) or _failed_before(situation, vm, record)
     if obstacle is not None:
         return obstacle
-    put_off = situation.facts.put_off
-    if put_off is not None:
-        return Wait(put_off.reason, f"{put_off.message} It is tried again by itself.", until=put_off.until)
     probed = record.mode == PROBE and record.outcome == AgentOutcome.NOT_PAIRED
     if view.candidates and not probed:
         if not situation.estate.enforcing:
@@ -251,6 +248,14 @@ def _obstacle(vm: Vm) -> Verdict | None:
             Reason.VM_NOT_RUNNING, f"The VM is {state}. The agent is installed as soon as it runs.", moving=False
         )
     return None
+
+
+def _put_off(situation: Situation) -> Verdict | None:
+    """Why the latest start was put off, until it is tried again."""
+    put_off = situation.facts.put_off
+    if put_off is None:
+        return None
+    return Wait(put_off.reason, f"{put_off.message} It is tried again by itself.", until=put_off.until)
 
 
 def _failed_before(situation: Situation, vm: Vm, record: AgentRecord) -> Verdict | None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from simulators.azure import errors
 from simulators.azure.errors import ArmError, SignInError
 from simulators.azure.routes import ROUTES, Parts, Route, base_url
-from simulators.azure.throttle import Throttle, Verb
+from simulators.azure.throttle import Verb
 from simulators.azure.world import World
 
 _TOKEN = re.compile("/(?P<tenant>[^/]+)/oauth2/v2.0/token", re.IGNORECASE)
@@ -29,7 +29,6 @@ class Front:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._throttle = Throttle(enforced=lambda: world.stage.limits)
 
     def name_of(self, request: web.Request) -> str:
         """What the ledger calls a request."""
@@ -92,7 +91,7 @@ class Front:
         elif route.name == "operations.get":
             operation = self._world.desk.operation(parts["sub"], parts["location"], parts["id"])
             vm = operation.vm if operation else ""
-        return self._throttle.admit(
+        return self._world.throttle.admit(
             subscription, request["who"], _VERBS.get(request.method, "writes"), route.policy, vm
         )
 

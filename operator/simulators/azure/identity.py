@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Directory:
     client_id: str
     client_secret: str = field(repr=False)
     subjects: frozenset[str] = frozenset()
-    token_seconds: int = 3600
+    token_seconds: float = 3600.0
     _tokens: dict[str, float] = field(default_factory=dict, repr=False)
 
     def issue(self, tenant: str, form: Mapping[str, str]) -> dict[str, object]:
@@ -81,8 +82,8 @@ class Directory:
         self._tokens[token] = now + self.token_seconds
         return {
             "token_type": "Bearer",
-            "expires_in": self.token_seconds,
-            "ext_expires_in": self.token_seconds,
+            "expires_in": math.ceil(self.token_seconds),
+            "ext_expires_in": math.ceil(self.token_seconds),
             "access_token": token,
         }
 

@@ -54,11 +54,11 @@ class _Bucket:
 
 
 class Throttle:
-    """All buckets. With `enforced` False they are counted for the headers but never refuse."""
+    """All buckets. With `enforced` False they are counted for the headers but never refuse. `now`: their clock."""
 
     def __init__(self, *, enforced: Callable[[], bool], now: Callable[[], float] = time.monotonic) -> None:
         self._enforced = enforced
-        self._now = now
+        self.now = now
         self._buckets: dict[tuple[str, ...], _Bucket] = {}
 
     def admit(self, subscription: str, who: str, verb: Verb, policy: Policy | None, vm: str = "") -> dict[str, str]:
@@ -85,11 +85,11 @@ class Throttle:
     def _bucket(self, key: tuple[str, ...], most: float, refill: float) -> _Bucket:
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = _Bucket(most, refill, most, self._now())
+            bucket = self._buckets[key] = _Bucket(most, refill, most, self.now())
         return bucket
 
     def _take(self, bucket: _Bucket, scope: str, code: str, policy: str) -> None:
-        wait = bucket.take(self._now())
+        wait = bucket.take(self.now())
         if not wait or not self._enforced():
             return
         seconds = max(1, math.ceil(wait))

@@ -18,6 +18,7 @@ from simulators.azure.commands import CommandDesk, Runner, ScriptResult
 from simulators.azure.fleet import Fleet, ListCache
 from simulators.azure.identity import Directory
 from simulators.azure.machine import NEVER, Power, PowerOff, Vm, vm_key
+from simulators.azure.throttle import Throttle
 from simulators.azure.timing import Timing, Traits
 from simulators.server import Stage
 
@@ -50,6 +51,7 @@ class World:
         self.lists = ListCache(stage.clock, self.traits)
         self.group_locks: dict[str, float] = {}
         self.desk = CommandDesk(stage, timing, runner)
+        self.throttle = Throttle(enforced=lambda: stage.limits)
         self.page_size = PAGE_SIZE
         self._addresses = specs.Addresses()
         self._sequence = 0

@@ -17,7 +17,7 @@ from simulators.checkpoint import rendering
 from simulators.checkpoint.editing import Editor
 from simulators.checkpoint.errors import ApiError
 from simulators.checkpoint.fields import Delta, Wish, read_wish
-from simulators.checkpoint.gateways import Installation
+from simulators.checkpoint.gateways import Installation, Package
 from simulators.checkpoint.session import Admin, Session
 from simulators.checkpoint.tasks import Outcome, TaskKind
 from simulators.checkpoint.world import World
@@ -130,8 +130,11 @@ def _fields(order: Order) -> Wish:
 
 
 def _install(world: World, order: Order) -> Order:
-    """{gateway?, package?, admin?}: somebody else installs the newest revision."""
+    """{gateway?, package?, make?, admin?}: somebody else installs the newest revision; `make`: of an own package."""
     firewalls = world.firewalls
+    if order.get("make"):
+        name = _text(order, "package")
+        firewalls.packages.setdefault(name, Package(name, tuple(firewalls.gateways)))
     package = firewalls.package(_text(order, "package", next(iter(firewalls.packages))))
     named = (_text(order, "gateway"),) if "gateway" in order else None
     session = world.console(_text(order, "admin", "alice"))

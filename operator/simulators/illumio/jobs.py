@@ -5,7 +5,6 @@ Shapes: the `illumio` SDK 1.1.3 and the vendor's REST manual (202, `Location`, `
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections import OrderedDict, deque
 from collections.abc import Sequence
@@ -56,7 +55,7 @@ class Jobs:
         while len(self._jobs) > _KEPT:
             self._jobs.popitem(last=False)
         context.later(context.traits.job_seconds, lambda: self._finish(job))
-        return job.href, max(1, math.ceil(context.stage.clock.latency(5)))
+        return job.href, round(context.stage.clock.latency(5))
 
     def status(self, href: str) -> dict[str, object]:
         """Return what a poll of the job answers; 404 once forgotten."""

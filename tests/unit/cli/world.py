@@ -41,6 +41,7 @@ groups:
   - {name: az-shop, when: {labels: {app: [shop]}}}
   - {name: az-pci, when: {labels: {env: [Prod]}}}
 """
+REVISION = parse(RULES, "t").digest
 MOVED = RULES.replace("prd: Prod", "prd: Test")
 """Production hosts are called Test, and leave az-pci."""
 _NUMBERS = itertools.count(1)
@@ -60,7 +61,7 @@ def host(name: str, *, commissioned: bool = True, app: str = "shop", env: str = 
         azure=azure,
         illumio=IllumioRecord(workload="/w", labels=labels, owned_keys=("app", "env")) if commissioned else None,
         check_point=CheckPointRecord(groups=groups) if commissioned else None,
-        mapping=MappingRecord(revision=parse(RULES, "t").digest) if commissioned else None,
+        mapping=MappingRecord(revision=REVISION) if commissioned else None,
         timeline=Timeline(commissioned_at=NOW) if commissioned else Timeline(),
     )
     status = msgspec.structs.replace(status, **more)
@@ -86,7 +87,7 @@ def estate(**status: Any) -> Estate:
         },
         EstateSpec,
     )
-    state = MappingState(revision=parse(RULES, "t").digest)
+    state = MappingState(revision=REVISION)
     return Estate(name="respiro", namespace="ns", spec=spec, status=EstateStatus(**{"mapping": state, **status}))
 
 

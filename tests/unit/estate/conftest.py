@@ -9,6 +9,7 @@ import pytest
 from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
+from microseg.estate import keeper, retirements
 from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.budgets import Budget, Budgets
 from microseg.estate.ledger import Entry, Ledger
@@ -116,6 +117,14 @@ class Bench:
                 return
             self.clock.now = max(again, self.clock.now)
         raise AssertionError("the host is decided again and again without time passing")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses that spare real servers, short: the fakes need no sparing."""
+    monkeypatch.setattr(keeper, "_STATUS_EVERY", 0.1)
+    monkeypatch.setattr(keeper, "_SETTLE", 0.01)
+    monkeypatch.setattr(retirements, "_EVERY", 1.0)
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ async def test_partial_success_names_the_targets_that_failed(desk: Desk) -> None
     [
         (Busy("gateway busy"), True, 30),
         (Rejected("no such target"), True, 30),
-        (Unreachable("away"), False, 30),
+        (Unreachable("away"), True, 30),
         (OutcomeUnknown("lost"), False, 1800),
     ],
 )

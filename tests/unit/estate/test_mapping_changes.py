@@ -1,4 +1,4 @@
-"""A document that changes, in memory: what the guard holds, how an approval lets it through, and what needs none (S6)."""
+"""A document that changes, in memory: what the guard holds, what an approval lets through, what needs none (S6)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from microseg.kube.errors import Unavailable
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import Guard
 
-CHANGED = RULES.replace("name: SO, when: {tags: {app: [Orchestrate]}}", "name: SO, when: {tags: {app: [Shop]}}").replace(
-    "name: Web, when: {tags: {app: [Shop]}}", "name: Web, when: {tags: {app: [Orchestrate]}}"
-)
+CHANGED = RULES.replace(
+    "name: SO, when: {tags: {app: [Orchestrate]}}", "name: SO, when: {tags: {app: [Shop]}}"
+).replace("name: Web, when: {tags: {app: [Shop]}}", "name: Web, when: {tags: {app: [Orchestrate]}}")
 SO, WEB = {"SO"}, {"Web"}
 OTHER = "overrides:\n  - {{vmId: {vm_id}, labels: {{env: New}}, reason: CHG-1, until: {until}}}\n"
 
@@ -167,13 +167,14 @@ async def test_a_change_within_the_bound_needs_nobody(workers: Workers) -> None:
 async def test_the_end_of_an_override_counts_by_itself_and_is_never_held(workers: Workers) -> None:
     world = World(vm(1))
     world.map(override(world, 1, minutes=10))
-    async with Process(world, workers).running():
+    process = Process(world, workers)
+    async with process.running():
         await until(lambda: world.all_are(COMMISSIONED))
         assert env_of(world, 1) == "New"
-        world.ahead = timedelta(minutes=9)
+        process.later(minutes=9)
         await rounds(world, 1)
         assert env_of(world, 1) == "New"
-        world.ahead = timedelta(minutes=11)
+        process.later(minutes=11)
         await until(lambda: env_of(world, 1) == "Dev" and world.all_are(COMMISSIONED))
     assert told(world, "PlanHeld") == 0
 
@@ -197,8 +198,10 @@ async def test_a_broken_document_changes_nothing_and_the_last_good_one_decides_a
         await rounds(world, 1)
         process.map("name: platform\nlabels: [\n")
         await until(
-            lambda: (made := world.condition(ConditionType.MAPPING_VALID)) is not None
-            and (made.status, made.reason) == (ConditionStatus.FALSE, Reason.MAPPING_INVALID)
+            lambda: (
+                (made := world.condition(ConditionType.MAPPING_VALID)) is not None
+                and (made.status, made.reason) == (ConditionStatus.FALSE, Reason.MAPPING_INVALID)
+            )
         )
         await rounds(world, 1)
         assert effects(world) == before

@@ -184,7 +184,7 @@ class Process:
         budgets = Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6)))
         self.recorder = Recorder(world.hosts, world.events, self.ledger, workers, self.term)
         book = EstateBook(world.estates.stored, world.estates, workers, self.term)
-        self.rhythms = [Rhythm(name, 0.05, lambda: self.keeper.health_changed()) for name in ("az", "pce", "cp")]
+        self.rhythms = [Rhythm(name, 0.05, self._health_changed) for name in ("az", "pce", "cp")]
         pairing = Pairing(world.pce, lambda _: world.pce.profile, "pce:8443", "18", m.OWNER)
         attempts = Attempts(
             pairing, self.ledger, self.recorder, self.term, world.now, timing, (workers, workers), budgets
@@ -212,6 +212,14 @@ class Process:
             world.now,
             workers,
         )
+
+    def _health_changed(self) -> None:
+        self.keeper.health_changed()
+
+    def later(self, **parts: float) -> None:
+        """So much time after the beginning of the test; the keeper looks at its clock."""
+        self.world.ahead = timedelta(**parts)
+        self.keeper.health_changed()
 
     def map(self, text: str) -> None:
         """A person applies another document."""

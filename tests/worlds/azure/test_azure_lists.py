@@ -155,7 +155,7 @@ def test_flexible_members_are_listed_and_uniform_ones_are_not(azure: Azure) -> N
 
 
 def test_the_agent_is_heard_only_some_time_after_boot(azure: Azure) -> None:
-    azure.add({"name": "slow", "agentDelay": 100})
+    azure.add({"name": "slow", "agentDelay": 40})
     with azure.compute() as compute:
 
         def agent() -> str:
@@ -168,7 +168,7 @@ def test_the_agent_is_heard_only_some_time_after_boot(azure: Azure) -> None:
 
 
 def test_a_vm_that_is_being_created_has_no_power_state_yet(azure: Azure) -> None:
-    azure.background.call(lambda: setattr(azure.stage.clock, "scale", 20.0))
+    azure.background.call(lambda: setattr(azure.stage.clock, "scale", 60.0))
     azure.add({"name": "new", "power": "creating"})
     with azure.compute() as compute:
         read = compute.virtual_machines.get("microseg-rg", "new", expand="instanceView").as_dict()["properties"]

@@ -25,7 +25,7 @@ from simulators.server import Stage
 API_KEY = "key-of-the-operator"
 PASSWORD = "password-of-the-operator"
 OTHER_KEY = "key-of-bob"
-SCALE = 200.0
+SCALE = 500.0
 
 Json = dict[str, Any]
 

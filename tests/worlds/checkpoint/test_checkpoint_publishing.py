@@ -54,7 +54,7 @@ def test_a_publish_takes_the_vendors_time_divided_by_the_scale(management: Manag
     client = management.login()
     management.ok(client, "add-host", name="a", ip_address="10.0.0.1")
     task = management.world.tasks.find(management.start(client, "publish"))
-    assert task.ends - task.started == pytest.approx((20 + 0.02) / 200, abs=0.01)
+    assert task.ends - task.started == pytest.approx((20 + 0.02) / SCALE, abs=0.01)
 
 
 def test_publishing_and_installing_take_longer_the_more_was_changed(management: Management) -> None:

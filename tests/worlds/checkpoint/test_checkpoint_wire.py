@@ -79,9 +79,9 @@ def test_the_control_port_sums_up_and_takes_new_groups(management: Management) -
     assert management.order("gateway", {"name": "gw-north"}, status=404)["code"] == "generic_err_object_not_found"
 
 
-def test_fifty_thousand_hosts_are_read_page_by_page_from_one_sorted_listing(management: Management) -> None:
+def test_many_hosts_are_read_page_by_page_from_one_sorted_listing(management: Management) -> None:
     def fill(editor: Editor) -> None:
-        for number in range(50_000):
+        for number in range(8_000):
             address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
             editor.add(Wish("host", name=f"az-{number:05d}", ipv4=address, groups=Delta("replace", ("SO",))))
 
@@ -89,14 +89,14 @@ def test_fifty_thousand_hosts_are_read_page_by_page_from_one_sorted_listing(mana
     management.order("durations", {"read": 0.0})
     client = management.login()
     answer = client.api_query("show-hosts", details_level="uid", payload={"limit": 500})
-    assert len(set(answer.data)) == 50_000
+    assert len(set(answer.data)) == 8_000
     (session,) = management.world.sessions.listed()
     before = session.view.listing("host")
     assert before is session.view.listing("host") is management.world.published.listing("host")
-    last = management.ok(client, "show-hosts", limit=500, offset=49_500, details_level="full", show_membership=True)
-    assert (last["from"], last["to"], last["total"]) == (49_501, 50_000, 50_000)
+    last = management.ok(client, "show-hosts", limit=500, offset=7_500, details_level="full", show_membership=True)
+    assert (last["from"], last["to"], last["total"]) == (7_501, 8_000, 8_000)
     assert last["objects"][-1]["groups"][0]["name"] == "SO"
     management.ok(client, "add-host", name="az-99999", ip_address="11.0.0.1", groups="SO", details_level="uid")
     merged = session.view.listing("host")
-    assert len(merged) == 50_001
+    assert len(merged) == 8_001
     assert merged is session.view.listing("host")

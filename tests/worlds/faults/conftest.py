@@ -26,6 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificates")
-    for name in ("azure", "checkpoint"):
+    for name in ("azure", "checkpoint", "pce"):
         certificates.issue(folder, name)
     return folder

@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import ssl
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import pytest
+import requests
 
 import simulators.azure
 import simulators.checkpoint
@@ -217,6 +218,13 @@ def management(firewall: Running[simulators.checkpoint.World]) -> Iterator[Manag
     made.open(f"microseg/{OWNER}/1")
     yield made
     made._transport.close()
+
+
+def impatient(session: requests.Session, fault: Mapping[str, object]) -> None:
+    """Where the failure is silence, let the client give up at once."""
+    if fault.get("action") == "hang":
+        adapter: Any = session.get_adapter("https://")
+        adapter._limits = replace(adapter._limits, read=0.2)
 
 
 def sha256(certificate: Path) -> str:

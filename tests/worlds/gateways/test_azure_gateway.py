@@ -25,7 +25,7 @@ from microseg.model.secret import Secret
 from simulators.azure.machine import Vm
 from simulators.azure.world import World
 
-from .conftest import OTHER_SUBSCRIPTION, SUBSCRIPTION, Running, arm, assert_silent
+from .conftest import OTHER_SUBSCRIPTION, SUBSCRIPTION, Running, arm, assert_silent, impatient
 
 Azure = Running[World]
 CODE = "activation-code-c0ffee"
@@ -157,6 +157,7 @@ def test_a_broken_list_is_an_error_and_never_a_short_list(
 ) -> None:
     for number in range(60):
         add(azure, name=f"web{number}")
+    impatient(gateway._pipeline._session, fault)
     azure.fault(operation, phase="after" if fault.get("action") == "truncate" else "before", nth=2, **fault)
     with pytest.raises(expected) as caught:
         gateway.list_vms()
@@ -202,6 +203,7 @@ def test_a_start_is_sent_once_whatever_comes_of_it(
     azure: Azure, gateway: AzureArm, fault: dict[str, object], expected: type[GatewayError], code: str | None
 ) -> None:
     vm = add(azure, name="web1")
+    impatient(gateway._pipeline._session, fault)
     azure.fault("commands.put", **fault)
     with pytest.raises(expected) as caught:
         gateway.start_run_command(vm_id(vm), script())

@@ -26,7 +26,7 @@ from simulators.checkpoint import World
 from simulators.checkpoint.fields import Wish
 from simulators.checkpoint.things import Thing
 
-from .conftest import API_KEY, OWNER, PASSWORD, Running, assert_silent, manager, sha256
+from .conftest import API_KEY, OWNER, PASSWORD, Running, assert_silent, impatient, manager, sha256
 
 Firewall = Running[World]
 NAME = f"microseg/{OWNER}/1"
@@ -276,6 +276,7 @@ def test_a_broken_list_is_an_error_and_never_a_short_list(
     firewall: Firewall, management: Management, fault: dict[str, object], expected: type[GatewayError]
 ) -> None:
     by_hand(firewall, "printer", "10.7.7.7")
+    impatient(management._transport._session, fault)
     firewall.fault("show-hosts", count=9 if fault.get("status") == 200 else 1, **fault)
     with pytest.raises(expected) as caught:
         management.hosts()
@@ -308,6 +309,7 @@ def test_a_publish_is_sent_once_whatever_comes_of_it(
     firewall: Firewall, management: Management, fault: dict[str, object], expected: type[GatewayError]
 ) -> None:
     management.ensure_tag(OWNER)
+    impatient(management._transport._session, fault)
     firewall.fault("publish", **fault)
     with pytest.raises(expected) as caught:
         management.publish()

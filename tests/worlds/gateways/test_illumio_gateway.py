@@ -24,7 +24,7 @@ from simulators.illumio import World
 from simulators.illumio.bodies import InterfaceBody, LabelCreate, ProfileBody
 from simulators.illumio.context import Caller, caller
 
-from .conftest import ORG, SHORT, Running, assert_silent
+from .conftest import ORG, SHORT, Running, assert_silent, impatient
 
 PceWorld = Running[World]
 OWNER = "microseg.dev/plant/estate"
@@ -259,6 +259,7 @@ def test_a_broken_list_is_an_error_and_never_a_short_list(
     pce_world: PceWorld, pce: Pce, fault: dict[str, object], expected: type[GatewayError]
 ) -> None:
     preload(pce_world, 5)
+    impatient(pce._transport._session, fault)
     pce_world.fault("workloads.list", **fault)
     with pytest.raises(expected) as caught:
         pce.workloads()

@@ -19,7 +19,7 @@ from simulators.background import Background
 
 from .conftest import sha256
 
-LIMITS = Limits(connect=1.0, read=0.5, total=1.0, size=100_000)
+LIMITS = Limits(connect=1.0, read=0.5, total=0.6, size=100_000)
 Make = Callable[..., Transport]
 
 

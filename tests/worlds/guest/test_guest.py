@@ -78,7 +78,7 @@ async def test_the_metadata_service_refuses_without_its_header(make_guest: MakeG
 
 async def test_after_its_time_a_script_and_its_children_are_killed(make_guest: MakeGuest) -> None:
     script = "#!/bin/bash\nsleep 300 & echo $$ $! >/tmp/pids\necho begun\nwait\n"
-    result = await make_guest("slow").run(script, {}, 1.0)
+    result = await make_guest("slow").run(script, {}, 0.6)
     assert (result.timed_out, result.stdout) == (True, "begun\n")
     assert result.exit_code < 0
 

@@ -94,6 +94,6 @@ async def test_a_parameter_that_the_script_does_not_declare_is_an_error(guest: G
 async def test_a_run_is_ended_after_its_time(guest: Guest, pce: Pce) -> None:
     pce.hold = asyncio.Event()
     began = time.monotonic()
-    answer = await guest.run(WINDOWS, pce.parameters(guest), 2)
+    answer = await guest.run(WINDOWS, pce.parameters(guest), 0.7)
     assert answer.timed_out
     assert time.monotonic() - began < 20

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from simulators.background import Background
-from simulators.certificates import issue, make_authority, ssl_context
+from simulators.certificates import issue, ssl_context
 from simulators.clock import Clock
 from simulators.control import build_control
 from simulators.illumio import World, add_control, create
@@ -95,16 +95,24 @@ class Pce:
             time.sleep(0.02)
 
 
+@pytest.fixture(scope="session")
+def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("certificates")
+    issue(folder, "pce")
+    return folder
+
+
 @pytest.fixture
-def pce(tmp_path: Path) -> Iterator[Pce]:
+def pce(certificate_folder: Path) -> Iterator[Pce]:
     """A PCE whose vendor latencies are a thousandth."""
     stage = Stage(clock=Clock(SCALE))
-    authority, _ = make_authority(tmp_path)
+    authority = certificate_folder / "ca.pem"
+    tls = ssl_context(certificate_folder / "pce.pem", certificate_folder / "pce.key")
     world, app = create(stage, ORG)
     control = build_control(stage)
     add_control(control, world)
     with Background() as background:
-        served = background.serve(app, ssl_context(*issue(tmp_path, "pce")))
+        served = background.serve(app, tls)
         world.reached_at(served.url)
         running = Pce(world, stage, served.url, background.serve(control, None).url, authority, background)
         yield running

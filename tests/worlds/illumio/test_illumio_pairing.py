@@ -109,7 +109,7 @@ def test_the_script_pairs_a_machine_and_its_files_name_the_workload(pce: Pce, ma
 
 
 def test_the_first_policy_comes_after_its_latency(pce: Pce, machine: Machine) -> None:
-    pce.world.traits.policy_seconds = 1.0 * pce.stage.clock.scale
+    pce.world.traits.policy_seconds = 0.4 * pce.stage.clock.scale
     machine.pair(fetch(pce), pce.host, key(pce, profile(pce)))
 
     def state() -> str:

@@ -95,7 +95,7 @@ class Attempts:
                 return
             record = await self._next(gateway, vm, entry, action.mode)
         except GatewayError as error:
-            self._put_off(entry, Reason.START_PUT_OFF, str(error), _pause_of(error))
+            self._put_off(entry, Reason.START_PUT_OFF, f"{error}.", _pause_of(error))
             return
         if await self._recorder.intend(vm.vm_id, record) is not Intent.COMMITTED:
             return
@@ -230,7 +230,7 @@ class Attempts:
             script = await self._script(vm, record)
         except GatewayError as error:
             log.info("nothing was sent", extra={"host": entry.host.name, "error": str(error)})
-            entry.concluded = AgentOutcome.NEVER_BEGAN
+            self._never_began(entry, error)
             return
         try:
             await self._write(gateway.start_run_command, vm.record.resource_id, script)
@@ -239,7 +239,7 @@ class Attempts:
             return
         except (Busy, Throttled, Unreachable, Refused) as error:
             log.info("start put off by Azure", extra={"host": entry.host.name, "error": str(error)})
-            entry.concluded = AgentOutcome.NEVER_BEGAN
+            self._never_began(entry, error)
             return
         except Rejected as error:
             log.warning("start refused by Azure", extra={"host": entry.host.name, "code": error.code})
@@ -309,6 +309,11 @@ class Attempts:
         await asyncio.sleep(self._budgets.of(resource_id).writes.reserve())
         self._term.check()
         return await self._azure.call(function, resource_id, *args, **kwargs)
+
+    def _never_began(self, entry: Entry, error: GatewayError) -> None:
+        """The intended attempt is over before it began: say why, and begin the next after a pause."""
+        entry.concluded = AgentOutcome.NEVER_BEGAN
+        self._put_off(entry, Reason.START_PUT_OFF, f"{error}.", _pause_of(error))
 
     def _put_off(self, entry: Entry, reason: Reason, message: str, pause: float) -> None:
         """Nothing was intended: say why, and try again after the pause."""

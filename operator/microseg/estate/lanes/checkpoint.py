@@ -23,6 +23,8 @@ from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAd
 log = logging.getLogger(__name__)
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
+_GATHER = 1.0
+"""Seconds in which changes that come one after the other gather for one publish, which takes far longer itself."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
 
@@ -61,6 +63,8 @@ class CheckPointLane:
         self._unseen = False
         """Whether something was flushed that was not read back yet: nothing is done twice meanwhile."""
         self._not_before = 0.0
+        self._gathered_at: float | None = None
+        """Monotonic time at which the changes that wait have gathered; None: none wait."""
         self._rejected_at: dict[str, float] = {}
         self._installed = asyncio.Event()
 
@@ -137,14 +141,27 @@ class CheckPointLane:
     def _next_due(self) -> float | None:
         """Monotonic time before which nothing but a wake-up or a reading can bring work."""
         held_back = self._not_before if self._not_before > time.monotonic() else None
-        return min((at for at in (held_back, self.installs.next_due()) if at is not None), default=None)
+        waits = (held_back, self._gathered_at, self.installs.next_due())
+        return min((at for at in waits if at is not None), default=None)
 
     async def _carry_out(self, tasks: asyncio.TaskGroup) -> None:
         """One flush, then the installs that are due."""
         changes = self._changes()
-        if changes and not self._unseen:
+        if not changes:
+            self._gathered_at = None
+        elif not self._unseen and self._gathered():
             await self._publish(changes[:_MOST])
         self.installs.begin(tasks, more_to_publish=bool(changes), done=self._installed)
+
+    def _gathered(self) -> bool:
+        """Whether the changes that wait have had their time to become more."""
+        now = time.monotonic()
+        if self._gathered_at is None:
+            self._gathered_at = now + _GATHER
+        if now < self._gathered_at:
+            return False
+        self._gathered_at = None
+        return True
 
     async def _publish(self, changes: list[FirewallChange]) -> None:
         """Flush one batch; after any error the session is discarded and the truth is read anew."""

@@ -17,7 +17,7 @@ from microseg.estate.book import EstateBook
 from microseg.estate.ledger import Ledger
 from microseg.estate.ports import Term
 from microseg.estate.workers import Workers
-from microseg.gateways.ports import Busy, CheckPointGateway, GatewayError, OutcomeUnknown, Rejected
+from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected
 from microseg.kube.errors import KubeError
 from microseg.model.estate import EstateStatus, InstallRecord
 from microseg.model.facts import Task, TaskState

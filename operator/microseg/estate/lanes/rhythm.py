@@ -89,7 +89,7 @@ class Rhythm:
             pause = max(pause, error.retry_after)
         self._due = time.monotonic() + pause
         reason = Reason.REFUSED if isinstance(error, Refused) else Reason.UNREACHABLE
-        message = f"{error} It is read again by itself; what was confirmed stays as it is."
+        message = f"{error}. It is read again by itself; what was confirmed stays as it is."
         self._set(Health(readable=False, reason=reason, message=message))
 
     def effect_failed(self, what: str, error: GatewayError) -> float:

@@ -1,0 +1,71 @@
+"""What the oracles look at: ledgers, logs and objects, gathered when a life ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.controlplane import ControlPlane
+from lab.estate import NAME
+from lab.hosts import Host
+from lab.rig import Rig
+from simulators.ledger import Entry
+
+_SEARCHED = (
+    "managedhosts",
+    "estates",
+    "events",
+    "configmaps",
+    "controllerrevisions.apps",
+    "leases.coordination.k8s.io",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the oracles look at."""
+
+    entries: tuple[Entry, ...]
+    objects: tuple[dict[str, Any], ...]
+    """Published Check Point objects with creator, modifier and groups."""
+    sessions: tuple[dict[str, Any], ...]
+    workloads: tuple[dict[str, Any], ...]
+    secrets: tuple[str, ...]
+    places: Mapping[str, str]
+    """Where no secret may be -> the text there."""
+    mark: str
+    """Our mark in comments and external data sets."""
+    session_prefix: str
+    hosts: tuple[Host, ...] = ()
+
+    def of(self, system: str, *operations: str) -> list[Entry]:
+        """Entries of one system and some operations, in order."""
+        return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
+
+
+def gather(rig: Rig) -> Evidence:
+    """Ask the worlds and the cluster. The operator should be stopped: a session that is open is not left."""
+    worlds = rig.worlds
+    return Evidence(
+        entries=tuple(worlds.ledger()),
+        objects=tuple(worlds.get("/checkpoint/objects")["objects"]),
+        sessions=tuple(worlds.get("/checkpoint/summary")["sessions"]),
+        workloads=tuple(worlds.get("/illumio/workloads")["workloads"]),
+        secrets=worlds.secrets(),
+        places=dict(_places(rig)),
+        mark=f"microseg.dev/{NAME}",
+        session_prefix=f"microseg/{rig.namespace}/{NAME}/",
+        hosts=tuple(rig.hosts()),
+    )
+
+
+def _places(rig: Rig) -> Iterator[tuple[str, str]]:
+    """Where no secret may be: logs, everything in the namespace but Secrets, every state that our objects ever had."""
+    for log in sorted(rig.folder.glob("*.log")):
+        yield log.name, log.read_text(encoding="utf-8", errors="replace")
+    yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
+    if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
+        place = f'"namespace":"{rig.namespace}"'
+        lines = rig.cluster.audit_log.read_text(encoding="utf-8").splitlines()
+        yield "the audit log", "\n".join(line for line in lines if place in line)
