@@ -12,8 +12,9 @@ import yaml
 from lab.cluster import ROOT, prepare
 from lab.controlplane import ControlPlane
 from lab.processes import wait_until
-from microseg.cli.cluster import Cluster, Where
+from microseg.cli.cluster import Cluster
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 from microseg.kube.client import Api, connect
 from microseg.kube.context import default_namespace
 from microseg.kube.errors import Unavailable

@@ -94,6 +94,7 @@ def _keep(rig: Rig) -> None:
             kubectl -n {rig.namespace} get mh -o wide -w
             kubectl -n {rig.namespace} get events.events.k8s.io
             kubectl -n {rig.namespace} describe est
+            {Path(sys.executable).with_name("microseg")} explain -n {rig.namespace} Host24
             tail -f {rig.operator.log}
             curl -s {rig.worlds.control_url}/ledger/counts
             curl -s {vms} -d '{{"name": "my-vm", "os": "linux", "tags": {{"app": "shop", "rol": "web"}}}}'

@@ -1,4 +1,8 @@
-"""The commands and their arguments. Each answers with an exit code; what it is sorry for is told on standard error."""
+"""The commands and their arguments. Each answers with an exit code; what it is sorry for is told on standard error.
+
+A command is loaded when it is run: the cluster's client is slow to load for a `validate`.
+"""
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -10,10 +14,8 @@ from pathlib import Path
 from typing import NoReturn, TypeAlias
 
 from microseg import __version__
-from microseg.cli import explaining, previewing, rolling_back, validating
-from microseg.cli.cluster import Where
-from microseg.cli.rendering import OUTPUTS
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 
 _PLAN = """\
 What a mapping would change on the live hosts: for each label and group, counts and examples; groups that
@@ -40,6 +42,9 @@ examples:
 _VALIDATE = """\
 Checks a mapping document: its form, what it allows but cannot mean (warnings), and its own tests. Needs no
 cluster. The operator refuses what this command refuses."""
+
+
+_OUTPUTS = ("table", "json", "yaml", "md")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,7 +104,7 @@ def _add_validate(commands: _Commands) -> None:
     command.add_argument("file", type=Path, help="the document, or the ConfigMap that carries it; - is standard input")
     command.add_argument("--strict", action="store_true", help="warnings make it unfit, too")
     command.epilog = "exit codes: 0 fit, 1 not."
-    command.set_defaults(call=lambda given: validating.validate(given.file, given.output, strict=given.strict))
+    command.set_defaults(call=_validate)
 
 
 def _add_plan(commands: _Commands) -> None:
@@ -108,14 +113,14 @@ def _add_plan(commands: _Commands) -> None:
     which.add_argument("-f", "--file", type=Path, help="the document, or its ConfigMap; - is standard input")
     which.add_argument("--revision", default="", help="an accepted revision: its digest, its number, or previous")
     _add_where(command)
-    command.set_defaults(call=lambda given: previewing.plan(_where(given), given.file, given.revision, given.output))
+    command.set_defaults(call=_plan)
 
 
 def _add_explain(commands: _Commands) -> None:
     command = _add(commands, "explain", "why a host has its labels and groups, and what is next", _EXPLAIN)
     command.add_argument("host", metavar="HOST", help="name of the VM or of its record, its vmId, or an address")
     _add_where(command)
-    command.set_defaults(call=lambda given: explaining.explain(_where(given), given.host, given.output))
+    command.set_defaults(call=_explain)
 
 
 def _add_rollback(commands: _Commands) -> None:
@@ -126,18 +131,38 @@ def _add_rollback(commands: _Commands) -> None:
     command.add_argument("--pin", action="store_true", help="hold on to REVISION by spec.mapping.pin, in an emergency")
     command.add_argument("--unpin", action="store_true", help="take the pin off")
     _add_where(command)
-    command.set_defaults(
-        call=lambda given: rolling_back.rollback(
-            _where(given), given.revision, given.output, pin=given.pin, unpin=given.unpin
-        )
-    )
+    command.set_defaults(call=_rollback)
+
+
+def _validate(given: argparse.Namespace) -> int:
+    from microseg.cli import validating
+
+    return validating.validate(given.file, given.output, strict=given.strict)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from microseg.cli import previewing
+
+    return previewing.plan(_where(given), given.file, given.revision, given.output)
+
+
+def _explain(given: argparse.Namespace) -> int:
+    from microseg.cli import explaining
+
+    return explaining.explain(_where(given), given.host, given.output)
+
+
+def _rollback(given: argparse.Namespace) -> int:
+    from microseg.cli import rolling_back
+
+    return rolling_back.rollback(_where(given), given.revision, given.output, pin=given.pin, unpin=given.unpin)
 
 
 def _add(commands: _Commands, name: str, brief: str, whole: str, end: str = "") -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name, help=brief, description=whole, epilog=end or None, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="how to show it (default: table)")
+    command.add_argument("-o", "--output", choices=_OUTPUTS, default="table", help="how to show it (default: table)")
     return command
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 from microseg.kube.client import Api, connect
 from microseg.kube.context import default_namespace
 from microseg.kube.errors import Forbidden, KubeError, NotFound, SpecInvalid
@@ -20,15 +21,6 @@ from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.mapping import Mapping, MappingError, parse
 from microseg.model.estate import Estate
 from microseg.model.host import ManagedHost
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The cluster, namespace and Estate that a person names; what is None is found."""
-
-    kubeconfig: str | None = None
-    namespace: str | None = None
-    estate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

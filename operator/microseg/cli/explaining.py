@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from microseg.cli.advice import advice
-from microseg.cli.cluster import Cluster, Live, Where
+from microseg.cli.cluster import Cluster, Live
 from microseg.cli.rendering import Lines, Report, Section, Table, show
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 from microseg.estate.view import opens
 from microseg.mapping import Mapping as Rules
 from microseg.mapping import explain as why

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from microseg.cli import documents
-from microseg.cli.cluster import Cluster, Live, Where
+from microseg.cli.cluster import Cluster, Live
 from microseg.cli.rendering import Lines, Report, Section, Table, show
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 from microseg.mapping import Mapping as Rules
 from microseg.mapping import Problem, lint, run_tests
 from microseg.model.host import ManagedHost

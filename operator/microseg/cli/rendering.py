@@ -20,7 +20,6 @@ from rich.text import Text
 
 from microseg.mapping import plain
 
-OUTPUTS = ("table", "json", "yaml", "md")
 _LONGEST = 4096
 _PIPE_WIDTH = 120
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -56,7 +55,7 @@ class Report:
 
 
 def show(report: Report, output: str) -> None:
-    """Print it. `output`: one of OUTPUTS."""
+    """Print it. `output`: table, json, yaml or md."""
     match output:
         case "json":
             print(json.dumps(report.data, indent=2, ensure_ascii=False, default=str))

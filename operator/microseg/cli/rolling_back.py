@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 
 from microseg.cli import previewing
-from microseg.cli.cluster import Cluster, Live, Where
+from microseg.cli.cluster import Cluster, Live
 from microseg.cli.rendering import Lines, Report, Table, show
 from microseg.cli.sorry import Sorry
+from microseg.cli.where import Where
 from microseg.kube.revisions import MappingRevision
 
 _COLUMNS = ("number", "revision", "accepted", "commit", "author", "")

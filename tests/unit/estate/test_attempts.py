@@ -228,7 +228,7 @@ async def test_a_key_that_was_not_made_is_not_asked_for_twice_in_one_attempt(ben
     await bench.live(m.ahead(seconds=1))
     assert (bench.azure.puts, len(bench.journal.of("pce.make_key"))) == ([], 1)
     assert (bench.agent.outcome, bench.agent.failures) == (AgentOutcome.NEVER_BEGAN, 0)
-    await bench.live(m.ahead(seconds=16))
+    await bench.live(m.ahead(seconds=31))
     assert bench.azure.puts == [SECOND]
 
 
@@ -305,9 +305,9 @@ async def test_a_put_that_certainly_did_not_begin_is_tried_again_under_the_next_
     bench: Bench, error: GatewayError
 ) -> None:
     bench.azure.fail("start_run_command", error)
-    await bench.live(m.ahead(seconds=14))
+    await bench.live(m.ahead(seconds=29))
     assert (bench.azure.puts, bench.agent.outcome, bench.agent.failures) == ([], AgentOutcome.NEVER_BEGAN, 0)
-    await bench.live(m.ahead(seconds=16))
+    await bench.live(m.ahead(seconds=31))
     assert bench.azure.puts == [SECOND]
 
 

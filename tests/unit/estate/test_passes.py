@@ -75,7 +75,7 @@ async def test_a_pce_that_is_away_delays_labels_and_not_firewall_groups(workers:
         )
         assert world.azure.puts == [], "without the PCE's word no script begins"
         world.pce._fails.clear()
-        await until(lambda: world.all_are(COMMISSIONED), 30)
+        await until(lambda: world.all_are(COMMISSIONED))
     assert len(world.azure.puts) == 2
 
 
@@ -90,7 +90,7 @@ async def test_a_check_point_that_is_away_delays_no_agent(workers: Workers) -> N
             )
         )
         world.cp._fails.clear()
-        await until(lambda: world.all_are(COMMISSIONED), 30)
+        await until(lambda: world.all_are(COMMISSIONED))
 
 
 async def test_hosts_that_need_a_person_hold_up_nobody(workers: Workers) -> None:
@@ -217,7 +217,8 @@ async def test_transient_errors_of_every_kind_need_no_person(workers: Workers) -
     world.cp.fail("install", Busy("x"))
     process = Process(world, workers)
     async with process.running():
-        for _ in range(40):
+        for number in range(60):
+            process.later(seconds=number)
             process.installs._not_before.clear()
             process.check_point._not_before = process.illumio._not_before = 0.0
             for rhythm in process.rhythms:

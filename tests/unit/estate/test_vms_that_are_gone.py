@@ -122,7 +122,7 @@ async def test_too_many_at_once_wait_for_an_approval_of_this_very_list(workers: 
         world.delete(vm(2))
         await until(lambda: held(world).endswith(":2"))
         seen = held(world)
-        assert {reason(world, 1), reason(world, 2)} == {Reason.RETIREMENT_HELD}
+        await until(lambda: {reason(world, 1), reason(world, 2)} == {Reason.RETIREMENT_HELD})
         world.delete(vm(3))
         await until(lambda: held(world).endswith(":3"))
         process.annotate(**{"microseg.dev/approve": seen})
@@ -158,7 +158,7 @@ async def test_a_start_that_failed_midway_counts_once_and_goes_on(workers: Worke
             "write", lambda: world.hosts.fail("patch_status", *[Unavailable("away")] * 2)
         )  # the tombstone is written, the record's retirement is not
         world.delete(vm(1))
-        await until(lambda: len(world.hosts.stored) == 2, 20)
+        await until(lambda: len(world.hosts.stored) == 2)
         world.delete(vm(2))
         await until(lambda: len(world.hosts.stored) == 1)
 

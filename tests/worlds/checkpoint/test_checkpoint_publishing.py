@@ -54,7 +54,7 @@ def test_a_publish_takes_the_vendors_time_divided_by_the_scale(management: Manag
     client = management.login()
     management.ok(client, "add-host", name="a", ip_address="10.0.0.1")
     task = management.world.tasks.find(management.start(client, "publish"))
-    assert task.ends - task.started == pytest.approx((20 + 0.02) / SCALE, abs=0.01)
+    assert task.ends - task.started == pytest.approx((20 + 0.02) / management.stage.clock.scale, abs=0.01)
 
 
 def test_publishing_and_installing_take_longer_the_more_was_changed(management: Management) -> None:
@@ -90,7 +90,7 @@ def test_publishes_of_one_server_follow_one_another(management: Management) -> N
     management.ok(second, "add-host", name="b", ip_address="10.0.0.2")
     one, two = (management.start(client, "publish") for client in (first, second))
     tasks = management.world.tasks
-    assert tasks.find(two).ends >= tasks.find(one).ends + 20 / 200 - 0.001
+    assert tasks.find(two).ends >= tasks.find(one).ends + 20 / management.stage.clock.scale - 0.001
 
 
 def test_a_publish_without_changes_succeeds_and_makes_no_revision(management: Management) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
 _GATHER = 1.0
-"""Seconds in which changes that come one after the other gather for one publish, which takes far longer itself."""
+"""Seconds, or one interval, in which changes gather for one publish, which takes far longer itself."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
 
@@ -157,7 +157,7 @@ class CheckPointLane:
         """Whether the changes that wait have had their time to become more."""
         now = time.monotonic()
         if self._gathered_at is None:
-            self._gathered_at = now + _GATHER
+            self._gathered_at = now + min(_GATHER, self.rhythm.interval)
         if now < self._gathered_at:
             return False
         self._gathered_at = None

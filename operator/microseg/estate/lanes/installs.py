@@ -53,7 +53,9 @@ class Installs:
         self._unseen: set[str] = set()
         """Packages whose install ended after the gateways were last read: not begun again before they are."""
         self._over: set[str] = set()
-        """Tasks that ended without success, or that the server does not know: not followed again."""
+        """Tasks that ended, or that the server does not know: not followed again."""
+        self._settled: dict[str, tuple[str, float]] = {}
+        """Package -> revision that an install ended well with, and when: a gateway may show it a little later."""
         self.failures: dict[str, str] = {}
         """Target -> what its latest install said."""
 
@@ -65,10 +67,21 @@ class Installs:
         for package, targets in wanted.items():
             since = self._wanted_since.setdefault(package, time.monotonic())
             hold = more_to_publish and time.monotonic() - since < self._patience
-            if package in self._running | self._unseen or hold or time.monotonic() < self._not_before.get(package, 0.0):
+            if package in self._running | self._unseen or hold or time.monotonic() < self._due(package):
                 continue
             self._running.add(package)
             tasks.create_task(self._install(package, targets, done))
+
+    def _due(self, package: str) -> float:
+        """Monotonic time before which nothing is begun: after a failure, or where the same was installed just now."""
+        revision, at = self._settled.get(package, ("", 0.0))
+        same = bool(revision) and revision == self._revision()
+        return max(self._not_before.get(package, 0.0), at + _RETRY if same else 0.0)
+
+    def _revision(self) -> str:
+        """Uid of the newest revision that was read."""
+        firewall = self._ledger.firewall
+        return firewall.last.uid if firewall and firewall.last else ""
 
     def unseen(self) -> frozenset[str]:
         """Packages whose installs ended by now; hand it to `observed` after the gateways were read."""
@@ -80,7 +93,7 @@ class Installs:
 
     def next_due(self) -> float | None:
         """Monotonic time of the next start that only waits for time."""
-        waits = [at for package, at in self._not_before.items() if package in self._wanted_since]
+        waits = [self._due(package) for package in self._wanted_since]
         waits += [
             since + self._patience for package, since in self._wanted_since.items() if package not in self._running
         ]
@@ -96,8 +109,11 @@ class Installs:
     async def _install(self, package: str, targets: tuple[str, ...], done: asyncio.Event) -> None:
         """Intent, install, follow. The gateways' own word decides; here only failures are kept."""
         try:
+            revision = self._revision()
             task = await self._start(package, targets)
             self._note(targets, task)
+            if task.state is TaskState.SUCCEEDED:
+                self._settled[package] = (revision, time.monotonic())
         except (GatewayError, KubeError) as error:
             log.warning("install not done", extra={"package": package, "error": str(error)})
             pause = _PATIENCE if isinstance(error, OutcomeUnknown) else _RETRY
@@ -113,7 +129,7 @@ class Installs:
 
     async def _start(self, package: str, targets: tuple[str, ...]) -> Task:
         """Follow an install of an earlier term that runs still, or begin one."""
-        revision = self._ledger.firewall.last.uid if self._ledger.firewall and self._ledger.firewall.last else ""
+        revision = self._revision()
         earlier = next((item for item in self._book.status.installs if item.package == package), None)
         if earlier is not None and self._runs_still(earlier, revision):
             return await self._follow(Task(earlier.task, TaskState.RUNNING))
@@ -140,7 +156,7 @@ class Installs:
         except Rejected:
             self._over.add(task.id)
             raise
-        if task.state is not TaskState.SUCCEEDED:
+        if task.state is not TaskState.RUNNING:
             self._over.add(task.id)
         return task
 

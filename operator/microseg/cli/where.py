@@ -1,0 +1,14 @@
+"""Where a command looks. Apart from `cluster`, so that commands without a cluster load no client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The cluster, namespace and Estate that a person names; what is None is found."""
+
+    kubeconfig: str | None = None
+    namespace: str | None = None
+    estate: str | None = None
