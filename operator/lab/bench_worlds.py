@@ -35,7 +35,7 @@ Json = dict[str, Any]
 async def azure(worlds: Worlds, tls: ssl.SSLContext, seconds: float) -> list[Figure]:
     """Sign in, read all pages once, then measure."""
     described = worlds.described["azure"]
-    server = Server(described["url"], tls)
+    server = Server(described["url"], tls, worlds.process.pid)
     form = {
         "grant_type": "client_credentials",
         "client_id": described["clientId"],
@@ -89,7 +89,9 @@ async def illumio(worlds: Worlds, tls: ssl.SSLContext, count: int, seconds: floa
         machines = [{"hostname": f"vm{number}"} for number in range(start, min(start + _BATCH, count))]
         hrefs = [each["href"] for each in worlds.post("/illumio/preloaded", machines)["workloads"]]
     key = f"{described['apiUser']}:{_read(described['keyFile'])}"
-    server = Server(described["url"], tls, {"Authorization": f"Basic {base64.b64encode(key.encode()).decode()}"})
+    server = Server(
+        described["url"], tls, worlds.process.pid, {"Authorization": f"Basic {base64.b64encode(key.encode()).decode()}"}
+    )
     base = f"/api/v2/orgs/{described['orgId']}"
     figures = []
 
@@ -111,8 +113,8 @@ def _rename(server: Server, href: str, number: int) -> Request:
 
 async def _job(server: Server, base: str, count: int) -> Figure:
     """All workloads by an asynchronous list: how long until the last byte is here."""
-    wishing = Server(server.url, server.tls, server.headers | {"Prefer": "respond-async"})
-    line, started = Line(server), time.perf_counter()
+    wishing = Server(server.url, server.tls, server.pid, server.headers | {"Prefer": "respond-async"})
+    line, started, worked = Line(server), time.perf_counter(), server.worked()
     head, _ = await line.send(wishing.request("GET", f"{base}/workloads?managed=true"))
     job = head.split(b"location:", 1)[1].split(b"\r\n", 1)[0].strip().decode()
     question = server.request("GET", f"/api/v2{job}")
@@ -120,13 +122,13 @@ async def _job(server: Server, base: str, count: int) -> Figure:
     await line.send(server.request("GET", f"/api/v2{found['result']['href']}"))
     took = time.perf_counter() - started
     await line.close()
-    return Figure("Illumio PCE", f"all workloads by a job, {took:.1f} s", 1 / took, count / took)
+    return Figure("Illumio PCE", "all workloads by a job", 1, count, took, server.worked() - worked)
 
 
 async def checkpoint(worlds: Worlds, tls: ssl.SSLContext, count: int, seconds: float) -> list[Figure]:
     """Put in and publish as many hosts as there are VMs, then measure."""
     described = worlds.described["checkpoint"]
-    server = Server(described["url"], tls)
+    server = Server(described["url"], tls, worlds.process.pid)
     line = Line(server)
     key = _read(described["apiKeyFile"])
     login = await line.ask(server.request("POST", "/web_api/login", {"api-key": key}))
@@ -140,11 +142,10 @@ async def checkpoint(worlds: Worlds, tls: ssl.SSLContext, count: int, seconds: f
     for start in range(0, count, _BATCH):
         batch = [_host(number) for number in range(start, min(start + _BATCH, count))]
         await task("add-objects-batch", {"objects": [{"type": "host", "list": batch}]})
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), server.worked()
     await task("publish", {})
-    published = time.perf_counter() - started
-    name = f"a publish of {count} hosts, {published:.1f} s"
-    figures = [Figure("Check Point", name, 1 / published, count / published)]
+    took = time.perf_counter() - started
+    figures = [Figure("Check Point", "a publish of all hosts", 1, count, took, server.worked() - worked)]
 
     async def one(name: str, command: str, make: Callable[[int], Json], rows: int = 1) -> None:
         requests = (server.request("POST", f"/web_api/{command}", make(n), rows=rows) for n in itertools.count())

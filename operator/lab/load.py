@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,11 +35,17 @@ class Request:
 
 @dataclass(slots=True)
 class Server:
-    """One world, as a caller sees it."""
+    """One world, as a caller sees it; `pid` is its process."""
 
     url: str
     tls: ssl.SSLContext
+    pid: int
     headers: dict[str, str] = field(default_factory=dict)
+
+    def worked(self) -> float:
+        """CPU seconds that its process has used."""
+        after_name = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def request(self, method: str, path: str, body: object = None, *, rows: int = 1) -> Request:
         """Write a request."""
@@ -85,24 +93,28 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured of one kind of request."""
+    """What was measured of one kind of request: how many in how many seconds, of which the server worked so many."""
 
     world: str
     request: str
-    per_second: float
-    rows_per_second: float
+    count: int
+    rows: int
+    seconds: float
+    worked: float
 
     def line(self) -> str:
-        """For people."""
-        rows = f"{self.rows_per_second:12,.0f} rows/s" if self.rows_per_second != self.per_second else ""
-        return f"  {self.world:<12}{self.request:<44}{self.per_second:10,.0f} requests/s{rows}"
+        """For people. What a core would answer in a second does not depend on who else uses the machine."""
+        core = self.count / self.worked if self.worked else 0.0
+        rows = f"{self.rows / self.seconds:10,.0f} rows/s" if self.rows != self.count else ""
+        each = self.count / self.seconds
+        return f"  {self.world:<12}{self.request:<44}{each:9,.1f} requests/s{core:9,.1f} a core's second{rows}"
 
 
 async def measure(server: Server, world: str, name: str, requests: Iterator[Request], seconds: float) -> Figure:
     """Send requests over all connections for so many seconds."""
     sent = [0, 0]
     lines = [Line(server) for _ in range(_CONNECTIONS)]
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), server.worked()
     until = started + seconds
 
     async def work(line: Line) -> None:
@@ -116,7 +128,7 @@ async def measure(server: Server, world: str, name: str, requests: Iterator[Requ
     took = time.perf_counter() - started
     for line in lines:
         await line.close()
-    return Figure(world, name, sent[0] / took, sent[1] / took)
+    return Figure(world, name, sent[0], sent[1], took, server.worked() - worked)
 
 
 async def look_until(look: Callable[[], Awaitable[T]], over: Callable[[T], bool]) -> T:

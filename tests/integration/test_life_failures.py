@@ -23,7 +23,7 @@ BY_ITSELF = ("deaf", "flaky-1", "flaky-2")
 _ALWAYS = 10_000
 _ORDERS: dict[str, dict[str, Any]] = {
     "stopped": {"power": "deallocated"},
-    "deaf": {"agentDelay": 600},
+    "deaf": {"agent": "never"},
     "flaky-2": {"os": "Windows"},
 }
 
@@ -46,6 +46,9 @@ def tell(scene: Scene) -> None:
     scene.begin()
     scene.tells(stopped="VMNotRunning", deaf="AgentNotReady")
     scene.page("the first look")
+    scene.worlds.post("/azure/vms/deaf/stop")
+    scene.tells(deaf="VMNotRunning")
+    scene.worlds.post("/azure/vms/deaf/start", {"agentDelay": 5})
     scene.commissioned("well", *BY_ITSELF)
     scene.tells(**{name.replace("-", "_"): reason for name, (reason, _, _) in NEEDS_A_PERSON.items()})
     scene.page("a person is asked")

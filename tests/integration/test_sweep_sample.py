@@ -19,7 +19,6 @@ SAMPLE = (
     "golden/azure/commands.put/2/cut-after-effect",
     "golden/checkpoint/publish/1/killed-after-effect",
     "golden/azure/commands.put/1/html",
-    "golden/illumio/workloads.set_labels/1/503",
     "retirement/checkpoint/delete-host/1/killed-after-answer",
     "retirement/illumio/vens.unpair/1/killed-before-effect",
 )

@@ -82,7 +82,7 @@ def _the_api_server_is_away(scene: Scene) -> None:
     scene.operator.wait_for_log("lease lost", seconds=60)
     scene.wait("its session is closed", lambda: not scene.worlds.get("/checkpoint/summary")["sessions"])
     entries = [entry for entry in scene.worlds.ledger() if entry.seq > since]
-    plane.restart_apiserver()
+    plane.start_apiserver()
     scene.commissioned("one", "two", "meanwhile")
     scene.settled()
     scene.page("API server back", meanwhile=effects(entries))

@@ -76,16 +76,15 @@ def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
         case "stop":
             world.stop(vm, _power_off(body))
         case "start":
+            if "agentDelay" in body:  # its agent was mended meanwhile
+                vm.agent_delay = float(body["agentDelay"])
             world.start(vm)
         case "retag":
             world.retag(vm, body.get("tags") or {})
         case "recreate":
             return world.recreate(vm)
         case "delete":
-            if body.get("at_once"):
-                world.delete(vm)
-            else:
-                world.remove(vm)
+            _delete(world, vm, body)
         case "readdress":
             world.readdress(vm, body.get("addresses") or ())
         case "move":
@@ -93,6 +92,13 @@ def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
         case _:
             assert_never(known)
     return vm
+
+
+def _delete(world: World, vm: Vm, body: dict[str, Any]) -> None:
+    if body.get("at_once"):
+        world.delete(vm)
+    else:
+        world.remove(vm)
 
 
 def _power_off(body: dict[str, Any]) -> PowerOff:

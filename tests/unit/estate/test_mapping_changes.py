@@ -9,6 +9,7 @@ from tests.unit.estate.test_vms_that_are_gone import held
 from tests.unit.estate.world import RULES, Process, World, until, vm
 
 from microseg.estate.workers import Workers
+from microseg.gateways.ports import Unreachable
 from microseg.kube.errors import Unavailable
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import Guard
@@ -127,14 +128,25 @@ async def test_a_restart_goes_on_holding_and_tells_it_no_second_time(workers: Wo
         await until(lambda: world.groups() == {"0": WEB, "1": WEB})
 
 
-async def test_a_change_that_came_while_nobody_watched_is_held_too(workers: Workers) -> None:
+async def test_a_change_that_came_while_nobody_watched_is_held_too_and_after_every_restart(workers: Workers) -> None:
     world = await commissioned(2, workers)
     before = effects(world)
     world.map(CHANGED)
-    async with Process(world, workers, term=4).running():
-        await until(lambda: held(world).endswith(":2"))
-        await rounds(world, 1)
+    for term in (4, 5):
+        async with Process(world, workers, term).running():
+            await rounds(world, 2)
+            await until(lambda: held(world).endswith(":2"))
     assert effects(world) == before
+
+
+async def test_until_a_change_can_be_judged_commissioned_hosts_stay_as_they_are(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    world.map(CHANGED)
+    world.pce.fail("workloads", *[Unreachable("away")] * 100_000)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 4)
+        assert (effects(world), held(world)) == (before, ""), "the PCE's part of the change is not known yet"
 
 
 async def test_an_approval_that_cannot_be_written_down_admits_nothing(workers: Workers) -> None:

@@ -132,7 +132,7 @@ def read(document: dict[str, Any]) -> m.Mapping:
     return m.parse(json.dumps(document), "t.yaml")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), HOSTS, CURRENT, st.randoms(use_true_random=False))
 def test_the_answer_depends_on_nothing_but_the_meaning(
     document: dict[str, Any], host: m.Subject, current: dict[str, str] | None, seed: random.Random
@@ -150,7 +150,7 @@ def test_the_answer_depends_on_nothing_but_the_meaning(
     assert m.explain(first, host, current=current, now=NOW) == m.explain(other, moved, current=current, now=NOW)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), st.lists(HOSTS, min_size=1, max_size=8), CURRENT)
 def test_every_host_gets_one_answer_a_key_and_one_a_group(
     document: dict[str, Any], hosts: list[m.Subject], current: dict[str, str] | None
@@ -176,7 +176,7 @@ def test_every_host_gets_one_answer_a_key_and_one_a_group(
             assert line.startswith(f"group {group.name}: {told}")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), HOSTS, st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8)))
 def test_tags_that_no_rule_reads_change_nothing(
     document: dict[str, Any], host: m.Subject, more: dict[str, str]
@@ -188,7 +188,7 @@ def test_tags_that_no_rule_reads_change_nothing(
     assert m.Evaluator(mapping).evaluate(other, current=None, now=NOW) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), st.dictionaries(st.sampled_from(["k1", "k2"]), st.sampled_from(["V1", "x"])))
 def test_a_host_that_no_rule_touches_keeps_everything(document: dict[str, Any], current: dict[str, str]) -> None:
     for table in document["labels"].values():
@@ -208,7 +208,7 @@ def test_a_host_that_no_rule_touches_keeps_everything(document: dict[str, Any], 
         assert unknown.member in (None, known.member)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(WHEN, min_size=2, max_size=5), HOSTS)
 def test_what_lint_calls_unreachable_no_host_reaches(conditions: list[dict[str, Any]], host: m.Subject) -> None:
     rows = [{"when": when, "value": "V"} for when in conditions]
@@ -224,7 +224,7 @@ def test_what_lint_calls_unreachable_no_host_reaches(conditions: list[dict[str, 
             assert any(all_hold(cases[taker], view) for taker in takers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(documents(), HOSTS)
 def test_a_case_answers_exactly_where_its_questions_hold(document: dict[str, Any], host: m.Subject) -> None:
     mapping = read(document)
@@ -234,7 +234,7 @@ def test_a_case_answers_exactly_where_its_questions_hold(document: dict[str, Any
     assert (table.rule(view).source is holding[0]) if holding else (table.rule(view).source not in table.cases)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text("ab*?", max_size=9), st.text("ab", max_size=9))
 def test_a_glob_matches_what_the_shell_would(pattern: str, text: str) -> None:
     assert Glob.of(pattern).matches(text) is (re.match(fnmatch.translate(pattern), text) is not None)

@@ -129,7 +129,7 @@ def test_linting_a_very_large_mapping_ends() -> None:
     assert time.thread_time() - begun < 5
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_refused_or_read(text: str) -> None:
     survives(text)
@@ -185,13 +185,13 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(PIECES, max_size=60).map("".join))
 def test_any_soup_of_yaml_is_refused_or_read(text: str) -> None:
     survives(text)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_a_damaged_mapping_is_refused_or_read(data: st.DataObject) -> None:
     text = EXAMPLE
@@ -260,7 +260,7 @@ class Plain(yaml.SafeDumper):
         return data is not self
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(KEYS, TREES, max_size=7))
 @example({"labels": {"k": {"cases": [{"when": {"tags": [], "os": {}}, "value": []}]}}})
 def test_any_tree_in_the_languages_own_words_is_refused_or_read(tree: dict[str, object]) -> None:
