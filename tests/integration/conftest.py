@@ -2,7 +2,8 @@
 
 import uuid
 from collections.abc import Generator, Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 import pytest
 from tests.integration.library import Library
@@ -33,11 +34,18 @@ def namespace(control_plane: ControlPlane) -> str:
 def library(
     request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Library]:
-    """The stories of all modules of this run that have one, begun at once, when the first of them is asked for."""
-    modules = dict.fromkeys(item.module for item in request.session.items if isinstance(item, pytest.Function))
-    stories = [module.STORY for module in modules if hasattr(module, "STORY")]
+    """The stories of all modules of this run that have one, begun at once."""
+    modules = dict.fromkeys(item.module for item in request.session.items if _is_of_a_life(item))
+    stories = [module.STORY for module in modules]
     with Library(control_plane, tmp_path_factory.mktemp("life")) as library:
         yield library.begin(stories)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begun(request: pytest.FixtureRequest) -> None:
+    """Stories are told while other tests run: they mostly wait."""
+    if any(map(_is_of_a_life, request.session.items)):
+        request.getfixturevalue("library")
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +57,15 @@ def tale(request: pytest.FixtureRequest, library: Library) -> Iterator[Tale]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a life wait for its story."""
-    for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item.module, "STORY"):
-            item.add_marker(pytest.mark.timeout(_LIFE_SECONDS))
+    """Tests of a life wait for its story, and come after those that need not wait."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: (here not in item.path.parents, _is_of_a_life(item)))
+    for item in filter(_is_of_a_life, items):
+        item.add_marker(pytest.mark.timeout(_LIFE_SECONDS))
+
+
+def _is_of_a_life(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and hasattr(item.module, "STORY")
 
 
 @pytest.hookimpl(wrapper=True)

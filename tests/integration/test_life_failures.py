@@ -51,6 +51,7 @@ def tell(scene: Scene) -> None:
     scene.worlds.post("/azure/vms/deaf/start", {"agentDelay": 5})
     scene.commissioned("well", *BY_ITSELF)
     scene.tells(**{name.replace("-", "_"): reason for name, (reason, _, _) in NEEDS_A_PERSON.items()})
+    scene.wait("the estate counts them", lambda: _blocked(scene) == len(NEEDS_A_PERSON))
     scene.page("a person is asked")
 
     scene.worlds.post("/azure/vms/stopped/start")
@@ -66,6 +67,10 @@ def tell(scene: Scene) -> None:
     scene.commissioned(*names)
     scene.settled()
     scene.page("the causes are gone")
+
+
+def _blocked(scene: Scene) -> int:
+    return int(scene.rig.estate()["status"]["hosts"]["blocked"])
 
 
 def _put_in_the_way(inside: Path) -> Path:
