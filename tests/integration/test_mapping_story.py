@@ -179,6 +179,7 @@ def _used_once(scene: Scene, desk: Desk, small: str, large: str, approve: str) -
     scene.tells_of_estate("PlanHeld", "True", "Held")
     pinned = desk.run("rollback", "--pin", "previous")
     scene.tells_of_estate("MappingValid", "True", "Pinned")
+    scene.wait("the Event of the pin", lambda: "PINNED to" in scene.rig.kubectl("get", "events"))
     scene.tells_of_estate("PlanHeld", "False")
     scene.page("used once", back=back, pinned=pinned, listed=desk.run("rollback"))
     desk.deliver(small)
