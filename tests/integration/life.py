@@ -157,8 +157,12 @@ class Scene:
 
     def order_fault(self, system: str, operation: str, **fault: Any) -> int:
         """Order one failure of the worlds (see `simulators.faults.Fault`); returns its number."""
-        ids = self.worlds.post("/faults", {"system": system, "operation": operation, **fault})["ids"]
-        return int(ids[0])
+        (number,) = self.order_faults({"system": system, "operation": operation, **fault})
+        return number
+
+    def order_faults(self, *faults: dict[str, Any]) -> list[int]:
+        """Order several at one moment, so that their hits are counted from the same call on; returns their numbers."""
+        return [int(number) for number in self.worlds.post("/faults", list(faults))["ids"]]
 
     def met(self, number: int) -> bool:
         """Whether an ordered failure was met as often as it was ordered."""

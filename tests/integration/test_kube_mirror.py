@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,19 @@ def vm(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster(control_plane: ControlPlane) -> ControlPlane:
-    control_plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
-    return control_plane
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One of its own: it is restarted here, and lives are told on the run's shared one meanwhile."""
+    with ControlPlane.start(tmp_path_factory.mktemp("restarted")) as plane:
+        plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+        yield plane
+
+
+@pytest.fixture
+def namespace(cluster: ControlPlane) -> str:
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    return name
 
 
 @pytest.fixture

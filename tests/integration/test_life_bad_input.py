@@ -98,7 +98,7 @@ def _session(scene: Scene) -> str:
     return ours
 
 
-STORY = Story("input", tell)
+STORY = Story("input", tell, long=True)
 
 
 @pytest.mark.parametrize("name", STALLS)

@@ -61,7 +61,7 @@ def tell(scene: Scene) -> None:
     scene.page("the end")
 
 
-STORY = Story("killed", tell)
+STORY = Story("killed", tell, long=True)
 
 
 @pytest.fixture

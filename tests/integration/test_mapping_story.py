@@ -192,8 +192,13 @@ def _used_once(scene: Scene, desk: Desk, small: str, large: str, approve: str) -
 def _flapping(scene: Scene) -> None:
     """A tag that changes at every poll, then stays; and a tag that no rule reads."""
     since = scene.seq()
-    for turn in range(4):
-        _retag(scene, {"app": "billing", "env": "prd" if turn % 2 == 0 else "tst"})
+    edits = [{"vm": FLAPPING, "do": "retag", "tags": {"app": "billing", "env": env}} for env in ("prd", "tst") * 3]
+    numbers = scene.order_faults(
+        *({"system": "azure", "operation": "vms.list", "nth": poll, "action": "human-edit", "body": edit}
+          for poll, edit in enumerate(edits, start=1))
+    )  # fmt: skip
+    scene.wait("a retagging before each of six polls", lambda: all(map(scene.met, numbers)))
+    scene.rounds(1)
     scene.page("flapping", since=since)
     _retag(scene, {"app": "billing", "env": "tst", "costcenter": "4711"})
     scene.rounds(1)
@@ -229,7 +234,7 @@ def changed(text: str) -> str:
     return text.replace(when, "{labels: {app: [sap]}}")
 
 
-STORY = Story("mapping-edited", tell)
+STORY = Story("mapping-edited", tell, long=True)
 
 
 def differences(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> dict[str, list[str]]:
@@ -411,6 +416,7 @@ def test_a_pin_brings_an_earlier_revision_into_force_at_once_and_is_shown_loudly
 def test_a_tag_that_flaps_does_not_flap_the_firewall(tale: Tale) -> None:
     page = tale.page("flapping")
 
+    assert len(page.of("azure", "world.vm-tagged", since=page.notes["since"])) == 6
     assert label_calls(page, page.notes["since"]) == []
     assert page.publishes(page.notes["since"]) == []
     assert page.workload(FLAPPING)["labels"]["env"] == "Test"

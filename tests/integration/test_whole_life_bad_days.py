@@ -108,7 +108,7 @@ def _reasons(scene: Scene) -> list[str]:
     return [str(event["reason"]) for event in events]
 
 
-STORY = Story("whole-life-bad-days", tell, own_plane=True)
+STORY = Story("whole-life-bad-days", tell, own_plane=True, long=True)
 
 
 def test_a_policy_of_somebody_elses_is_one_event_for_the_target(tale: Tale) -> None:

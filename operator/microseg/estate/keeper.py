@@ -208,7 +208,7 @@ class Keeper:
     def _decide_one(self, vm_id: str, entry: Entry, view: EstateView, *, repair: bool) -> None:
         """Decide one host; offer its status to the recorder where it differs."""
         now, claimed = self._clock(), self._ledger.claimed(entry)
-        facts = self._ledger.facts(vm_id, view.object_prefix, now)
+        facts = self._ledger.facts(vm_id, view.object_prefix)
         entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
         entry.stale = False
         if self._ledger.claimed(entry) != claimed:

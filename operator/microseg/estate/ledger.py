@@ -57,6 +57,8 @@ class Entry:
     looked_at: datetime | None = None
     looks: int = 0
     put_off: PutOff | None = None
+    refused_starts: int = 0
+    """Starts in a row that Azure or the PCE did not let begin."""
     concluded: AgentOutcome | None = None
     missed_polls: int = 0
     gone: GoneProof | Unreadable | None = None
@@ -276,12 +278,11 @@ class Ledger:
 
     # one host's view ------------------------------------------------------------------------------------------
 
-    def facts(self, vm_id: str, prefix: str, now: datetime) -> HostFacts:
+    def facts(self, vm_id: str, prefix: str) -> HostFacts:
         """Everything known now about one host outside the cluster."""
         entry = self.entries[vm_id]
         vm = self.azure.vms.get(vm_id) if self.azure else None
         claimed = self.claimed(entry)
-        put_off = entry.put_off if entry.put_off is not None and entry.put_off.until > now else None
         return HostFacts(
             azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
             pce=Seen(self.pce.view(vm_id, vm, claimed, _recorded(entry))) if self.pce else UNREADABLE,
@@ -289,7 +290,7 @@ class Ledger:
             run_command=entry.run_command,
             looked_at=entry.looked_at,
             looks=entry.looks,
-            put_off=put_off,
+            put_off=entry.put_off,
             concluded=entry.concluded,
             missed_polls=entry.missed_polls,
             gone=entry.gone,

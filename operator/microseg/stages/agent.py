@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from microseg.model.annotation import Annotation
 from microseg.model.condition import Reason
-from microseg.model.facts import PairingProfile, Unreadable, Unsupported, Vm, Workload, WorkloadView
+from microseg.model.facts import PairingProfile, PutOff, Unreadable, Unsupported, Vm, Workload, WorkloadView
 from microseg.model.host import AgentOutcome, AgentRecord, ManagedHost
 from microseg.model.plan import RaiseEnforcement, ReadRunCommand, StampWorkload, StartScript
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
@@ -211,20 +211,19 @@ def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: Workl
                 doubt=True,
                 moving=False,
             )
-        return Act(
+        return _begin(
+            situation,
+            PROBE,
             Reason.PROBING,
             "The PCE has an unstamped workload with this VM's name or address; a keyless script asks the VM whether it "
             "is paired already.",
-            (StartScript(situation.vm_id, PROBE),),
         )
     profile = situation.estate.profiles.get(vm.record.os_type)
     if not isinstance(profile, PairingProfile):
         return Blocked(
             Reason.PAIRING_PROFILE_UNSAFE, profile or f"The estate names no pairing profile for {vm.record.os_type}."
         )
-    return Act(
-        Reason.INSTALLING, "The installer is about to start on the VM.", (StartScript(situation.vm_id, INSTALL),)
-    )
+    return _begin(situation, INSTALL, Reason.INSTALLING, "The installer is about to start on the VM.")
 
 
 def _candidates(view: WorkloadView) -> str:
@@ -253,9 +252,21 @@ def _obstacle(vm: Vm) -> Verdict | None:
 def _put_off(situation: Situation) -> Verdict | None:
     """Why the latest start was put off, until it is tried again."""
     put_off = situation.facts.put_off
-    if put_off is None:
+    if put_off is None or put_off.until <= situation.now:
         return None
-    return Wait(put_off.reason, f"{put_off.message} It is tried again by itself.", until=put_off.until)
+    return Wait(put_off.reason, _told(put_off), until=put_off.until)
+
+
+def _begin(situation: Situation, mode: str, reason: Reason, message: str) -> Act:
+    """Start a script. What put the last start off is told until one succeeds, so that trying again writes nothing."""
+    put_off = situation.facts.put_off
+    if put_off is not None:
+        reason, message = put_off.reason, _told(put_off)
+    return Act(reason, message, (StartScript(situation.vm_id, mode),))
+
+
+def _told(put_off: PutOff) -> str:
+    return f"{put_off.message} It is tried again by itself."
 
 
 def _failed_before(situation: Situation, vm: Vm, record: AgentRecord) -> Verdict | None:

@@ -87,7 +87,7 @@ class Bench:
     async def decide(self) -> tuple[object, ...]:
         """One decision of the keeper, written as the recorder writes it; returns the Azure lane's actions."""
         entry = self.entry
-        facts = self.ledger.facts(m.VM_ID, "az-", self.clock())
+        facts = self.ledger.facts(m.VM_ID, "az-")
         entry.decision = decide(entry.host, facts, self.view(), m.wanted(), self.clock())
         entry.stale = False
         await self.recorder._write(m.VM_ID, entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -181,6 +182,27 @@ async def test_an_agent_that_is_not_ready_is_asked_again_soon(bench: Bench) -> N
     bench.azure.details[m.RESOURCE_ID] = VmDetail(m.VM_ID, "running", agent_ready=True)
     await bench.live(m.ahead(seconds=20))
     assert bench.azure.puts == [FIRST]
+
+
+async def test_a_start_that_is_refused_for_hours_is_tried_later_and_later_and_at_once_again_after_one_that_began(
+    bench: Bench,
+) -> None:
+    bench.azure.fail("start_run_command", *[Refused("AuthorizationFailed")] * 12)
+    tries: list[float] = []
+    while len(tries) < 12:
+        tried = bench.journal.of("azure.start_run_command")
+        if await bench.act():
+            if len(bench.journal.of("azure.start_run_command")) > len(tried):
+                tries.append((bench.clock.now - m.NOW).total_seconds())
+            continue
+        assert bench.entry.decision
+        assert bench.entry.decision.look_again
+        bench.clock.now = max(bench.clock.now, bench.entry.decision.look_again)
+    pauses = [later - sooner for sooner, later in pairwise(tries)]
+    assert pauses == [30, 60, 120, 240, 480, 900, 900, 900, 900, 900, 900]
+    await bench.live(bench.clock.now + timedelta(seconds=900))
+    assert len(bench.azure.puts) == 1
+    assert bench.entry.refused_starts == 0
 
 
 @pytest.mark.parametrize(

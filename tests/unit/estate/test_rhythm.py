@@ -139,10 +139,10 @@ async def test_a_pause_ends_when_woken_when_due_or_at_its_time(now: Now) -> None
         await asyncio.sleep(0)
         assert not waiting.done()
         step()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await waiting
     assert rhythm.beat == now.value
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await rhythm.pause(now.value - 1)
         rhythm._due = now.value
         await rhythm.pause()
@@ -153,5 +153,5 @@ async def test_a_wake_up_before_the_pause_is_not_lost(now: Now) -> None:
     rhythm = Rhythm("azure", 3600.0, lambda: None)
     rhythm.read("x")
     rhythm.wake()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         await rhythm.pause()

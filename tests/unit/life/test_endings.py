@@ -77,7 +77,7 @@ class Yard:
 
     async def round(self) -> None:
         for entry in self.ledger.entries.values():
-            facts = self.ledger.facts(m.VM_ID, "az-", self.clock())
+            facts = self.ledger.facts(m.VM_ID, "az-")
             view = m.estate(subscriptions=frozenset({"s1"}), policies=())
             entry.decision = decide(entry.host, facts, view, None, self.clock())
             entry.stale = False
@@ -128,7 +128,7 @@ async def test_a_record_that_was_lost_in_the_midst_comes_back_and_azure_is_asked
     yard.record(HostStatus())
     entry = yard.ledger.entries[m.VM_ID]
     entry.missed_polls = 3
-    facts = yard.ledger.facts(m.VM_ID, "az-", m.NOW)
+    facts = yard.ledger.facts(m.VM_ID, "az-")
     host = msgspec.structs.replace(entry.host, status=HostStatus(missing_since=m.ago(hours=1)))
     view = m.estate(subscriptions=frozenset({"s1"}))
     assert decide(host, facts, view, None, m.NOW).actions == (ProveGone(m.VM_ID, m.RESOURCE_ID),)

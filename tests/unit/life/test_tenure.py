@@ -74,7 +74,7 @@ class House:
         return "same"
 
     async def until(self, *told: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.told[-len(told) :] != list(told):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.005)
 

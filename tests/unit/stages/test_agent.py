@@ -288,6 +288,14 @@ def test_what_the_lane_put_off_is_waited_for() -> None:
     assert (verdict.reason, verdict.until) == (Reason.AGENT_NOT_READY, until)
 
 
+def test_trying_again_says_the_same_until_a_start_succeeds() -> None:
+    waits = judge(put_off=PutOff(Reason.AGENT_NOT_READY, "Not ready.", m.ahead(seconds=30)))
+    tries = judge(put_off=PutOff(Reason.AGENT_NOT_READY, "Not ready.", m.NOW))
+    assert isinstance(tries, Act)
+    assert [type(action) for action in tries.actions] == [StartScript]
+    assert (tries.reason, tries.message) == (waits.reason, waits.message)
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [

@@ -46,7 +46,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
 _PUT_OFF = 30.0
-"""Seconds before a start is tried again that Azure or the PCE would not let begin."""
+"""Seconds before a start is tried again that Azure or the PCE would not let begin; twice as long each time after."""
+_LONGEST_PUT_OFF = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Attempts:
                 return
             record = await self._next(gateway, vm, entry, action.mode)
         except GatewayError as error:
-            self._put_off(entry, Reason.START_PUT_OFF, f"{error}.", _pause_of(error))
+            self._refused(entry, error)
             return
         if await self._recorder.intend(vm.vm_id, record) is not Intent.COMMITTED:
             return
@@ -245,6 +246,7 @@ class Attempts:
             log.warning("start refused by Azure", extra={"host": entry.host.name, "code": error.code})
             entry.concluded = AgentOutcome.REFUSED
             return
+        entry.refused_starts = 0
         entry.run_command = Seen(
             RunCommand(record.run_command, "Pending", started_at=self._clock().replace(microsecond=0))
         )
@@ -313,7 +315,16 @@ class Attempts:
     def _never_began(self, entry: Entry, error: GatewayError) -> None:
         """The intended attempt is over before it began: say why, and begin the next after a pause."""
         entry.concluded = AgentOutcome.NEVER_BEGAN
-        self._put_off(entry, Reason.START_PUT_OFF, f"{error}.", _pause_of(error))
+        self._refused(entry, error)
+
+    def _refused(self, entry: Entry, error: GatewayError) -> None:
+        """A system did not let it begin: try when it says, or else later and later, and never give up (L3)."""
+        if isinstance(error, Throttled):
+            pause = error.retry_after
+        else:
+            pause = min(_PUT_OFF * 2 ** min(entry.refused_starts, 8), _LONGEST_PUT_OFF)
+            entry.refused_starts += 1
+        self._put_off(entry, Reason.START_PUT_OFF, f"{error}.", pause)
 
     def _put_off(self, entry: Entry, reason: Reason, message: str, pause: float) -> None:
         """Nothing was intended: say why, and try again after the pause."""
@@ -325,8 +336,3 @@ def _known(entry: Entry) -> AgentRecord:
     recorded = entry.host.status.agent or AgentRecord()
     decided = entry.decision.status.agent if entry.decision else None
     return decided if decided is not None and decided.attempt >= recorded.attempt else recorded
-
-
-def _pause_of(error: GatewayError) -> float:
-    """Seconds before the next try."""
-    return error.retry_after if isinstance(error, Throttled) else _PUT_OFF
