@@ -33,6 +33,8 @@ KEEP_ALIVE: web.AppKey[float] = web.AppKey("keep-alive", float)
 _LARGEST_BODY = 64 * 1024 * 1024
 _LONG_BODY = 1024 * 1024
 _USUAL_KEEP_ALIVE = 75.0
+_ROUNDS_TO_CLOSE = 5
+"""Turns of the event loop until a TLS connection whose peer has gone is closed down to its socket."""
 _acquainted: list[bool] = []
 
 
@@ -46,13 +48,16 @@ class Served:
 
     async def stop(self) -> None:
         """Close the listener and every connection, without waiting for callers to say good-bye."""
+        for site in list(self.runner.sites):
+            await site.stop()
         connections = self.runner.server.connections if self.runner.server else []
         transports = [connection.transport for connection in connections]
         await self.runner.cleanup()
         for transport in transports:
             if transport is not None:
                 transport.abort()
-        await asyncio.sleep(0)
+        for _ in range(_ROUNDS_TO_CLOSE):
+            await asyncio.sleep(0)
 
 
 def operation(request: web.Request, name: str) -> None:

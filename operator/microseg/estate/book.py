@@ -45,9 +45,13 @@ class EstateBook:
                     return
                 self._term.check()
                 try:
-                    self.estate = await self._workers.call(self._store.patch_status, self.estate, wanted)
+                    self._take(await self._workers.call(self._store.patch_status, self.estate, wanted))
                 except Conflict:
-                    self.estate = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
+                    self._take(await self._workers.call(self._store.read, self.estate.namespace, self.estate.name))
                 else:
                     return
             raise Conflict(f"the status of Estate {self.estate.name} changes faster than it can be written")
+
+    def _take(self, answer: Estate) -> None:
+        """An answer may have overtaken a person's annotation, or be overtaken by it: the watch alone tells of those."""
+        self.estate = msgspec.structs.replace(answer, annotations=self.estate.annotations)

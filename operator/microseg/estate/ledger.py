@@ -162,6 +162,8 @@ class Ledger:
         for name in self._names.keys() - names:
             if self.entries[self._names[name]].known_since < began:
                 self.drop(name)
+        if not self.synced and self.azure is not None:  # polled before the records came: they know the tags before
+            self._hold_down.saw(self.azure.vms, self._recorded_tags)
         self.synced = True
         self.wake.set()
 
@@ -176,7 +178,7 @@ class Ledger:
             self.entries[vm_id].missed_polls += 1
         for vm_id in reading.vms.keys() & self.entries.keys():
             self.entries[vm_id].missed_polls, self.entries[vm_id].gone = 0, None
-        settled = self._hold_down.saw(reading.vms, self._tags_before)
+        settled = self._hold_down.saw(reading.vms, self._tags_before) if self.synced else set[str]()
         self.azure = reading
         self.touch(changed | missed | settled)
 
@@ -185,6 +187,10 @@ class Ledger:
         if self.azure is not None:
             vm = self.azure.vms.get(vm_id)
             return vm.record.tags if vm is not None else None
+        return self._recorded_tags(vm_id)
+
+    def _recorded_tags(self, vm_id: str) -> Tags | None:
+        """A VM's tags as its record has them."""
         recorded = self.entries[vm_id].host.status.azure if vm_id in self.entries else None
         return recorded.tags if recorded is not None else None
 

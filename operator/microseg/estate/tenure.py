@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from microseg.estate.keeper import Keeper
 from microseg.estate.lease import Elector, HeldTerm
 from microseg.estate.ports import Clock, EstateStore, LeaseLost
@@ -142,8 +144,14 @@ class Tenure:
                 Reason.ENDPOINT_SHARED,
                 f"Estate {self.shared_with} has the same PCE organisation or Check Point domain.",
             )
-        self.estate = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
-        running = self.running = await self._build(self.estate, term)
+        seen = self.estate
+        found = await self._workers.call(self._store.read, seen.namespace, seen.name)
+        if self.estate is not seen:  # annotated meanwhile
+            found = msgspec.structs.replace(found, annotations=self.estate.annotations)
+        self.estate = found
+        running = self.running = await self._build(found, term)
+        if self.estate.annotations != found.annotations:
+            running.keeper.annotated(self.estate.annotations)
         keeping = asyncio.create_task(running.keeper.run())
         watching = asyncio.create_task(self._until_changed(running))
         try:

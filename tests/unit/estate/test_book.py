@@ -66,3 +66,15 @@ async def test_without_the_lease_nothing_is_written(store: fakes.FakeEstates, wo
     with pytest.raises(LeaseLost):
         await book.update(counted)
     assert store.journal.lines == []
+
+
+@pytest.mark.parametrize("answered", ["write", "conflict"])
+async def test_an_annotation_that_comes_while_an_answer_is_on_its_way_is_not_lost(
+    book: EstateBook, store: fakes.FakeEstates, answered: str
+) -> None:
+    if answered == "conflict":
+        store.stored = fakes.estate(resource_version="7")
+    store.meanwhile("patch_status", lambda: book.annotated({"microseg.dev/approve": "a1:2"}))
+    await book.update(counted)
+    assert book.estate.annotations == {"microseg.dev/approve": "a1:2"}
+    assert book.status.observed_generation == 1

@@ -35,6 +35,7 @@ def groups(ledger: Ledger) -> tuple[str, ...]:
 def ledger() -> Ledger:
     made = Ledger()
     made.upsert(m.host())
+    made.keep_only(frozenset({m.NAME}), began=0.0)
     made.saw_rules(parse(RULES, "mapping.yaml"))
     made.saw_pce(PceReading.of(m.MARK, (), (), ()))
     return made
@@ -120,6 +121,18 @@ def test_after_a_restart_the_record_is_the_poll_before(ledger: Ledger) -> None:
     assert groups(ledger) == ("SO",)
     ledger.saw_azure([tagged(NEW)])
     assert groups(ledger) == ("Web",)
+
+
+def test_polls_that_come_before_the_records_move_nobody_either() -> None:
+    early = Ledger()
+    early.saw_rules(parse(RULES, "mapping.yaml"))
+    early.saw_pce(PceReading.of(m.MARK, (), (), ()))
+    early.saw_azure([tagged(NEW)])
+    early.upsert(m.host(HostStatus(azure=tagged(OLD).record)))
+    early.keep_only(frozenset({m.NAME}), began=0.0)
+    assert groups(early) == ("SO",)
+    early.saw_azure([tagged(OLD)])
+    assert groups(early) == ("SO",)
 
 
 def test_a_vm_that_is_seen_for_the_first_time_waits_for_nothing(ledger: Ledger) -> None:

@@ -117,7 +117,7 @@ async def test_a_restart_goes_on_holding_and_tells_it_no_second_time(workers: Wo
     async with process.running():
         await rounds(world, 1)
         process.map(CHANGED)
-        await until(lambda: held(world) != "")
+        await until(lambda: held(world) != "" and told(world, "PlanHeld") == 1)
     approval, plan = held(world), world.estates.stored.status.held
     after = Process(world, workers, term=5)
     async with after.running():

@@ -243,7 +243,7 @@ class Process:
             await asyncio.gather(keeping, return_exceptions=True)
 
 
-async def until(holds: Callable[[], bool], seconds: float = 90.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 50.0) -> None:
     """Wait for a condition with a deadline."""
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - the fakes have no events

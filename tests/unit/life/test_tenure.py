@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -29,6 +29,9 @@ class FakeKeeper:
     def beats(self) -> dict[str, float]:
         return {}
 
+    def annotated(self, annotations: dict[str, str]) -> None:
+        self._house.told.append(f"annotated {annotations}")
+
     async def run(self) -> None:
         self._house.now += 1
         self._house.most = max(self._house.most, self._house.now)
@@ -47,6 +50,7 @@ class House:
         self.workers, self.leases = workers, fakes.FakeLeases()
         self.told: list[str] = []
         self.fails = 0
+        self.while_building: Callable[[], object] = lambda: None
         self.now = self.most = 0
         self.register = Register(self.tenure)
 
@@ -67,6 +71,7 @@ class House:
         return 1
 
     async def build(self, _: Estate, __: HeldTerm) -> Running:
+        self.while_building()
         self.told.append("built")
         return Running(cast("Keeper", FakeKeeper(self)), lambda: None, "same")
 
@@ -132,6 +137,15 @@ async def test_an_estate_that_somebody_else_still_holds_is_not_kept(house: House
     await house.until("built", "closed")
     await house.register.stop()
     assert house.told == ["built", "closed"]
+
+
+async def test_an_annotation_that_comes_while_the_estate_is_being_built_is_not_lost(house: House) -> None:
+    made = estate()
+    annotated = msgspec.structs.replace(made, annotations={"microseg.dev/approve": "a1:2"})
+    house.while_building = lambda: house.register.saw_estate(annotated, "2026")
+    house.register.saw_estate(made, "2026")
+    await house.until("built", "annotated {'microseg.dev/approve': 'a1:2'}")
+    await house.register.stop()
 
 
 async def test_one_that_is_made_again_waits_until_the_one_before_is_let_go(house: House) -> None:

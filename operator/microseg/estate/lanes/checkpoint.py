@@ -147,9 +147,9 @@ class CheckPointLane:
     async def _carry_out(self, tasks: asyncio.TaskGroup) -> None:
         """One flush, then the installs that are due."""
         changes = self._changes()
-        if not changes:
+        if not changes and not self._ledger.dirty:  # a host that is just being decided again asks for nothing yet
             self._gathered_at = None
-        elif not self._unseen and self._gathered():
+        elif changes and not self._unseen and self._gathered():
             await self._publish(changes[:_MOST])
         self.installs.begin(tasks, more_to_publish=bool(changes), done=self._installed)
 
