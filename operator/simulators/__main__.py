@@ -25,7 +25,7 @@ from typing import Any, TextIO
 
 from aiohttp import web
 
-from simulators import certificates, fleet
+from simulators import certificates, fleet, rotation
 from simulators.azure import add_control as add_azure_control
 from simulators.azure import create as create_azure
 from simulators.azure.guests import Guests, add_guest_control
@@ -93,9 +93,10 @@ async def _run(options: Options, stage: Stage) -> None:
     folder = options.folder
     (folder / "worlds.json").unlink(missing_ok=True)
     authority, _ = certificates.make_authority(folder)
-    tls = certificates.ssl_context(*certificates.issue(folder, "worlds"))
+    tls = certificates.ssl_context(*certificates.issue(folder, rotation.SERVER))
     control = build_control(stage)
     served: list[Served] = []
+    rotation.add_control(control.router, stage, folder, tls, served)
     with contextlib.ExitStack() as files:
         if options.ledger:
             file = files.enter_context(options.ledger.open("a", encoding="utf-8", buffering=1))

@@ -46,6 +46,12 @@ class Served:
     port: int
     runner: web.AppRunner
 
+    def hang_up(self) -> None:
+        """Reset every connection."""
+        for connection in self.runner.server.connections if self.runner.server else ():
+            if connection.transport is not None:
+                connection.transport.abort()
+
     async def stop(self) -> None:
         """Close the listener and every connection, without waiting for callers to say good-bye."""
         for site in list(self.runner.sites):

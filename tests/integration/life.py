@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -154,6 +155,11 @@ class Scene:
         ):
             read = functools.partial(self.worlds.ledger, system, operation, since=since)
             self.wait(f"{number} readings of {system}", functools.partial(_at_least, number, read))
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass where nothing can be waited for, because nothing must happen."""
+        until = time.monotonic() + seconds
+        self.wait(f"{seconds:g} seconds", lambda: time.monotonic() >= until)
 
     def order_fault(self, system: str, operation: str, **fault: Any) -> int:
         """Order one failure of the worlds (see `simulators.faults.Fault`); returns its number."""

@@ -30,8 +30,8 @@ Query = Mapping[str, str]
 TIMEOUT = 10.0
 """Seconds for connecting, and for every wait for bytes, of a plain request."""
 CONNECT_TIMEOUT = 5.0
-CONNECTIONS = 12
-"""Kept-open connections: as many as there are worker threads that write at once."""
+CONNECTIONS = 20
+"""Kept-open connections: the worker threads that write at once, and beside them Leases, mirrors and watches."""
 _RELOAD_PAUSE = 5.0
 """Seconds between two readings of the credentials because of a 401."""
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

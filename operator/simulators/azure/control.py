@@ -88,7 +88,7 @@ def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
         case "readdress":
             world.readdress(vm, body.get("addresses") or ())
         case "move":
-            world.move(vm, str(body["resourceGroup"]))
+            world.move(vm, str(body["resourceGroup"]), str(body.get("subscription", "")))
         case _:
             assert_never(known)
     return vm

@@ -213,14 +213,18 @@ class World:
         self._record("world.vm-created", again, f"instead of {vm.vm_id}")
         return again
 
-    def move(self, vm: Vm, group: str) -> None:
-        """Move a VM to another resource group: another ARM id, the same vmId."""
+    def move(self, vm: Vm, group: str, subscription: str = "") -> None:
+        """Move a VM to another resource group, maybe of another subscription: another ARM id, the same vmId."""
+        before = self.fleet(vm.subscription)
+        after = self.fleet(subscription or vm.subscription)
         self._pin(vm)
         del self._vms[vm.key]
-        vm.group = group
+        vm.group, vm.subscription = group, subscription or vm.subscription
         self._vms[vm.key] = vm
         self._touched(vm)
-        self._record("world.vm-moved", vm, group)
+        self.lists.later(lambda: before.remove(vm))
+        self.lists.later(lambda: after.add(vm))
+        self._record("world.vm-moved", vm, f"{vm.subscription} {group}")
 
     async def close(self) -> None:
         """Stop everything that runs."""

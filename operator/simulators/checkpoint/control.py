@@ -1,7 +1,7 @@
 """The control port's part for this world: the people beside the operator, and what shall go wrong next.
 
 Routes (JSON; refusals are sentences): `GET /checkpoint/summary`, `GET /checkpoint/objects?type=`,
-`POST /checkpoint/lock|edit|install|groups|gateway|admin|rule|session|task|traits|durations`.
+`POST /checkpoint/lock|edit|install|groups|gateway|admin|revert|rule|session|task|traits|durations`.
 """
 
 from __future__ import annotations
@@ -188,6 +188,12 @@ def _rule(world: World, order: Order) -> Order:
     return {"rules": world.rules[thing.uid]}
 
 
+def _revert(world: World, order: Order) -> Order:
+    """{revisions: n}: the database goes back by so many revisions, which are no more."""
+    latest = world.revert(int(_number(order, "revisions", 1)))
+    return {"revision": latest.uid, "number": latest.number}
+
+
 def _session(world: World, order: Order) -> Order:
     """{uid | name, expire: true}: its idle time is over."""
     wanted = (order.get("uid"), order.get("name"))
@@ -232,6 +238,7 @@ _ACTS: dict[str, Callable[[World, Order], Order]] = {
     "groups": _groups,
     "gateway": _gateway,
     "admin": _admin,
+    "revert": _revert,
     "rule": _rule,
     "session": _session,
     "task": _task,

@@ -48,3 +48,11 @@ class History:
     def of(self, revision: str) -> Changes | None:
         """The changes of a revision; None where they are forgotten."""
         return next((changes for changes in reversed(self._kept) if changes.revision == revision), None)
+
+    def take_back(self, revision: str) -> Changes:
+        """Forget the changes of the newest revision and return them; LookupError where they are not kept."""
+        if not self._kept or self._kept[-1].revision != revision:
+            raise LookupError(f"the changes of revision {revision}")
+        changes = self._kept.pop()
+        self._weight -= changes.weight
+        return changes

@@ -71,17 +71,29 @@ class Published:
         added = tuple(thing for thing in changed.values() if thing.uid not in known)
         pairs = tuple((thing, changed[thing.uid]) for thing in before)
         self.history.note(Changes(revision.uid, added, pairs, tuple(gone)))
-        for thing in (*gone, *before):
+        self._replace([*gone, *before], changed.values())
+        self.revisions.append(revision)
+
+    def revert(self) -> Revision:
+        """Undo and return the newest revision, as if it had never been; LookupError if its changes are forgotten."""
+        changes = self.history.take_back(self.revisions[-1].uid)
+        self._replace(
+            [*changes.added, *(after for _, after in changes.modified)],
+            [*changes.deleted, *(before for before, _ in changes.modified)],
+        )
+        return self.revisions.pop()
+
+    def _replace(self, old: Iterable[Thing], new: Iterable[Thing]) -> None:
+        """Objects in the place of others."""
+        old, new = list(old), list(new)
+        for thing in old:
             self._forget(thing)
-        for thing in gone:
             del self.things[thing.uid]
-        for thing in changed.values():
+        for thing in new:
             self.things[thing.uid] = thing
             self._learn(thing)
-        kinds = {thing.kind for thing in (*gone, *before, *changed.values())}
-        for kind in (*kinds, None):
+        for kind in (*{thing.kind for thing in (*old, *new)}, None):
             self._listings.pop(kind, None)
-        self.revisions.append(revision)
 
     def _learn(self, thing: Thing) -> None:
         self._names[thing.key] = thing.uid

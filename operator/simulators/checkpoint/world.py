@@ -215,6 +215,15 @@ class World:
             self.close_console(session)
         return revision or self.published.revisions[-1]
 
+    def revert(self, revisions: int) -> Revision:
+        """An administrator goes back by so many revisions; sessions end, gateways keep what they have installed."""
+        for session in self.sessions.listed():
+            self.discard(session)
+            self.expire(session)
+        for _ in range(revisions):
+            self._note("world.reverted", "admin", self.published.revert().uid)
+        return self.published.revisions[-1]
+
     def make_groups(self, names: Sequence[str], admin: str = "admin") -> None:
         """An administrator makes groups that do not exist yet, and publishes."""
 

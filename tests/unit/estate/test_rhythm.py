@@ -106,6 +106,16 @@ def test_changes_that_follow_one_another_share_a_reading(rhythm: Rhythm, now: No
     assert rhythm.due
 
 
+def test_who_looks_once_an_hour_still_looks_soon_when_told(now: Now) -> None:
+    rhythm = Rhythm("azure", 3600.0, lambda: None)
+    rhythm.read("x")
+    now.value += 1
+    rhythm.look_soon()
+    assert not is_due(rhythm)
+    now.value += 6
+    assert is_due(rhythm)
+
+
 def test_looking_soon_never_makes_it_later(rhythm: Rhythm) -> None:
     rhythm.look_soon()
     assert rhythm.due

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 300.0
 _CLOSEST_READINGS = 0.5
 """Seconds that lie at least between two readings."""
+_SHARED_READING = 6.0
+"""Seconds at most in which changes are waited for that are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Rhythm:
 
     def look_soon(self) -> None:
         """Something was changed outside: read it soon. Changes that follow one another closely share a reading."""
-        spaced = (self.read_at or 0.0) + max(self.interval / 10, _CLOSEST_READINGS)
+        spaced = (self.read_at or 0.0) + min(max(self.interval / 10, _CLOSEST_READINGS), _SHARED_READING)
         self._due = min(self._due, max(time.monotonic(), spaced))
         self._wake.set()
 
