@@ -1,8 +1,8 @@
 """One real control plane for all integration tests, one new namespace for each; whole lives are told side by side."""
 
 import uuid
-from collections.abc import Generator, Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
 import pytest
@@ -41,11 +41,32 @@ def library(
         yield library.begin(stories)
 
 
+@pytest.fixture(scope="session")
+def backgrounds(
+    request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[Any]]]:
+    """What modules with a BACKGROUND have begun, by the module's name."""
+    modules = dict.fromkeys(item.module for item in request.session.items if _has_a_background(item))
+    with ThreadPoolExecutor(max(len(modules), 1), thread_name_prefix="background") as pool:
+        yield {
+            module.__name__: pool.submit(module.BACKGROUND, control_plane, tmp_path_factory.mktemp("background"))
+            for module in modules
+        }
+
+
+@pytest.fixture(scope="module")
+def background(request: pytest.FixtureRequest, backgrounds: Mapping[str, Future[Any]]) -> Future[Any]:
+    """What this module has begun."""
+    return backgrounds[request.module.__name__]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _begun(request: pytest.FixtureRequest) -> None:
-    """Stories are told while other tests run: they mostly wait."""
+    """Stories are told, and backgrounds run, while other tests run: they mostly wait."""
     if any(map(_is_of_a_life, request.session.items)):
         request.getfixturevalue("library")
+    if any(map(_has_a_background, request.session.items)):
+        request.getfixturevalue("backgrounds")
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +78,18 @@ def tale(request: pytest.FixtureRequest, library: Library) -> Iterator[Tale]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a life wait for its story, and come after those that need not wait."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: (here not in item.path.parents, _is_of_a_life(item)))
+    """Tests that wait for a story or a background come after those that need not wait."""
+    items.sort(key=lambda item: (_is_of_a_life(item), _has_a_background(item)))
     for item in filter(_is_of_a_life, items):
         item.add_marker(pytest.mark.timeout(_LIFE_SECONDS))
 
 
 def _is_of_a_life(item: pytest.Item) -> TypeGuard[pytest.Function]:
     return isinstance(item, pytest.Function) and hasattr(item.module, "STORY")
+
+
+def _has_a_background(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and hasattr(item.module, "BACKGROUND")
 
 
 @pytest.hookimpl(wrapper=True)

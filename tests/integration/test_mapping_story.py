@@ -193,9 +193,10 @@ def _flapping(scene: Scene) -> None:
     """A tag that changes at every poll, then stays; and a tag that no rule reads."""
     since = scene.seq()
     edits = [{"vm": FLAPPING, "do": "retag", "tags": {"app": "billing", "env": env}} for env in ("prd", "tst") * 3]
+    lists = len(scene.worlds.described["azure"]["subscriptions"])  # in one poll
     numbers = scene.order_faults(
-        *({"system": "azure", "operation": "vms.list", "nth": poll, "action": "human-edit", "body": edit}
-          for poll, edit in enumerate(edits, start=1))
+        *({"system": "azure", "operation": "vms.list", "nth": 1 + poll * lists, "action": "human-edit", "body": edit}
+          for poll, edit in enumerate(edits))
     )  # fmt: skip
     scene.wait("a retagging before each of six polls", lambda: all(map(scene.met, numbers)))
     scene.rounds(1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests import oracles
@@ -27,14 +28,22 @@ _AT_ONCE = 4
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module")
-def outcomes(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
-    """By name. All at once: each is processes that mostly wait."""
-    folder, ground = tmp_path_factory.mktemp("sweep"), Ground(control_plane)
+def run(control_plane: ControlPlane, folder: Path) -> Mapping[str, Outcome]:
+    """The whole sample, by name. All at once: each is processes that mostly wait."""
+    ground = Ground(control_plane)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as pool:
         recording = record(ground, folder, pool)
         trial = Trial(ground, folder, recording.ends, Oracles(oracles.judge, oracles.effects))
         return dict(zip(SAMPLE, pool.map(trial.run, map(parse, SAMPLE), range(len(SAMPLE))), strict=True))
+
+
+BACKGROUND = run
+"""Begun with the run (see conftest.py), as the stories are."""
+
+
+@pytest.fixture
+def outcomes(background: Future[Mapping[str, Outcome]]) -> Mapping[str, Outcome]:
+    return background.result()
 
 
 @pytest.mark.parametrize("name", SAMPLE)

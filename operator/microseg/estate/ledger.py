@@ -32,7 +32,7 @@ from microseg.model.facts import (
     VmDetail,
 )
 from microseg.model.host import AgentOutcome, GoneProof, ManagedHost
-from microseg.model.plan import Action, ProveGone
+from microseg.model.plan import Action, ProveGone, SetLabels
 from microseg.model.wanted import Wanted
 from microseg.planning.decide import Decision
 from microseg.planning.wishes import wanted
@@ -149,6 +149,13 @@ class Ledger:
         entry = self.entries.get(host.spec.vm_id)
         if entry is not None and not _older(host, entry.host):
             entry.host = host
+            if entry.decision is not None and any(isinstance(each, SetLabels) for each in entry.decision.actions):
+                self.touch((host.spec.vm_id,))  # it waits until its keys are ours
+
+    def owns(self, vm_id: str, keys: Iterable[str]) -> bool:
+        """Whether the host's record, as the API server has it, says that these label keys are ours."""
+        illumio = self.entries[vm_id].host.status.illumio
+        return illumio is not None and set(keys) <= set(illumio.owned_keys)
 
     def drop(self, name: str) -> None:
         """The record is gone. That means nothing for the VM: it is seen again at the next poll."""

@@ -119,7 +119,7 @@ def _differ(before: tuple[LabelRecord, ...], after: tuple[LabelRecord, ...], wan
 
 
 def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
-    """The host with the label keys that are about to be set, which become ours before the call."""
+    """The host with the label keys that are about to be set: the lane calls when the record says that they are ours."""
     illumio = host.status.illumio
     keys = {key for action in actions if isinstance(action, SetLabels) for key, _ in action.labels}
     if illumio is None or keys <= set(illumio.owned_keys):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
+from typing import Any
 
+import pytest
 from tests.unit.estate.world import PREFIX, Process, World, forgotten, until, vm
 from tests.unit.stages import makers as m
 
@@ -190,6 +193,31 @@ async def test_a_changed_tag_moves_the_host_and_a_label_that_the_pce_lacks_is_cr
         await until(lambda: world.all_are(COMMISSIONED))
     assert world.count("pce.create_label") == 1
     assert {label.value for found in world.pce.stored.values() for label in found.labels} == {"Shop", "Dev"}
+
+
+async def test_label_keys_are_ours_in_the_record_before_they_are_in_the_pce(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(vm(1), vm(2))
+    write, owned = world.hosts.patch_status, set[tuple[str, ...]]()
+
+    def slowly(*args: Any) -> ManagedHost:
+        time.sleep(0.2)
+        return write(*args)
+
+    def look() -> None:
+        records = (host.status.illumio for host in world.hosts.stored.values())
+        owned.update(record.owned_keys for record in records if record is not None)
+
+    monkeypatch.setattr(world.hosts, "patch_status", slowly)
+    for _ in range(9):
+        world.pce.meanwhile("set_labels", look)
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert ("app", "env") in owned
+    assert {host.status.illumio.owned_keys for host in world.hosts.stored.values() if host.status.illumio} == {
+        ("app", "env")
+    }
 
 
 async def test_a_vm_whose_list_is_short_once_loses_nothing(workers: Workers) -> None:

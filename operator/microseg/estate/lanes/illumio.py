@@ -143,9 +143,11 @@ class IllumioLane:
         return bool(wanted)
 
     async def _set_labels(self) -> bool:
-        """Workloads that need the same labels share a call."""
+        """Workloads that need the same labels share a call. Keys are ours in the record before they are in the PCE."""
         alike: defaultdict[tuple[tuple[str, ...], tuple[str, ...]], list[tuple[str, str]]] = defaultdict(list)
         for vm_id, action in self._ledger.actions(SetLabels):
+            if not self._ledger.owns(vm_id, [key for key, _ in action.labels]):
+                continue  # it is being written, and decided again then
             alike[(tuple(href for _, href in action.labels), action.clear)].append((vm_id, action.workload))
         for (labels, clear), hosts in alike.items():
             for part in _parts(hosts):
