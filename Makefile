@@ -33,12 +33,12 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds
+.PHONY: demo bench bench-worlds bench-mapping
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1 leaves it running, KUBECONFIG=... uses your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
 
-bench: $(READY) controlplane ## how fast and how frugal with BENCH_HOSTS hosts (1000)
+bench: $(READY) controlplane bench-mapping ## how fast and how frugal with BENCH_HOSTS hosts (1000), after bench-mapping
 	$(call say,bench: $(BENCH_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.bench
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests import oracles
 from tests.integration.life import TEMPO, Scene
 from tests.integration.pages import Tale
 
+from lab import oracles
 from lab.controlplane import ControlPlane
 from lab.rig import Rig
 

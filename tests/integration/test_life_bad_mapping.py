@@ -9,9 +9,9 @@ import pytest
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Page, Tale
-from tests.oracles import effects
 
 from lab.cluster import apply
+from lab.oracles import effects
 
 _MAP = "cm/microseg-mapping"
 BAD = {

@@ -8,10 +8,10 @@ import pytest
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Page, Tale
-from tests.oracles import audited_so_far, effects, kubernetes_writes
 
 from lab.controlplane import ControlPlane
 from lab.hosts import PROGRESS
+from lab.oracles import audited_so_far, effects, kubernetes_writes
 
 CONDITIONS = [*PROGRESS, "Ready", "Reconciling", "Stalled", "Drifted"]
 TIMELINE = {

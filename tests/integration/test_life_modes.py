@@ -7,7 +7,8 @@ from typing import Any
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Tale
-from tests.oracles import effects
+
+from lab.oracles import effects
 
 
 def _observe(estate: dict[str, Any]) -> None:

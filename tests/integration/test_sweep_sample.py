@@ -7,13 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests import oracles
 
 from lab.controlplane import ControlPlane
 from lab.sweep.points import parse
 from lab.sweep.recording import record
 from lab.sweep.stand import Ground
-from lab.sweep.trial import Oracles, Outcome, Trial
+from lab.sweep.trial import Outcome, Trial
 
 SAMPLE = (
     "golden/azure/commands.put/1/killed-before-effect",
@@ -33,7 +32,7 @@ def run(control_plane: ControlPlane, folder: Path) -> Mapping[str, Outcome]:
     ground = Ground(control_plane)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as pool:
         recording = record(ground, folder, pool)
-        trial = Trial(ground, folder, recording.ends, Oracles(oracles.judge, oracles.effects))
+        trial = Trial(ground, folder, recording.ends)
         return dict(zip(SAMPLE, pool.map(trial.run, map(parse, SAMPLE), range(len(SAMPLE))), strict=True))
 
 

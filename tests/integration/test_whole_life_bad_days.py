@@ -8,10 +8,10 @@ from typing import Any
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Tale
-from tests.oracles import effects
 
 from lab.cluster import ROOT
 from lab.controlplane import ControlPlane
+from lab.oracles import effects
 
 OLD_DEFINITION = [
     {

@@ -13,7 +13,8 @@ import pytest
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Page, Tale
-from tests.oracles import effects
+
+from lab.oracles import effects
 
 NAMES = ("near", "far", "tagged", "gone")
 CROWD = 55

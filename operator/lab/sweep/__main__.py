@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from importlib import import_module
 
 from lab.cluster import ROOT
 from lab.controlplane import ControlPlane
@@ -22,7 +21,7 @@ from lab.sweep.points import Point, chosen, every_point, parse, worth
 from lab.sweep.recording import Recording, record
 from lab.sweep.report import RESULTS, Report, passed_before
 from lab.sweep.stand import Ground
-from lab.sweep.trial import Oracles, Outcome, Trial
+from lab.sweep.trial import Outcome, Trial
 
 _FOLDER = ROOT / ".sweep"
 _MOST_JOBS = 8
@@ -45,19 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not (given.point or given.resume):
                 (_FOLDER / RESULTS).unlink(missing_ok=True)
             report = Report(_FOLDER, len(points))
-            _sweep(pool, Trial(ground, _FOLDER / "points", recording.ends, oracles()), points, report)
+            _sweep(pool, Trial(ground, _FOLDER / "points", recording.ends), points, report)
         except KeyboardInterrupt:
             print("\nstopped; go on with --resume", flush=True)
             os._exit(130)  # threads in the midst of a point would be waited for; the lifeline ends all processes
     print(report.summary(messages=len(worth(recording.messages)), seconds=time.monotonic() - began))
     return 0 if all(outcome.passed for outcome in report.outcomes) else 1
-
-
-def oracles() -> Oracles:
-    """The integration tests' own: what must always hold is written down once."""
-    sys.path.insert(0, str(ROOT))
-    module = import_module("tests.oracles")
-    return Oracles(module.judge, module.effects)
 
 
 def _parser() -> argparse.ArgumentParser:

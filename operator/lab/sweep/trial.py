@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab import oracles
 from lab.controlplane import KubectlFailed
 from lab.processes import NotInTime, ProcessFailed, wait_until
 from lab.rig import Rig
@@ -20,10 +21,6 @@ from lab.sweep.lives import LIVES, Life
 from lab.sweep.looks import Look, differences, installs, look, sessions, versions
 from lab.sweep.points import LASTING, Point
 from lab.sweep.stand import Ground
-from simulators.ledger import Entry
-
-Judge = Callable[[Rig], list[str]]
-Effects = Callable[[list[Entry]], dict[str, list[str]]]
 
 _MET_WITHIN = 60.0
 _TELLS_WITHIN = 25.0
@@ -35,14 +32,6 @@ _PAUSE = 0.25
 _SHOWN = 60
 _LONG_POLL = 3
 _STEADY = (("azure", "vms.list-status"), ("illumio", "workloads.list"), ("checkpoint", "show-gateways-and-servers"))
-
-
-@dataclass(frozen=True, slots=True)
-class Oracles:
-    """What judges a rig at the end, and what counts as a change outside; the tests' own."""
-
-    judge: Judge
-    effects: Effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +61,9 @@ class Violated(AssertionError):
 class Trial:
     """Carries out points on one control plane, against the known ends of the lives."""
 
-    def __init__(self, ground: Ground, folder: Path, ends: Mapping[str, Look], oracles: Oracles) -> None:
+    def __init__(self, ground: Ground, folder: Path, ends: Mapping[str, Look]) -> None:
         """`ends`: life -> how everything looks after it."""
-        self._ground, self._folder, self._ends, self._oracles = ground, folder, ends, oracles
+        self._ground, self._folder, self._ends = ground, folder, ends
 
     def run(self, point: Point, number: int) -> Outcome:
         """Carry out one point; never raises for what the operator does. `number` makes its namespace unique."""
@@ -83,7 +72,7 @@ class Trial:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             with self._ground.stand(folder, f"sweep-{number}") as rig:
-                outcome = _One(rig, point, self._ends[point.message.life], self._oracles).run()
+                outcome = _One(rig, point, self._ends[point.message.life]).run()
         except (NotInTime, ProcessFailed, KubectlFailed) as failure:
             outcome = Outcome(point.name, met=True, wrong=(str(failure),))
         if outcome.passed:
@@ -96,8 +85,8 @@ class Trial:
 class _One:
     """One point on its rig."""
 
-    def __init__(self, rig: Rig, point: Point, end: Look, oracles: Oracles) -> None:
-        self._rig, self._point, self._end, self._oracles = rig, point, end, oracles
+    def __init__(self, rig: Rig, point: Point, end: Look) -> None:
+        self._rig, self._point, self._end = rig, point, end
         self._life: Life = LIVES[point.message.life]
         self._told: list[str] = []
         self._met = False
@@ -118,7 +107,7 @@ class _One:
             wrong += self._quiet()
             self._rig.operator.stop()
             wrong += [f"{number} installers began in {vm}" for vm, number in installs(self._rig).items() if number != 1]
-            wrong += self._oracles.judge(self._rig)
+            wrong += oracles.judge(self._rig)
         except (NotInTime, ProcessFailed, Violated) as failure:
             wrong.append(str(failure))
         if wrong:
@@ -198,7 +187,7 @@ class _One:
         self._rounds(2)
         after = versions(self._rig)
         wrong = [f"written while all was quiet: {a[0]}" for a, b in zip(before, after, strict=True) if a != b]
-        effects = self._oracles.effects(self._rig.worlds.ledger(since=since))
+        effects = oracles.effects(self._rig.worlds.ledger(since=since))
         wrong += [f"changed while all was quiet: {what}: {', '.join(of)}" for what, of in effects.items()]
         open_ones = sessions(self._rig)
         if len(open_ones) > 1 or any(not each.partition(": ")[2].startswith("0 ") for each in open_ones):

@@ -56,6 +56,7 @@ class Entry:
     run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
     looked_at: datetime | None = None
     looks: int = 0
+    starting: bool = False
     put_off: PutOff | None = None
     refused_starts: int = 0
     """Starts in a row that Azure or the PCE did not let begin."""
@@ -303,6 +304,7 @@ class Ledger:
             run_command=entry.run_command,
             looked_at=entry.looked_at,
             looks=entry.looks,
+            starting=entry.starting,
             put_off=entry.put_off,
             concluded=entry.concluded,
             missed_polls=entry.missed_polls,

@@ -70,13 +70,23 @@ class Recorder:
         await self._settled.wait()
 
     async def intend(self, vm_id: str, agent: AgentRecord) -> Intent:
-        """Write an intent now. Only after COMMITTED may the effect be tried. Raises KubeError when nobody can know."""
-        return await self._swap(vm_id, lambda status: msgspec.structs.replace(status, agent=agent), Entry.new_attempt)
+        """Write an intent now. Only after COMMITTED may the effect be tried. Raises KubeError when nobody can know.
+
+        The host is not decided again before the caller touches it: until its effect is tried there is nothing to tell.
+        """
+
+        def committed(entry: Entry) -> None:
+            entry.new_attempt()
+            entry.stale = True
+
+        return await self._swap(vm_id, lambda status: msgspec.structs.replace(status, agent=agent), committed)
 
     async def begin_retirement(self, vm_id: str, record: RetirementRecord) -> Intent:
         """Write that a host is being retired; its tombstone is written already."""
         return await self._swap(
-            vm_id, lambda status: msgspec.structs.replace(status, retirement=record), lambda _: None
+            vm_id,
+            lambda status: msgspec.structs.replace(status, retirement=record),
+            lambda _: self._ledger.touch((vm_id,)),
         )
 
     async def _swap(
@@ -102,7 +112,6 @@ class Recorder:
             committed(entry)
             self._took(before, written)
             await self._acted_on_retry(entry)
-        self._ledger.touch((vm_id,))
         return Intent.COMMITTED
 
     async def _write_forever(self) -> None:

@@ -393,7 +393,7 @@ class CheckPointState(Frozen, frozen=True, kw_only=True):
 
     session: SessionRecord | None = None
     publish: PublishRecord | None = None
-    revision: Annotated[Text, Meta(description="Latest published revision that was seen.")] = ""
+    revision: Annotated[Text, Meta(description="Revision of our latest publish that succeeded.")] = ""
 
 
 class TargetState(Frozen, frozen=True, kw_only=True):

@@ -287,6 +287,8 @@ class HostFacts:
     """When the current attempt's run-command was last read."""
     looks: int = 0
     """How often it was read."""
+    starting: bool = False
+    """Whether the start of the current attempt is being carried out just now."""
     put_off: PutOff | None = None
     """Why the lane would not let an attempt begin just now; no intent was written."""
     concluded: AgentOutcome | None = None

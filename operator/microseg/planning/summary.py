@@ -183,7 +183,7 @@ def _unsupported(overview: Overview) -> tuple[UnsupportedCount, ...]:
 
 
 def _poll(before: PollRecord | None, overview: Overview, now: datetime) -> PollRecord | None:
-    """Written when it is news, or every ten minutes: its age is for the probe and the metrics."""
+    """Written when it is news, and every ten minutes while something is under way: a settled estate writes nothing."""
     fresh = PollRecord(at=now, complete=overview.poll_complete, vms=len(overview.vms))
     if before is None or before.at is None:
         return fresh

@@ -32,6 +32,16 @@ _LOST_AFTER = 2
 _MARK = "microseg.dev/"
 """What every operator's mark on a workload begins with; the owner follows."""
 
+_BEGINNING: dict[str, tuple[Reason, str]] = {
+    INSTALL: (Reason.INSTALLING, "The installer is about to start on the VM."),
+    PROBE: (
+        Reason.PROBING,
+        (
+            "The PCE has an unstamped workload with this VM's name or address; a keyless script asks the VM whether it is "
+            "paired already."
+        ),
+    ),
+}
 _FAILURES: dict[AgentOutcome, tuple[Reason, str]] = {
     AgentOutcome.KEY_REFUSED: (Reason.KEY_REFUSED, "The PCE refused the activation code."),
     AgentOutcome.PCE_UNREACHABLE: (
@@ -119,6 +129,9 @@ def _follow(situation: Situation, record: AgentRecord, view: WorkloadView) -> Ve
     due = _next_look(situation, record, view)
     look = (ReadRunCommand(situation.vm_id, record.run_command),) if due <= situation.now else ()
     until = limits.over_at if look else min(due, limits.over_at)
+    if record.started_at is None and situation.facts.starting:
+        reason, message = _BEGINNING[PROBE if record.mode == PROBE else INSTALL]
+        return Wait(reason, message)
     if record.started_at is None:
         return Wait(
             Reason.OUTCOME_UNKNOWN,
@@ -211,19 +224,13 @@ def _next_attempt(situation: Situation, vm: Vm, record: AgentRecord, view: Workl
                 doubt=True,
                 moving=False,
             )
-        return _begin(
-            situation,
-            PROBE,
-            Reason.PROBING,
-            "The PCE has an unstamped workload with this VM's name or address; a keyless script asks the VM whether it "
-            "is paired already.",
-        )
+        return _begin(situation, PROBE)
     profile = situation.estate.profiles.get(vm.record.os_type)
     if not isinstance(profile, PairingProfile):
         return Blocked(
             Reason.PAIRING_PROFILE_UNSAFE, profile or f"The estate names no pairing profile for {vm.record.os_type}."
         )
-    return _begin(situation, INSTALL, Reason.INSTALLING, "The installer is about to start on the VM.")
+    return _begin(situation, INSTALL)
 
 
 def _candidates(view: WorkloadView) -> str:
@@ -257,11 +264,10 @@ def _put_off(situation: Situation) -> Verdict | None:
     return Wait(put_off.reason, _told(put_off), until=put_off.until)
 
 
-def _begin(situation: Situation, mode: str, reason: Reason, message: str) -> Act:
+def _begin(situation: Situation, mode: str) -> Act:
     """Start a script. What put the last start off is told until one succeeds, so that trying again writes nothing."""
     put_off = situation.facts.put_off
-    if put_off is not None:
-        reason, message = put_off.reason, _told(put_off)
+    reason, message = _BEGINNING[mode] if put_off is None else (put_off.reason, _told(put_off))
     return Act(reason, message, (StartScript(situation.vm_id, mode),))
 
 

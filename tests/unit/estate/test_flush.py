@@ -95,15 +95,18 @@ async def test_many_new_hosts_are_created_by_batch_and_join_group_by_group(desk:
     assert desk.cp.published["az-1199"].groups == {"SO"}
 
 
-async def test_the_intent_of_a_publish_is_written_before_it_and_its_task_after(desk: Desk) -> None:
+async def test_the_intent_of_a_publish_is_written_before_it_its_task_and_its_end_after(desk: Desk) -> None:
     await desk.run(put(1, "SO"))
     names = desk.journal.names("estates.patch_status", "cp.validations", "cp.publish")
-    assert names == ["cp.validations", "estates.patch_status", "cp.publish", "estates.patch_status"]
-    first, second = (args[0].check_point.publish for args in desk.journal.of("estates.patch_status"))
-    assert (first.task, second.task, first.digest == second.digest) == ("", "task-1", True)
+    assert names == ["cp.validations", "estates.patch_status", "cp.publish", *["estates.patch_status"] * 2]
+    first, second, third = (args[0].check_point.publish for args in desk.journal.of("estates.patch_status"))
+    assert (first.task, second.task, third.task) == ("", "task-1", "task-1")
+    assert (first.done, second.done, third.done) == (False, False, True)
+    assert first.digest == second.digest == third.digest
     state = desk.book.status.check_point
     assert state is not None
     assert state.session is not None
+    assert state.revision
     assert desk.cp.session is not None
     assert (state.session.uid, state.session.name) == (desk.cp.session.uid, "microseg/plant/respiro/3")
     assert desk.beats > 0, "the probe hears of it while tasks run"

@@ -195,6 +195,20 @@ async def test_a_changed_tag_moves_the_host_and_a_label_that_the_pce_lacks_is_cr
     assert {label.value for found in world.pce.stored.values() for label in found.labels} == {"Shop", "Dev"}
 
 
+async def test_nothing_is_in_doubt_while_the_answer_to_a_start_is_on_its_way(workers: Workers) -> None:
+    world = World(vm(1))
+    told: list[str] = []
+
+    def look() -> None:
+        time.sleep(0.2)
+        told.append(world.host(vm(1)).status.reason)
+
+    world.azure.meanwhile("start_run_command", look)
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert told == [Reason.INSTALLING]
+
+
 async def test_label_keys_are_ours_in_the_record_before_they_are_in_the_pce(
     workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

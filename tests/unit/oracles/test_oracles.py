@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from tests import oracles
-from tests.evidence import Evidence
 
+from lab import oracles
+from lab.evidence import Evidence
 from lab.hosts import host
 from simulators.ledger import Entry
 

@@ -56,6 +56,19 @@ def test_a_vm_deleted_between_two_pages_hides_no_other(azure: Azure) -> None:
     assert names == [f"vm{number}" for number in range(80)]
 
 
+def test_a_vm_that_moves_to_another_subscription_keeps_its_vm_id_and_is_listed_there_only(azure: Azure) -> None:
+    other = "44444444-4444-4444-4444-444444444444"
+    (vm,) = azure.add({"name": "vm0"})
+    azure.background.call(lambda: azure.world.move(vm, "theirs", other))
+    with azure.compute() as ours, azure.compute(other) as theirs:
+        assert list(ours.virtual_machines.list_all()) == []
+        (found,) = theirs.virtual_machines.list_all()
+        assert found.vm_id == vm.vm_id
+        assert theirs.virtual_machines.get("theirs", "vm0").vm_id == vm.vm_id
+        with pytest.raises(ResourceNotFoundError):
+            ours.virtual_machines.get("microseg-rg", "vm0")
+
+
 def test_each_subscription_lists_its_own(azure: Azure) -> None:
     other = "44444444-4444-4444-4444-444444444444"
     azure.add({"name": "here"}, {"name": "there", "subscription": other})

@@ -285,3 +285,21 @@ def test_the_ledger_has_every_call_and_one_line_for_a_publish(management: Manage
     published = ledger.entries("checkpoint", "world.published")[-1]
     assert (published.who, published.changed) == ("microseg", ("SO", "a"))
     assert published.note == management.world.published.revisions[-1].uid
+
+
+def test_a_database_that_goes_back_is_as_it_was_and_ends_every_session(management: Management) -> None:
+    writer = management.login()
+    management.ok(writer, "add-host", name="a", ip_address="10.0.0.1", groups="SO")
+    management.ok(writer, "publish")
+    before = management.ok(writer, "show-last-published-session")["uid"]
+    management.ok(writer, "add-host", name="b", ip_address="10.0.0.2", groups="SO")
+    management.ok(writer, "set-host", name="a", new_name="renamed")
+    management.ok(writer, "publish")
+    management.ok(writer, "set-host", name="b", groups=[], color="red")
+    management.background.call(lambda: management.world.revert(1))
+    assert management.refused(writer, "show-session")[0] == 401
+    reader = management.login()
+    assert management.ok(reader, "show-last-published-session")["uid"] == before
+    assert management.refused(reader, "show-host", name="b")[0] == 404
+    assert management.refused(reader, "show-host", name="renamed")[0] == 404
+    assert [member["name"] for member in management.ok(reader, "show-group", name="SO")["members"]] == ["a"]

@@ -81,3 +81,16 @@ def test_the_three_worlds_start_together_show_what_is_in_them_and_stop_when_told
     assert stat.S_IMODE(secret_file.stat().st_mode) == 0o600
     worlds.process.send_signal(signal.SIGTERM)
     assert worlds.process.wait(timeout=10) == 0
+
+
+def test_after_a_rotation_only_the_new_authority_is_believed(worlds: Started) -> None:
+    url, ca = f"{worlds.described['azure']['url']}/nowhere", Path(worlds.described["caFile"])
+    old = worlds.folder / "old.pem"
+    old.write_bytes(ca.read_bytes())
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(url, timeout=5, verify=str(old)).status_code >= 400
+        requests.post(f"{worlds.control}/certificates/rotate", json={}, timeout=5).raise_for_status()
+        with pytest.raises(requests.exceptions.SSLError):
+            session.get(url, timeout=5, verify=str(old))
+        assert session.get(url, timeout=5, verify=str(ca)).status_code >= 400

@@ -98,10 +98,12 @@ class Attempts:
         except GatewayError as error:
             self._refused(entry, error)
             return
-        if await self._recorder.intend(vm.vm_id, record) is not Intent.COMMITTED:
-            return
-        if record.started_at is None:
-            await self._send(gateway, vm, entry, record)
+        entry.starting = record.started_at is None
+        try:
+            if await self._recorder.intend(vm.vm_id, record) is Intent.COMMITTED and entry.starting:
+                await self._send(gateway, vm, entry, record)
+        finally:
+            entry.starting = False
 
     async def look(self, gateway: AzureGateway, vm: Vm, action: ReadRunCommand) -> None:
         """Read one run-command; what it shows becomes a fact of the host."""

@@ -177,10 +177,11 @@ class Flush:
         intent = PublishRecord(digest=digest, at=_now())
         await self._book.update(lambda status: _with_publish(status, session, intent))
         task_id = await self._call(self._gateway.publish)
-        await self._book.update(
-            lambda status: _with_publish(status, session, msgspec.structs.replace(intent, task=task_id))
-        )
+        begun = msgspec.structs.replace(intent, task=task_id)
+        await self._book.update(lambda status: _with_publish(status, session, begun))
         task = await self._follow(Task(task_id, TaskState.RUNNING))
+        ended = msgspec.structs.replace(begun, done=True)
+        await self._book.update(lambda status: _with_publish(status, session, ended, revision=task.revision))
         if task.state is not TaskState.SUCCEEDED:
             return task.messages or ("the publish failed without a message",)
         log.info("published", extra={"revision": task.revision, "digest": digest})
@@ -237,9 +238,12 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _with_publish(status: EstateStatus, session: Session, publish: PublishRecord) -> EstateStatus:
-    """The status with the session and the publish's intent or task."""
+def _with_publish(
+    status: EstateStatus, session: Session, publish: PublishRecord, *, revision: str = ""
+) -> EstateStatus:
+    """The status with the session and the publish's intent, task or end; `revision`: what it came to, if anything."""
     state = status.check_point or CheckPointState()
     known = state.session if state.session is not None and state.session.uid == session.uid else None
     record = known or SessionRecord(uid=session.uid, name=session.name, since=_now())
-    return msgspec.structs.replace(status, check_point=msgspec.structs.replace(state, session=record, publish=publish))
+    made = msgspec.structs.replace(state, session=record, publish=publish, revision=revision or state.revision)
+    return msgspec.structs.replace(status, check_point=made)

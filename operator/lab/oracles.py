@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.evidence import Evidence, gather
-
 from lab.controlplane import ControlPlane
+from lab.evidence import Evidence, gather
 from lab.rig import Rig
 from simulators.ledger import Entry
 
