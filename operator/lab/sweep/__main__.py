@@ -24,7 +24,7 @@ from lab.sweep.stand import Ground
 from lab.sweep.trial import Outcome, Trial
 
 _FOLDER = ROOT / ".sweep"
-_MOST_JOBS = 8
+_MOST_JOBS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
