@@ -36,7 +36,7 @@ _BEGINNING: dict[str, tuple[Reason, str]] = {
     INSTALL: (Reason.INSTALLING, "The installer is about to start on the VM."),
     PROBE: (
         Reason.PROBING,
-        "An unstamped workload has this VM's name or address; a keyless script asks the VM whether it is paired already.",
+        "An unstamped workload has this VM's name or address; a keyless script asks the VM whether it is paired.",
     ),
 }
 _FAILURES: dict[AgentOutcome, tuple[Reason, str]] = {
