@@ -196,17 +196,7 @@ def borrowed(kubeconfig: Path) -> Iterator[UserCluster]:
     try:
         yield cluster
     finally:
-        _forget_estates(cluster)
         remove(cluster, documents)
-
-
-def _forget_estates(cluster: Cluster) -> None:
-    """Delete the estates; their finalizer waits for an operator that is stopped by now."""
-    if not exists(cluster, "crd", "estates.microseg.dev"):
-        return
-    for name in cluster.kubectl("-n", OWN_NAMESPACE, "get", "estates", "-o", "name").split():
-        cluster.kubectl("-n", OWN_NAMESPACE, "delete", name, "--wait=false")
-        cluster.kubectl("-n", OWN_NAMESPACE, "patch", name, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
 
 
 class AlreadyThere(RuntimeError):

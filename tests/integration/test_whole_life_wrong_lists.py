@@ -56,6 +56,7 @@ def tell(scene: Scene) -> None:
     _denied(scene)
     _looks_at_less(scene, second)
     _retirement_is_off(scene)
+    _too_many_at_once(scene)
 
 
 def _wrong(scene: Scene, name: str, answer: Mapping[str, Any]) -> None:
@@ -138,6 +139,26 @@ def _retirement_is_off(scene: Scene) -> None:
     scene.page("retirement is on", vm_id=vm_id)
 
 
+def _too_many_at_once(scene: Scene) -> None:
+    """One may go in an hour, and one went: two more wait for a person."""
+    scene.patch("est/respiro", {"spec": {"retirement": {"maxPerHour": {"count": 1, "percent": 1}}}})
+    scene.rounds(1)
+    names = ("near", "tagged")
+    vm_ids = {name: scene.hosts()[name].vm_id for name in names}
+    since = scene.seq()
+    for name in names:
+        scene.worlds.post(f"/azure/vms/{name}/delete", {"at_once": True})
+    scene.tells(near="RetirementHeld", tagged="RetirementHeld")
+    told = scene.tells_of_estate("PlanHeld", "True", text=":2")
+    scene.rounds(2)
+    listed = scene.rig.kubectl("get", "mh", "--field-selector", "status.reason=RetirementHeld", "-o", "name").split()
+    scene.page("too many at once", since=since, listed=listed)
+    approve = told["message"].rpartition("microseg.dev/approve=")[2].split(".")[0]
+    scene.annotate("est/respiro", f"microseg.dev/approve={approve}")
+    scene.wait("both are retired", lambda: not set(names) & scene.hosts().keys())
+    scene.page("approved", vm_ids=vm_ids)
+
+
 STORY = Story("whole-life-wrong-lists", tell, long=True)
 
 
@@ -210,3 +231,22 @@ def test_with_retirement_on_again_it_goes_the_usual_way(tale: Tale) -> None:
     vm_id = page.notes["vm_id"]
     assert not [each for each in page.objects if each["comments"].endswith(vm_id)]
     assert not [each for each in page.workloads if each["external_data_reference"] == vm_id and not each["deleted"]]
+
+
+def test_more_than_may_go_at_once_wait_with_the_exact_list_and_nothing_is_removed(tale: Tale) -> None:
+    page = tale.page("too many at once")
+
+    assert effects(entry for entry in page.entries if entry.seq > page.notes["since"]) == {}
+    assert page.workload("near")
+    assert page.workload("tagged")
+    kind = "managedhost.microseg.dev"
+    assert set(page.notes["listed"]) == {f"{kind}/{page.hosts[name].name}" for name in ("near", "tagged")}
+    assert "--field-selector status.reason=RetirementHeld" in page.condition("PlanHeld")["message"]
+
+
+def test_an_approval_of_this_very_list_lets_them_go(tale: Tale) -> None:
+    page = tale.page("approved")
+
+    for vm_id in page.notes["vm_ids"].values():
+        assert not [each for each in page.objects if each["comments"].endswith(vm_id)]
+    assert page.hosts["far"].commissioned

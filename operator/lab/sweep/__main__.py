@@ -24,7 +24,7 @@ from lab.sweep.stand import Ground
 from lab.sweep.trial import Outcome, Trial
 
 _FOLDER = ROOT / ".sweep"
-_MOST_JOBS = 12
+_MOST_JOBS = 32
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="leave out what passed in .sweep/results.jsonl")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth point only")
     parser.add_argument("--list", action="store_true", help="print the points and run none")
-    parser.add_argument("--jobs", type=int, default=6, choices=range(1, _MOST_JOBS + 1), help="points at a time")
+    parser.add_argument("--jobs", type=int, default=12, choices=range(1, _MOST_JOBS + 1), help="points at a time")
     return parser
 
 
