@@ -27,6 +27,7 @@ BASE = ROOT / "manifests" / "kustomize" / "base"
 OWN_NAMESPACE = "microseg"
 """The namespace, and the ServiceAccount, of the manifests."""
 ACCOUNT = "microseg"
+DEFINITIONS = ("managedhosts.microseg.dev", "estates.microseg.dev")
 _KINDS = frozenset(
     {
         "CustomResourceDefinition",
@@ -128,12 +129,20 @@ def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, 
     """
     documents = _documents(cluster.kubectl("kustomize", str(BASE)), namespace)
     apply(cluster, documents)
-    for document in documents:
-        if document["kind"] == "CustomResourceDefinition":
-            name = f"crd/{document['metadata']['name']}"
-            cluster.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
+    await_definitions(cluster)
     _await_rights(cluster, namespace)
     return documents
+
+
+def await_definitions(cluster: Cluster) -> None:
+    """Return when our definitions are served; `kubectl wait` fails on one that has no conditions yet."""
+    established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    for name in DEFINITIONS:
+
+        def served(name: str = name) -> bool:
+            return cluster.kubectl("get", "crd", name, "-o", established) == "True"
+
+        wait_until(served, seconds=30, what=f"{name} is established")
 
 
 def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
@@ -190,7 +199,7 @@ def borrowed(kubeconfig: Path) -> Iterator[UserCluster]:
     """Use somebody's own cluster and leave it as it was. Raises AlreadyThere where microseg is installed already."""
     cluster = UserCluster(kubeconfig)
     documents = _documents(cluster.kubectl("kustomize", str(BASE)), OWN_NAMESPACE)
-    for kind, name in (("namespace", OWN_NAMESPACE), ("crd", "managedhosts.microseg.dev")):
+    for kind, name in (("namespace", OWN_NAMESPACE), ("crd", DEFINITIONS[0])):
         if exists(cluster, kind, name):
             raise AlreadyThere(f"{cluster.url} has {kind}/{name} already: nothing is done there")
     try:

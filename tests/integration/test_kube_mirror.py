@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cluster import await_definitions
 from lab.controlplane import ControlPlane
 from lab.processes import wait_until
 from microseg.kube.client import Api, connect
@@ -19,7 +20,6 @@ from microseg.kube.mirror import Deleted, Event, Mirror, Synced, Upserted
 from microseg.model.host import HostStatus, ManagedHost
 
 ROOT = Path(__file__).parents[2]
-DEFINED = ("crd/managedhosts.microseg.dev", "crd/estates.microseg.dev")
 
 
 def vm(number: int) -> str:
@@ -31,7 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """One of its own: it is restarted here, and lives are told on the run's shared one meanwhile."""
     with ControlPlane.start(tmp_path_factory.mktemp("restarted")) as plane:
         plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+        await_definitions(plane)
         yield plane
 
 

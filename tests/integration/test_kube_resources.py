@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.cluster import await_definitions
 from lab.controlplane import ControlPlane, KubectlFailed
 from microseg.kube.client import Api, connect
 from microseg.kube.resources import DEFINITIONS
 from microseg.kube.schema import missing_fields
 
 ROOT = Path(__file__).parents[2]
-DEFINED = ("crd/managedhosts.microseg.dev", "crd/estates.microseg.dev")
 VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
 
 
@@ -23,7 +23,7 @@ VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
 def cluster(control_plane: ControlPlane) -> ControlPlane:
     apply = ("apply", "--server-side", "-k", str(ROOT / "crds"))
     control_plane.kubectl(*apply)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+    await_definitions(control_plane)
     return control_plane
 
 

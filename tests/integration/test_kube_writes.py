@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import yaml
 
+from lab.cluster import await_definitions
 from lab.controlplane import ControlPlane
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
@@ -26,7 +27,6 @@ from microseg.model.estate import EstateStatus, HostCounts, PollRecord
 from microseg.model.host import AgentOutcome, AgentRecord, HostStatus, Timeline
 
 ROOT = Path(__file__).parents[2]
-DEFINED = ("crd/managedhosts.microseg.dev", "crd/estates.microseg.dev")
 VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250000, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 250000, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def cluster(control_plane: ControlPlane) -> ControlPlane:
     control_plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *DEFINED)
+    await_definitions(control_plane)
     return control_plane
 
 
