@@ -136,13 +136,13 @@ def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, 
 
 def await_definitions(cluster: Cluster) -> None:
     """Return when our definitions are served; `kubectl wait` fails on one that has no conditions yet."""
-    established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-    for name in DEFINITIONS:
 
-        def served(name: str = name) -> bool:
-            return cluster.kubectl("get", "crd", name, "-o", established) == "True"
+    def served() -> bool:
+        found = json.loads(cluster.kubectl("get", "crd", *DEFINITIONS, "-o", "json"))["items"]
+        told = [each for crd in found for each in crd.get("status", {}).get("conditions") or ()]
+        return sum((each["type"], each["status"]) == ("Established", "True") for each in told) == len(DEFINITIONS)
 
-        wait_until(served, seconds=30, what=f"{name} is established")
+    wait_until(served, seconds=30, what="our definitions are established")
 
 
 def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
