@@ -48,22 +48,26 @@ class Served:
 
     def hang_up(self) -> None:
         """Reset every connection."""
-        for connection in self.runner.server.connections if self.runner.server else ():
-            if connection.transport is not None:
-                connection.transport.abort()
+        _abort(self._transports())
 
     async def stop(self) -> None:
         """Close the listener and every connection, without waiting for callers to say good-bye."""
         for site in list(self.runner.sites):
             await site.stop()
-        connections = self.runner.server.connections if self.runner.server else []
-        transports = [connection.transport for connection in connections]
+        transports = self._transports()
         await self.runner.cleanup()
-        for transport in transports:
-            if transport is not None:
-                transport.abort()
+        _abort(transports)
         for _ in range(_ROUNDS_TO_CLOSE):
             await asyncio.sleep(0)
+
+    def _transports(self) -> list[asyncio.Transport]:
+        connections = self.runner.server.connections if self.runner.server else []
+        return [connection.transport for connection in connections if connection.transport is not None]
+
+
+def _abort(transports: list[asyncio.Transport]) -> None:
+    for transport in transports:
+        transport.abort()
 
 
 def operation(request: web.Request, name: str) -> None:

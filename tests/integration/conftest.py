@@ -1,12 +1,12 @@
 """One real control plane for all integration tests, one new namespace for each; whole lives are told side by side."""
 
-import uuid
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
 import pytest
 from tests.integration.library import Library
+from tests.integration.namespaces import new_namespace
 from tests.integration.pages import Tale
 
 from lab.controlplane import ControlPlane
@@ -24,10 +24,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane) -> str:
-    """A namespace that no other test uses. It is not deleted: without a controller manager deletion never ends."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    control_plane.kubectl("create", "namespace", name)
-    return name
+    """A namespace that no other test uses."""
+    return new_namespace(control_plane)
 
 
 @pytest.fixture(scope="session")

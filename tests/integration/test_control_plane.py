@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster import OWN_NAMESPACE, AlreadyThere, borrowed, exists, prepare
+from lab.cluster import DEFINITIONS, OWN_NAMESPACE, AlreadyThere, borrowed, exists, prepare
 from lab.controlplane import ControlPlane, KubectlFailed
 from lab.processes import wait_until
 
@@ -124,8 +124,9 @@ def test_a_borrowed_cluster_is_left_as_it_was(tmp_path: Path) -> None:
             cluster.kubectl("-n", OWN_NAMESPACE, "apply", "-f", str(example))
             with pytest.raises(AlreadyThere, match="nothing is done there"), borrowed(theirs.admin_kubeconfig):
                 pass
-        names = ("estates.microseg.dev", "managedhosts.microseg.dev")
-        wait_until(lambda: not any(exists(cluster, "crd", name) for name in names), seconds=30, what="no definitions")
+        wait_until(
+            lambda: not any(exists(cluster, "crd", name) for name in DEFINITIONS), seconds=30, what="no definitions"
+        )
         roles = theirs.kubectl("get", "clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name")
         assert "microseg" not in roles
         namespace = json.loads(theirs.kubectl("get", "namespace", OWN_NAMESPACE, "-o", "json"))
