@@ -63,10 +63,10 @@ def installs(rig: Rig) -> dict[str, int]:
     return count
 
 
-def versions(rig: Rig) -> list[tuple[str, str]]:
-    """The records and the Estate with their resourceVersions: the same twice means that nothing was written."""
+def records(rig: Rig) -> Look:
+    """The records and the Estate, whole: the same twice means that nothing was written, not even the same again."""
     objects = [*(host.raw for host in rig.hosts()), rig.estate()]
-    return [(each["metadata"]["name"], each["metadata"]["resourceVersion"]) for each in objects]
+    return {each["metadata"]["name"]: _without_managers(each) for each in objects}
 
 
 def differences(wanted: object, found: object, place: str = "") -> list[str]:
@@ -78,6 +78,11 @@ def differences(wanted: object, found: object, place: str = "") -> list[str]:
         pairs = enumerate(zip(wanted, found, strict=True))
         return [line for number, (a, b) in pairs for line in differences(a, b, f"{place}/{number}")]
     return [] if wanted == found else [f"{place}: {json.dumps(found)} instead of {json.dumps(wanted)}"]
+
+
+def _without_managers(record: dict[str, Any]) -> Look:
+    metadata = {key: value for key, value in record["metadata"].items() if key != "managedFields"}
+    return record | {"metadata": metadata}
 
 
 def _host(raw: dict[str, Any]) -> Look:

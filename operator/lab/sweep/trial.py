@@ -18,7 +18,7 @@ from lab.processes import NotInTime, ProcessFailed, wait_until
 from lab.rig import Rig
 from lab.sweep import told
 from lab.sweep.lives import LIVES, Life
-from lab.sweep.looks import Look, differences, installs, look, sessions, versions
+from lab.sweep.looks import Look, differences, installs, look, records, sessions
 from lab.sweep.points import LASTING, Point
 from lab.sweep.stand import Ground
 
@@ -198,10 +198,9 @@ class _One:
 
     def _heard(self) -> list[str]:
         """What was written while every system was read twice."""
-        before, since = versions(self._rig), self._seq()
+        before, since = records(self._rig), self._seq()
         self._rounds(2)
-        after = versions(self._rig)
-        wrong = [f"written while all was quiet: {a[0]}" for a, b in zip(before, after, strict=True) if a != b]
+        wrong = [f"written while all was quiet: {line}" for line in differences(before, records(self._rig))]
         effects = oracles.effects(self._rig.worlds.ledger(since=since))
         return wrong + [f"changed while all was quiet: {what}: {', '.join(of)}" for what, of in effects.items()]
 
