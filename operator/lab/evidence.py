@@ -62,8 +62,8 @@ def gather(rig: Rig) -> Evidence:
 
 def _places(rig: Rig) -> Iterator[tuple[str, str]]:
     """Where no secret may be: logs, everything in the namespace but Secrets, every state that our objects ever had."""
-    for log in sorted(rig.folder.glob("*.log")):
-        yield log.name, log.read_text(encoding="utf-8", errors="replace")
+    for file in sorted((*rig.folder.glob("*.log"), *rig.folder.glob("*.metrics"))):
+        yield file.name, file.read_text(encoding="utf-8", errors="replace")
     yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
     if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
         place = f'"namespace":"{rig.namespace}"'

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import Process, answers, free_port, wait_until
+from lab.processes import Process, answers, fetch, free_port, wait_until
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0
@@ -104,6 +104,13 @@ class Operator:
         """Whether /healthz says yes."""
         return answers(f"http://127.0.0.1:{self.port}/healthz")
 
+    def metrics(self) -> str:
+        """What /metrics says; what is wrong with it where it does not answer."""
+        try:
+            return fetch(f"http://127.0.0.1:{self.port}/metrics").decode()
+        except OSError as error:
+            return f"# no metrics: {error}\n"
+
     def start(self, *, wait: bool = True) -> None:
         """Start it; with `wait` return when it is ready. ProcessFailed with the end of its log where it ends first."""
         if self.running:
@@ -117,8 +124,10 @@ class Operator:
         self.process.kill()
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), and wait for that."""
+        """Ask it to end (SIGTERM), and wait for that. What its metrics said last is kept beside its log."""
         if self._process is not None:
+            if self.running:
+                self.log.with_suffix(".metrics").write_text(self.metrics(), encoding="utf-8")
             self._process.terminate(grace=15)
 
     def restart(self) -> None:

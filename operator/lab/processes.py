@@ -204,14 +204,26 @@ class Process:
 
 
 def answers(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> bool:
-    """Whether a GET of `url` is answered with 200 within `seconds`. Proxies from the environment are not used."""
+    """Whether a GET of `url` is answered with 200 within `seconds`."""
+    try:
+        fetch(url, ca_file=ca_file, seconds=seconds)
+    except OSError:
+        return False
+    return True
+
+
+def fetch(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> bytes:
+    """The answer's body to a GET of `url`; OSError for any other answer than 200, or none within `seconds`.
+
+    Proxies from the environment are not used.
+    """
     context = ssl.create_default_context(cafile=ca_file) if ca_file else None
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    try:
-        with opener.open(url, timeout=seconds) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    with opener.open(url, timeout=seconds) as response:
+        if response.status != 200:
+            raise OSError(f"{url} answered {response.status}")
+        body: bytes = response.read()
+        return body
 
 
 class _Lifeline:

@@ -34,9 +34,9 @@ class Settings:
     identity: str = ""
     """Who holds the Lease: POD_NAME or the host's name, and a random suffix."""
     probe_host: str = _ANYWHERE
-    """MICROSEG_PROBE_HOST: address of the probes; all, because the kubelet asks from outside the Pod."""
+    """MICROSEG_PROBE_HOST: address of that port; all, because the kubelet asks from outside the Pod."""
     probe_port: int = 8080
-    """MICROSEG_PROBE_PORT: /healthz and /readyz."""
+    """MICROSEG_PROBE_PORT: port of /healthz, /readyz and /metrics."""
     log_format: str = "json"
     """MICROSEG_LOG: json, or text for people."""
     verbose: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from microseg import __version__
 from microseg.estate.acceptance import Documents
 from microseg.estate.book import EstateBook
 from microseg.estate.clock import SteadyClock
@@ -37,6 +38,7 @@ from microseg.gateways.azure_credentials import credential_maker, endpoints
 from microseg.gateways.checkpoint import Management
 from microseg.gateways.checkpoint_session import ApiKey, Password
 from microseg.gateways.illumio import Pce
+from microseg.gateways.transport import Observe
 from microseg.kube import schema
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import KubeError
@@ -49,6 +51,7 @@ from microseg.kube.resources import DEFINITIONS, ESTATES, GROUP, MANAGED_HOSTS
 from microseg.kube.revisions import Revisions
 from microseg.kube.secrets import ConfigMapData
 from microseg.kube.tombstones import Tombstones
+from microseg.metrics import Metrics
 from microseg.model.condition import Reason
 from microseg.model.estate import Estate, Source, seconds
 from microseg.settings import Settings
@@ -88,6 +91,7 @@ class House:
         self._api = connect(settings.kubeconfig)
         self._pools = Pools.make()
         self.register = Register(self._tenure)
+        self.metrics = Metrics(__version__, self.register.numbers)
 
     def _tenure(self, estate: Estate) -> Tenure:
         """A tenure for one Estate."""
@@ -120,7 +124,7 @@ class House:
         inputs = await self._pools.kube.call(read_inputs, self._api, estate)
         folder = tempfile.TemporaryDirectory(prefix="microseg-")
         try:
-            gateways = _gateways(estate, inputs, Path(folder.name))
+            gateways = _gateways(estate, inputs, Path(folder.name), self.metrics.observe)
         except Unusable:
             folder.cleanup()
             raise
@@ -231,18 +235,19 @@ class _Gateways:
     check_point: Management
 
 
-def _gateways(estate: Estate, inputs: Inputs, folder: Path) -> _Gateways:
+def _gateways(estate: Estate, inputs: Inputs, folder: Path, observe: Observe) -> _Gateways:
     """The clients of the three systems. ValueError or OSError: something in the spec or a bundle cannot be used."""
     illumio, check_point = estate.spec.illumio, estate.spec.check_point
     bundle = None if check_point.fingerprint else inputs.bundle(check_point.ca_bundle, check_point.secret_ref)
     return _Gateways(
-        azure={source.name: _azure(source, inputs, folder) for source in estate.spec.azure.sources},
+        azure={source.name: _azure(source, inputs, folder, observe) for source in estate.spec.azure.sources},
         pce=Pce(
             illumio.url,
             illumio.org_id,
             inputs.value(illumio.secret_ref.name, "user").reveal(),
             inputs.value(illumio.secret_ref.name, "secret"),
             ca_file=_written(folder, inputs.bundle(illumio.ca_bundle, illumio.secret_ref)),
+            observe=observe,
         ),
         check_point=Management(
             check_point.url,
@@ -250,11 +255,12 @@ def _gateways(estate: Estate, inputs: Inputs, folder: Path) -> _Gateways:
             _check_point_credential(check_point.secret_ref.name, inputs),
             ca_file=_written(folder, bundle),
             fingerprint=check_point.fingerprint,
+            observe=observe,
         ),
     )
 
 
-def _azure(source: Source, inputs: Inputs, folder: Path) -> AzureArm:
+def _azure(source: Source, inputs: Inputs, folder: Path, observe: Observe) -> AzureArm:
     """The client of one source."""
     places = endpoints(source.cloud)
     ca_file = _written(folder, inputs.bundle(source.cloud.ca_bundle))
@@ -263,7 +269,7 @@ def _azure(source: Source, inputs: Inputs, folder: Path) -> AzureArm:
     maker = credential_maker(
         source.identity, places, ca_file=ca_file, client_secret=secret, token_file=_FEDERATED_TOKEN
     )
-    return AzureArm(source, maker, places, ca_file=ca_file)
+    return AzureArm(source, maker, places, ca_file=ca_file, observe=observe)
 
 
 def _check_point_credential(name: str, inputs: Inputs) -> ApiKey | Password:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families as parse_metrics
 from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Page, Tale
@@ -57,6 +58,7 @@ def tell(scene: Scene) -> None:
         "quiet",
         writes=kubernetes_writes(plane, scene.rig.namespace, since=begins),
         same=versions == scene.rig.kubectl("get", "mh,est", "-o", _VERSIONS),
+        metrics=scene.operator.metrics(),
     )
 
     scene.rig.kubectl("delete", "mh", "--all")
@@ -227,6 +229,25 @@ def test_a_steady_state_asks_each_system_the_same_few_questions(tale: Tale) -> N
     asked = Counter(f"{each.system} {each.operation}" for each in quiet.entries if each.seq > done.seq)
     assert set(asked) <= QUESTIONS, asked
     assert max(asked.values()) <= 2 + min(asked[f"azure {each}"] for each in ("vms.list", "nics.list")), asked
+
+
+def test_metrics_say_what_the_record_says(tale: Tale) -> None:
+    page = tale.page("quiet")
+    found = {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in parse_metrics(page.notes["metrics"])
+        for sample in family.samples
+    }
+    of = {page.estate["metadata"]["namespace"], page.estate["metadata"]["name"]}
+
+    assert found["microseg_estate_leader", frozenset(of)] == 1
+    assert (
+        found["microseg_hosts", frozenset({*of, "commissioned"})] == page.estate["status"]["hosts"]["commissioned"] == 5
+    )
+    for told in page.estate["status"]["conditions"]:
+        assert found["microseg_estate_condition", frozenset({*of, told["type"], told["status"].lower()})] == 1
+    published = found["microseg_request_duration_seconds_count", frozenset({"checkpoint", "publish", "ok"})]
+    assert published == len(page.publishes())
 
 
 def test_lost_records_are_rebuilt_by_looking_alone(tale: Tale) -> None:

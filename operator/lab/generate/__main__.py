@@ -22,6 +22,7 @@ def pages() -> Mapping[str, str]:
         "stages.md": stages.page(),
         "run-command.md": stages.run_command(),
         "settings.md": process.settings(),
+        "metrics.md": process.metrics(),
         "command-line.md": process.command_line(),
         "mapping.schema.json": process.mapping_schema(),
     }

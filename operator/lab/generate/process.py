@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from unittest import mock
 
+from prometheus_client.metrics_core import Metric
+
 from lab.generate.markdown import code, document, table
 from lab.generate.stages import attribute_docs
 from microseg.cli.arguments import parse
 from microseg.mapping import json_schema
+from microseg.metrics import EstateNumbers, Metrics
 from microseg.settings import Settings
 
 _PREFIX = re.compile(r"^(?:MICROSEG_[A-Z_]+|`--[a-z]+`): ")
@@ -44,6 +47,29 @@ def command_line() -> str:
     for name in _COMMAND.findall(whole):
         parts += [f"## microseg {name}", code(_help(name))]
     return document("Command line", *parts)
+
+
+def metrics() -> str:
+    """Every metric of ours, with its labels."""
+    sample = EstateNumbers("n", "e", leading=True, conditions={"c": "True"}, hosts={"s": 1}, read_at={"s": 0.0})
+    made = Metrics("0", lambda: [sample])
+    made.observe("s", "o", "ok", 0.1)
+    rows = [
+        (f"`{name}`", family.type, ", ".join(f"`{label}`" for label in _labels(family)), family.documentation)
+        for family in made.registry.collect()
+        if (name := family.name).startswith("microseg_")
+    ]
+    return document(
+        "Metrics",
+        "At `/metrics` of the probes' port, in Prometheus' format or OpenMetrics. Beside these stand Python's own "
+        "`process_` metrics. [Operations](../operations.md) has alerts that are worth having.",
+        table(("Metric", "Type", "Labels", "Meaning"), sorted(rows)),
+    )
+
+
+def _labels(family: Metric) -> list[str]:
+    """Without the bucket's bound, which every histogram has."""
+    return [label for label in family.samples[0].labels if label != "le"]
 
 
 def mapping_schema() -> str:

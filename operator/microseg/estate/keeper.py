@@ -33,7 +33,7 @@ from microseg.estate.view import EstateViews
 from microseg.estate.workers import Workers
 from microseg.kube.errors import KubeError
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate import DriftPolicy
+from microseg.model.estate import DriftPolicy, EstateStatus
 from microseg.model.facts import Gateway
 from microseg.planning.decide import decide
 from microseg.planning.drift import taken_back
@@ -141,6 +141,15 @@ class Keeper:
         """A system's state changed: the Estate's status is looked at."""
         self._status_stale = True
         self._ledger.wake.set()
+
+    @property
+    def status(self) -> EstateStatus:
+        """The Estate's status as last read or written."""
+        return self._book.status
+
+    def read_at(self) -> dict[str, float]:
+        """System -> monotonic time of its latest complete reading; without those that were never read."""
+        return {rhythm.system: rhythm.read_at for rhythm in self._lanes.rhythms if rhythm.read_at is not None}
 
     def beats(self) -> dict[str, float]:
         """Monotonic time at which each loop last went round."""

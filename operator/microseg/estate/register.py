@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from microseg.estate.tenure import Tenure
 from microseg.kube.secrets import ConfigMapData
+from microseg.metrics import EstateNumbers
 from microseg.model.estate import Estate
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,10 @@ class Register:
             if tenure.running is not None
             for loop, at in tenure.running.keeper.beats().items()
         }
+
+    def numbers(self) -> list[EstateNumbers]:
+        """How every estate stands, for Prometheus."""
+        return [tenure.numbers() for tenure in self._tenures.values()]
 
     async def stop(self) -> None:
         """End every tenure: sessions are closed and Leases released."""

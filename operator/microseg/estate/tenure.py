@@ -22,6 +22,7 @@ from microseg.estate.lease import Elector, HeldTerm
 from microseg.estate.ports import Clock, EstateStore, LeaseLost
 from microseg.estate.workers import Workers
 from microseg.kube.errors import Conflict, KubeError, NotFound
+from microseg.metrics import EstateNumbers
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import Estate, RecordsOnDeletion
 from microseg.planning.summary import Overview, SystemState
@@ -85,6 +86,8 @@ class Tenure:
         self.shared_with = ""
         """Another Estate that has this one's PCE organisation or Check Point domain; empty: none."""
         self.running: Running | None = None
+        self.leading = False
+        """Whether the Lease is held here."""
         self._elector, self._store, self._records, self._workers = elector, store, records, workers
         self._build, self._inputs, self._clock = build, inputs, clock
         self._changed = asyncio.Event()
@@ -105,10 +108,25 @@ class Tenure:
         self._gone = True
         self._changed.set()
 
+    def numbers(self) -> EstateNumbers:
+        """How the Estate stands, for Prometheus."""
+        if not self.leading:
+            return EstateNumbers(*self.estate.key, leading=False)
+        status = self.running.keeper.status if self.running else self.estate.status
+        hosts = msgspec.structs.asdict(status.hosts) if status.hosts else {}
+        return EstateNumbers(
+            *self.estate.key,
+            leading=True,
+            conditions={one.type.value: one.status.value for one in status.conditions},
+            hosts={standing: number for standing, number in hosts.items() if standing != "total"},
+            read_at=self.running.keeper.read_at() if self.running else {},
+        )
+
     async def run(self) -> None:
         """Until the Estate is gone. Losing the Lease ends every effect and begins the waiting anew."""
         while not self._gone:
             term = await self._elector.acquire()
+            self.leading = True
             try:
                 async with asyncio.TaskGroup() as tasks:
                     holding = tasks.create_task(self._elector.hold(term))
@@ -117,6 +135,7 @@ class Tenure:
             except* LeaseLost as lost:
                 log.warning("lease lost", extra={"estate": self.estate.name, "why": str(lost.exceptions[0])})
             finally:
+                self.leading = False
                 await asyncio.shield(self._elector.release(term))
 
     async def _keep(self, term: HeldTerm) -> None:

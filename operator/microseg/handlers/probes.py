@@ -1,4 +1,4 @@
-"""The probe port: /healthz (the loops go round) and /readyz (the cluster is watched). A loop may not be silent."""
+"""The probe port: /healthz (the loops go round), /readyz (the cluster is watched) and /metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Any
 
 from aiohttp import web
 
+from microseg.metrics import Metrics
+
 _SILENT = 420.0
 """Seconds after which a loop counts as stuck: longer than the longest pause between two rounds, five minutes."""
 
 
 class Probes:
-    """Serves two pages to the kubelet."""
+    """Serves the kubelet and Prometheus."""
 
-    def __init__(self, beats: Callable[[], Mapping[str, float]], ready: asyncio.Event) -> None:
+    def __init__(self, beats: Callable[[], Mapping[str, float]], ready: asyncio.Event, metrics: Metrics) -> None:
         """`beats`: loop -> monotonic time of its latest round."""
-        self._beats, self._ready = beats, ready
+        self._beats, self._ready, self._metrics = beats, ready, metrics
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -26,6 +28,7 @@ class Probes:
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
@@ -52,3 +55,8 @@ class Probes:
         return (
             web.Response(text="ok\n") if self._ready.is_set() else web.Response(status=503, text="not watching yet\n")
         )
+
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        """Every metric, in the format that is asked for."""
+        page, content_type = self._metrics.page(request.headers.get("Accept", ""))
+        return web.Response(body=page, headers={"Content-Type": content_type})

@@ -30,7 +30,7 @@ def run(settings: Settings) -> int:
 async def _run(settings: Settings, house: House) -> int:
     """Probes first, then the watch; on the way out every estate is let go in order."""
     stop, ready = asyncio.Event(), asyncio.Event()
-    probes = Probes(house.register.beats, ready)
+    probes = Probes(house.register.beats, ready, house.metrics)
     try:
         port = await probes.start(settings.probe_host, settings.probe_port)
     except OSError as error:

@@ -54,6 +54,13 @@ def test_each_reason_is_explained(reason: Reason, made: dict[str, str]) -> None:
     assert [row for row in rows if row.endswith(f"{reason.meaning} |")]
 
 
+def test_each_metric_that_operations_tells_of_is_there(made: dict[str, str]) -> None:
+    told = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    named = {re.sub(r"_(count|sum|bucket)$", "", name) for name in re.findall(r"\bmicroseg_[a-z_]+", told)}
+    assert named
+    assert named <= set(re.findall(r"`(microseg_[a-z_]+)`", made["metrics.md"]))
+
+
 @pytest.mark.parametrize("name", [one.name for one in fields(Settings)])
 def test_each_setting_is_explained(name: str, made: dict[str, str]) -> None:
     row = next(line for line in made["settings.md"].splitlines() if line.startswith(f"| `{name}` |"))

@@ -1,0 +1,97 @@
+"""/metrics as Prometheus sees it, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse
+
+from microseg.handlers.probes import Probes
+from microseg.metrics import EstateNumbers, Metrics
+
+LEADING = EstateNumbers(
+    "microseg",
+    "respiro",
+    leading=True,
+    conditions={"Ready": "True", "AzureReachable": "Unknown"},
+    hosts={"commissioned": 7, "blocked": 0},
+    read_at={"azure": time.monotonic() - 60},
+)
+STANDBY = EstateNumbers("microseg", "other", leading=False)
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    metrics = Metrics("1.2.3", lambda: [LEADING, STANDBY])
+    metrics.observe("checkpoint", "publish", "ok", 2.0)
+    metrics.observe("checkpoint", "publish", "Unreachable", 30.0)
+    probes = Probes(dict, asyncio.Event(), metrics)
+    port = await probes.start("127.0.0.1", 0)
+    yield f"http://127.0.0.1:{port}/metrics"
+    await probes.stop()
+
+
+async def look(url: str, accept: str = "") -> tuple[str, str]:
+    async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": accept}) as answer:
+        assert answer.status == 200
+        return await answer.text(), answer.headers["Content-Type"]
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[str]], float]:
+    """(name, values of its labels) -> value, of the samples of ours."""
+    return {
+        (sample.name, frozenset(sample.labels.values())): sample.value
+        for family in parse(text)
+        for sample in family.samples
+        if sample.name.startswith("microseg_")
+    }
+
+
+async def test_the_holder_of_the_lease_shows_how_its_estate_stands(url: str) -> None:
+    found = samples((await look(url))[0])
+
+    of = ("microseg", "respiro")
+    assert found["microseg_estate_leader", frozenset(of)] == 1
+    assert found["microseg_hosts", frozenset((*of, "commissioned"))] == 7
+    assert found["microseg_hosts", frozenset((*of, "blocked"))] == 0
+    shown = {
+        (kind, status): found["microseg_estate_condition", frozenset((*of, kind, status))]
+        for kind in LEADING.conditions
+        for status in ("true", "false", "unknown")
+    }
+    assert [key for key, value in shown.items() if value] == [("Ready", "true"), ("AzureReachable", "unknown")]
+    age = time.time() - found["microseg_last_reading_timestamp_seconds", frozenset((*of, "azure"))]
+    assert 59 < age < 120
+
+
+async def test_a_standby_says_only_that_it_is_one(url: str) -> None:
+    found = samples((await look(url))[0])
+
+    assert {name: value for (name, labels), value in found.items() if "other" in labels} == {
+        "microseg_estate_leader": 0
+    }
+
+
+async def test_calls_are_counted_by_how_they_ended(url: str) -> None:
+    found = samples((await look(url))[0])
+
+    for outcome in ("ok", "Unreachable"):
+        assert found["microseg_request_duration_seconds_count", frozenset(("checkpoint", "publish", outcome))] == 1
+    assert found["microseg_build_info", frozenset(("1.2.3",))] == 1
+
+
+async def test_both_formats_are_spoken(url: str) -> None:
+    plain, kind = await look(url)
+    assert kind.startswith("text/plain")
+    open_text, open_kind = await look(url, OPENMETRICS)
+    assert open_kind.startswith("application/openmetrics-text")
+    asked, unasked = (
+        {each.name for each in read(text)} for read, text in ((parse_openmetrics, open_text), (parse, plain))
+    )
+    assert {name for name in unasked if name.startswith("microseg_") and not name.endswith("_created")} <= asked
