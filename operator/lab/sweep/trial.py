@@ -26,8 +26,6 @@ _MET_WITHIN = 60.0
 _TELLS_WITHIN = 25.0
 _ENDS_WITHIN = 75.0
 _QUIET_WITHIN = 20.0
-_MORE_SILENCES = 2
-"""How often silence is listened for again before its absence is a violation."""
 _LONELY = 5.0
 """Seconds after which one hit is enough: what failed once is not asked for soon again."""
 _PAUSE = 0.25
@@ -182,15 +180,10 @@ class _One:
         )
 
     def _quiet(self) -> list[str]:
-        """Nothing is under way, one session at most is open, and nothing is written any more, here or outside.
-
-        What the last reading brought may still be on its way to the Estate: only who is never silent is not.
-        """
+        """Nothing is under way, one session at most is open, and nothing is written any more, here or outside."""
         self._rounds(1)
         wait_until(self._settled, seconds=_QUIET_WITHIN, what="Reconciling is False", pause=_PAUSE)
         wrong = self._heard()
-        for _ in range(_MORE_SILENCES):
-            wrong = wrong and self._heard()
         open_ones = sessions(self._rig)
         if len(open_ones) > 1 or any(not each.partition(": ")[2].startswith("0 ") for each in open_ones):
             wrong.append(f"sessions of ours: {'; '.join(open_ones)}")

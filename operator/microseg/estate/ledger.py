@@ -163,6 +163,7 @@ class Ledger:
         vm_id = self._names.pop(name, None)
         if vm_id is not None and vm_id in self.entries and self.entries[vm_id].host.name == name:
             del self.entries[vm_id]
+            self.dirty.add(vm_id)  # the estate's counts are others now
             self.wake.set()
 
     def keep_only(self, names: frozenset[str], began: float) -> None:

@@ -50,6 +50,16 @@ async def test_a_vm_that_is_gone_loses_its_traces_in_the_safe_order_and_its_neig
     assert world.all_are(COMMISSIONED)
 
 
+async def test_the_estate_counts_a_retired_host_no_more_though_nothing_else_happens(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: len(world.hosts.stored) == 1)
+        await until(lambda: world.counts() == (1, 0))
+
+
 async def test_a_vm_that_its_own_id_still_shows_is_not_gone_whatever_the_lists_say(workers: Workers) -> None:
     world = await commissioned(2, workers)
     before, asked = effects(world), world.count("azure.vm")

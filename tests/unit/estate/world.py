@@ -137,6 +137,11 @@ class World:
         """Groups of the published objects by VM's number."""
         return {str(int(item.vm_id[-12:])): set(item.groups) for item in self.cp.published.values()}
 
+    def counts(self) -> tuple[int, int]:
+        """Hosts in all, and those that retire, as the Estate's status counts them."""
+        hosts = self.estates.stored.status.hosts
+        return (hosts.total, hosts.retiring) if hosts else (0, 0)
+
     def condition(self, kind: ConditionType) -> Condition | None:
         """A condition of the Estate."""
         return find(self.estates.stored.status.conditions, kind)
