@@ -82,7 +82,7 @@ class Interference:
             case "status":
                 return self._ordered(fault)
             case "throttle":
-                return self._throttled(fault)
+                return self._throttled(fault, str(request["operation"]))
             case "delay":
                 await _pause(fault)
                 return response
@@ -100,11 +100,11 @@ class Interference:
                 return web.Response(status=200, body=text_[: max(len(text_) // 2, 1)], content_type="application/json")
         assert_never(action)
 
-    def _throttled(self, fault: Fault) -> web.Response:
+    def _throttled(self, fault: Fault, operation: str) -> web.Response:
         """429 in the vendor's own words, with or without the header."""
         deeds = self._stage.deeds.get(self._system)
         headers = fault.headers | ({"Retry-After": fault.retry_after} if fault.retry_after else {})
-        body = fault.body or (deeds.throttled() if deeds else {"error": "too many requests"})
+        body = fault.body or (deeds.throttled(operation) if deeds else {"error": "too many requests"})
         return self._ordered(replace(fault, status=429, body=body, headers=headers))
 
     def _ordered(self, fault: Fault) -> web.Response:

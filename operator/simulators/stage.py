@@ -33,8 +33,8 @@ class Deeds(Protocol):
         """
         ...
 
-    def throttled(self) -> object:
-        """The JSON body of this vendor's 429."""
+    def throttled(self, operation: str) -> object:
+        """The JSON body of this vendor's 429 to an operation."""
         ...
 
 

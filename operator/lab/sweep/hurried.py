@@ -21,6 +21,7 @@ _SHORTER: tuple[tuple[str, str, object], ...] = (
     ("microseg.settings", "Timing", partial(Timing, key_life=float(KEY_LIFE), sealing=4.0)),
     ("microseg.estate.view", "_LIFE", (KEY_LIFE, 3600)),
     ("microseg.gateways.wire", "Limits", partial(Limits, read=_ANSWER_WITHIN, total=2 * _ANSWER_WITHIN)),
+    ("microseg.gateways.azure_credentials", "_ANSWERED_WITHIN", _ANSWER_WITHIN),
     ("microseg.gateways.checkpoint", "_LIMITS", Limits(read=_ANSWER_WITHIN, total=2 * _ANSWER_WITHIN)),
     ("microseg.gateways.transport", "_DEFAULT_PAUSE", 2.0),
     ("microseg.estate.lanes.attempts", "_PUT_OFF", 3.0),

@@ -19,6 +19,10 @@ from microseg.model.estate import Cloud, Identity
 from microseg.model.secret import Secret
 
 CredentialMaker = Callable[[], TokenCredential]
+_CONNECTED_WITHIN = 5.0
+_ANSWERED_WITHIN = 20.0
+"""Seconds for one answer of the sign-in service; azure-core's own default is five minutes (its configuration.py,
+ConnectionConfiguration)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +90,17 @@ def credential_maker(
     options: dict[str, Any] = {
         "retry_total": 1,
         "retry_backoff_max": 2,
-        "connection_timeout": 5,
-        "read_timeout": 20,
+        "connection_timeout": _CONNECTED_WITHIN,
+        "read_timeout": _ANSWERED_WITHIN,
         "use_env_settings": False,
-        "connection_verify": ca_file or True,
     }
+    if identity.managed_identity is not None:  # asks the machine that it is on, without TLS
+        client_id = identity.managed_identity.client_id or None
+        return lambda: ManagedIdentityCredential(client_id=client_id, **options)
+    options["connection_verify"] = ca_file or True
     if identity.client_secret is not None:
         return _by_secret(identity, places, client_secret, options)
-    if identity.workload_identity is not None:
-        return _by_workload(identity, places, token_file, options)
-    managed = identity.managed_identity
-    client_id = managed.client_id if managed is not None and managed.client_id else None
-    return lambda: ManagedIdentityCredential(client_id=client_id, retry_total=1)
+    return _by_workload(identity, places, token_file, options)
 
 
 def _by_secret(

@@ -27,7 +27,8 @@ from microseg.gateways.ports import GatewayError, Refused, Unreachable
 from microseg.gateways.transport import Answer, lost, read_answer
 
 _UNUSED_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
-_TROUBLE = (AzureError, requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError, KeyError)
+_NETWORK = (AzureError, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_TROUBLE = (*_NETWORK, ValueError, KeyError)
 
 
 class Pipeline:
@@ -73,16 +74,24 @@ class Pipeline:
             response = client.send_request(request)
             status, answered, content = response.status_code, dict(response.headers.items()), response.content
         except _TROUBLE as error:
-            raise self._trouble(error, effect=effect) from None
+            raise self._trouble(client, error, effect=effect) from None
         return read_answer(SYSTEM, status, answered, content)
 
-    def _trouble(self, error: Exception, *, effect: bool) -> GatewayError:
-        """Before the request itself began to leave, the trouble is with the token: nothing has happened."""
+    def _trouble(self, client: ComputeManagementClient, error: Exception, *, effect: bool) -> GatewayError:
+        """Before the request itself began to leave, the trouble is with the token: nothing has happened.
+
+        An answer that MSAL stumbles over stays in its memory, and fails every later attempt of the same credential:
+        its telemetry joins the errors of earlier answers as text (msal, telemetry.py).
+        """
         if wire.had_begun():
             return lost(SYSTEM, error, effect=effect)
         if _is_verdict(error):
             return Refused("the sign-in service gave this identity no token")
-        return lost(SYSTEM, error.__cause__ or error, effect=False)
+        cause = error.__cause__ or error
+        if not isinstance(cause, _NETWORK):
+            self._renewed(client)
+            return Unreachable(f"{SYSTEM} could not be asked: the answer of its sign-in service is not understood")
+        return lost(SYSTEM, cause, effect=False)
 
     def _renewed(self, stale: ComputeManagementClient) -> ComputeManagementClient:
         """A client with a fresh credential; threads that met the same 401 share one."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal, assert_never, cast, get_args
+from typing import Any, cast, get_args
 
 from aiohttp import web
 
@@ -11,8 +12,6 @@ from simulators.azure import render
 from simulators.azure.machine import PowerOff, Vm
 from simulators.azure.world import World
 from simulators.control import BadOrderError, read_json, read_object
-
-_Action = Literal["stop", "start", "retag", "recreate", "delete", "readdress", "move"]
 
 
 def add_control(router: web.UrlDispatcher, world: World) -> None:
@@ -48,7 +47,7 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
     async def revoke(_: web.Request) -> web.Response:
         return web.json_response({"revoked": world.directory.revoke()})
 
-    actions = "|".join(get_args(_Action))
+    actions = "|".join(ACTIONS)
     router.add_get("/azure/vms", listing)
     router.add_post("/azure/vms", add)
     router.add_post(f"/azure/vms/{{name}}/{{action:{actions}}}", change)
@@ -68,30 +67,17 @@ def _order(each: object) -> dict[str, Any]:
 
 def carry_out(world: World, vm: Vm, action: str, body: dict[str, Any]) -> Vm:
     """Let something happen to a VM; returns it, or the one in its place. ValueError for what makes no sense."""
-    if action not in get_args(_Action):
-        message = f"unknown action {action!r}; there are {', '.join(get_args(_Action))}"
+    act = ACTIONS.get(action)
+    if act is None:
+        message = f"unknown action {action!r}; there are {', '.join(ACTIONS)}"
         raise BadOrderError(message)
-    known = cast("_Action", action)
-    match known:
-        case "stop":
-            world.stop(vm, _power_off(body))
-        case "start":
-            if "agentDelay" in body:  # its agent was mended meanwhile
-                vm.agent_delay = float(body["agentDelay"])
-            world.start(vm)
-        case "retag":
-            world.retag(vm, body.get("tags") or {})
-        case "recreate":
-            return world.recreate(vm)
-        case "delete":
-            _delete(world, vm, body)
-        case "readdress":
-            world.readdress(vm, body.get("addresses") or ())
-        case "move":
-            world.move(vm, str(body["resourceGroup"]), str(body.get("subscription", "")))
-        case _:
-            assert_never(known)
-    return vm
+    return act(world, vm, body) or vm
+
+
+def _start(world: World, vm: Vm, body: dict[str, Any]) -> None:
+    if "agentDelay" in body:  # its agent was mended meanwhile
+        vm.agent_delay = float(body["agentDelay"])
+    world.start(vm)
 
 
 def _delete(world: World, vm: Vm, body: dict[str, Any]) -> None:
@@ -99,6 +85,21 @@ def _delete(world: World, vm: Vm, body: dict[str, Any]) -> None:
         world.delete(vm)
     else:
         world.remove(vm)
+
+
+ACTIONS: dict[str, Callable[[World, Vm, dict[str, Any]], Vm | None]] = {
+    "stop": lambda world, vm, body: world.stop(vm, _power_off(body)),
+    "start": _start,
+    "retag": lambda world, vm, body: world.retag(vm, body.get("tags") or {}),
+    "recreate": lambda world, vm, _: world.recreate(vm),
+    "delete": _delete,
+    "readdress": lambda world, vm, body: world.readdress(vm, body.get("addresses") or ()),
+    "attach": lambda world, vm, body: world.attach(vm, body.get("addresses") or ()),
+    "resize": lambda world, vm, body: world.resize(vm, str(body["size"])),
+    "rename": lambda world, vm, body: world.rename(vm, str(body["computerName"])),
+    "move": lambda world, vm, body: world.move(vm, str(body["resourceGroup"]), str(body.get("subscription", ""))),
+}
+"""What may happen to a VM, and what it needs to be told."""
 
 
 def _power_off(body: dict[str, Any]) -> PowerOff:

@@ -9,12 +9,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from simulators.azure.control import carry_out
-from simulators.azure.errors import ArmError
+from simulators.azure.control import ACTIONS, carry_out
+from simulators.azure.errors import ArmError, SignInError
 from simulators.azure.world import World
 from simulators.faults import ON_NEXT, Deed, Fault
 
 _LONG = ("commands.put", "commands.delete", "*")
+_SIGN_IN = ("token", "openid-configuration")
 
 
 class AzureDeeds:
@@ -30,7 +31,7 @@ class AzureDeeds:
         if fault.action in ON_NEXT and fault.operation not in _LONG:
             return f"only {_LONG[0]} and {_LONG[1]} begin operations, not {fault.operation!r}"
         if fault.action == "human-edit" and not (isinstance(fault.body, dict) and {"vm", "do"} <= fault.body.keys()):
-            return "'human-edit' needs 'body': {vm, do: stop|start|retag|recreate|delete|readdress, ...}"
+            return f"'human-edit' needs 'body': {{vm, do: {'|'.join(ACTIONS)}, ...}}"
         return ""
 
     async def perform(self, fault: Fault, request: web.Request) -> None:  # noqa: ARG002 - others look at the request
@@ -51,7 +52,9 @@ class AzureDeeds:
             case "bulk-partial":
                 raise ValueError(self.refusal(fault))
 
-    def throttled(self) -> object:
-        """ARM's 429."""
+    def throttled(self, operation: str) -> object:
+        """ARM's 429, or the sign-in service's."""
+        if operation in _SIGN_IN:
+            return SignInError(429, "temporarily_unavailable", 90055, "There are too many incoming requests.").body()
         text = "The request limit for the subscription is reached. Please try again later."
         return ArmError(429, "SubscriptionRequestsThrottled", text).envelope()

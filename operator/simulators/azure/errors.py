@@ -7,6 +7,7 @@ beside each.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 
 
@@ -39,6 +40,17 @@ class SignInError(Exception):
     error: str
     number: int
     message: str
+
+    def body(self) -> dict[str, object]:
+        """The body."""
+        trace = str(uuid.uuid4())
+        return {
+            "error": self.error,
+            "error_description": f"AADSTS{self.number}: {self.message} Trace ID: {trace}",
+            "error_codes": [self.number],
+            "trace_id": trace,
+            "correlation_id": str(uuid.uuid4()),
+        }
 
 
 def vm_not_found(group: str, name: str) -> ArmError:

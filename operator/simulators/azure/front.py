@@ -103,15 +103,7 @@ class Front:
         try:
             return web.json_response(self._world.directory.issue(tenant, form))
         except SignInError as error:
-            trace = str(uuid.uuid4())
-            body = {
-                "error": error.error,
-                "error_description": f"AADSTS{error.number}: {error.message} Trace ID: {trace}",
-                "error_codes": [error.number],
-                "trace_id": trace,
-                "correlation_id": str(uuid.uuid4()),
-            }
-            return web.json_response(body, status=error.status)
+            return web.json_response(error.body(), status=error.status)
 
     def _metadata(self, request: web.Request, tenant: str) -> web.Response:
         authority = f"{base_url(request)}/{tenant}"

@@ -175,6 +175,29 @@ class World:
         self._touched(vm)
         self._record("world.vm-readdressed", vm, " ".join(address.ip for nic in vm.nics for address in nic.addresses))
 
+    def attach(self, vm: Vm, addresses: Sequence[str]) -> None:
+        """Attach one more NIC with these addresses (none: the next free one)."""
+        self._pin(vm)
+        name = f"{vm.name}-nic{len(vm.nics)}"
+        (nic,) = specs.read_nics({"nics": [{"name": name, "addresses": list(addresses)}]}, vm.name, self._addresses)
+        vm.nics += (replace(nic, primary=False),)
+        self._touched(vm)
+        self._record("world.nic-attached", vm, " ".join(address.ip for address in nic.addresses))
+
+    def resize(self, vm: Vm, size: str) -> None:
+        """Give it another size, as Azure does without a stop where the hardware has both."""
+        self._pin(vm)
+        vm.size = size
+        self._touched(vm)
+        self._record("world.vm-resized", vm, size)
+
+    def rename(self, vm: Vm, computer_name: str) -> None:
+        """Give the machine inside another name; the VM's own stays."""
+        self._pin(vm)
+        vm.computer_name = computer_name
+        self._touched(vm)
+        self._record("world.vm-renamed", vm, computer_name)
+
     def remove(self, vm: Vm) -> None:
         """Begin to delete a VM: it is there as `Deleting` for a while, and nothing runs in it any more."""
         if vm.power == "deleting":

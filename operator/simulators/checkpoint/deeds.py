@@ -78,7 +78,7 @@ class CheckPointDeeds:
             case "human-edit":
                 edit(self._world, cast("dict[str, object]", fault.body))
 
-    def throttled(self) -> object:
+    def throttled(self, operation: str) -> object:  # noqa: ARG002 - all alike
         """Check Point's 429; the status is one client's word, as docs/worlds-checkpoint.md says."""
         return ApiError(429, "err_too_many_requests", "Too many requests in a given amount of time").body()
 

@@ -60,6 +60,6 @@ class IllumioDeeds:
             case "foreign-lock":
                 raise ValueError(self.refusal(fault))
 
-    def throttled(self) -> object:
+    def throttled(self, operation: str) -> object:  # noqa: ARG002 - all alike
         """The PCE's 429."""
         return [{"token": "too_many_requests_error", "message": "more than 500 calls in a minute"}]

@@ -219,6 +219,13 @@ def test_people_order_and_change_vms_over_the_control_port(azure: Azure) -> None
     assert requests.post(f"{url}/a/readdress", json={"addresses": ["10.9.9.9"]}, timeout=5).json()["addresses"] == [
         "10.9.9.9"
     ]
+    attached = requests.post(f"{url}/a/attach", json={"addresses": ["10.9.9.10"]}, timeout=5).json()
+    assert attached["addresses"] == ["10.9.9.9", "10.9.9.10"]
+    assert (
+        requests.post(f"{url}/a/rename", json={"computerName": "inside"}, timeout=5).json()["computerName"] == "inside"
+    )
+    assert requests.post(f"{url}/a/resize", json={"size": "Standard_D8s_v5"}, timeout=5).status_code == 200
+    assert azure.world.named("a").size == "Standard_D8s_v5"
     again = requests.post(f"{url}/a/recreate", timeout=5).json()
     assert (again["id"], again["name"]) == (first["id"], "a")
     assert again["vmId"] != first["vmId"]

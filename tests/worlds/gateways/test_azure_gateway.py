@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -263,6 +264,18 @@ def test_a_sign_in_service_that_is_down_is_unreachable_even_for_an_effect(azure:
     with pytest.raises(Unreachable):
         gateway.start_run_command(vm_id(vm), script())
     assert azure.count("commands.put") == 0
+
+
+def test_an_answer_that_the_sign_in_library_stumbles_over_harms_no_later_attempt(
+    azure: Azure, gateway: AzureArm
+) -> None:
+    azure.fault("token", count=2, action="status", status=429, body={"error": {"code": "Busy"}})
+    with pytest.raises((Refused, Unreachable)):
+        gateway.list_vms()
+    for _ in range(2):
+        with contextlib.suppress(Unreachable):
+            gateway.list_vms()
+    assert gateway.list_vms() == ()
 
 
 def test_a_subscription_that_is_unknown_is_refused_and_not_empty(azure: Azure) -> None:
