@@ -173,11 +173,11 @@ class House:
         check_point_rhythm = Rhythm("checkpoint", interval, changed)
         flush = Flush(
             gateways.check_point, book, pools.check_point, term,
-            owner=estate.owner_id, task_pause=settings.task_pause, alive=check_point_rhythm.alive,
+            owner=estate.owner_id, task_pause=settings.task_pause, alive=check_point_rhythm.alive, clock=now,
         )  # fmt: skip
         installs = Installs(
             gateways.check_point, ledger, book, pools.check_point, term,
-            task_pause=settings.task_pause, patience=settings.install_patience,
+            task_pause=settings.task_pause, patience=settings.install_patience, clock=now,
         )  # fmt: skip
         lanes = Lanes(
             AzureLane(

@@ -93,8 +93,8 @@ class Retirements:
             self._times = [stone.at for stone in stones]
             self._stones = {stone.vm_id: stone for stone in sorted(stones, key=lambda stone: stone.at)}
             self._ledger.tombstones = self._stones
-        for vm_id, _ in list(self._ledger.actions(DeleteRecord)):
-            await self._delete(vm_id)
+        for vm_id, action in list(self._ledger.actions(DeleteRecord)):
+            await self._delete(vm_id, action)
         wanted = dict(self._ledger.actions(BeginRetirement))
         held = {vm_id for vm_id, entry in self._ledger.entries.items() if entry.retirement_held}
         await self._begin(wanted, held)
@@ -157,18 +157,28 @@ class Retirements:
         await self._recorder.begin_retirement(vm_id, RetirementRecord(proof=action.proof, began_at=now))
         log.info("retirement began", extra={"host": entry.host.name, "proof": action.proof.value})
 
-    async def _delete(self, vm_id: str) -> None:
+    async def _delete(self, vm_id: str, action: DeleteRecord) -> None:
         """The last step. The tombstone says so first: what a dead VEN leaves in the PCE brings no record back."""
         entry, stone = self._ledger.entries.get(vm_id), self._stones.get(vm_id)
         if entry is not None:
             self._term.check()
             if stone is not None and stone.ended_at is None:
-                ended = msgspec.structs.replace(stone, ended_at=self._clock().replace(microsecond=0))
+                ended = msgspec.structs.replace(stone, ended_at=self._clock().replace(microsecond=0), left=action.left)
                 await self._workers.call(self._tombstones.write, ended)
                 self._stones[vm_id] = ended
             await self._workers.call(self._hosts.delete, entry.host.name, entry.host.uid)
             self._ledger.drop(entry.host.name)
-            log.info("retired", extra={"host": entry.host.name})
+            log.info("retired", extra={"host": entry.host.name} | ({"left": action.left} if action.left else {}))
+            if action.left:
+                self._tell_left(entry.host, action.left)
+
+    def _tell_left(self, host: ManagedHost, workload: str) -> None:
+        """A person may want to look, once the record that would say so is gone."""
+        message = (
+            f"{host.name} is retired, but its VEN has not acknowledged the unpairing for a day: the PCE still lists "
+            f"{workload}. Unpair or delete it there if it stays."
+        )
+        self._recorder.news.tell(self._book.estate, "WorkloadLeft", message, warning=True)
 
 
 def _stone(host: ManagedHost, action: BeginRetirement, now: datetime) -> Tombstone:

@@ -38,6 +38,8 @@ class Tombstone(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_
     ended_at: datetime | None = None
     """When the last trace was removed and the record went."""
     workload: str = ""
+    left: str = ""
+    """The workload where the PCE still listed it then: its VEN never acknowledged the unpairing."""
     objects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 

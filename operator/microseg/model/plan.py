@@ -140,6 +140,8 @@ class DeleteRecord:
     """Delete the ManagedHost: the last step of a retirement (kind 2: named by uid)."""
 
     vm_id: str
+    left: str = ""
+    """Href of the workload that the PCE still lists, because its VEN never acknowledged; empty: nothing is left."""
 
 
 AzureAction = StartScript | ReadRunCommand | ProveGone

@@ -168,5 +168,11 @@ def _workload(situation: Situation, record: RetirementRecord) -> Verdict | None:
 
 
 def _record(situation: Situation) -> Verdict:
-    """Nothing is left outside: the record goes too."""
-    return Act(Reason.RETIRING, "Every trace is removed; the record goes too.", (DeleteRecord(situation.vm_id),))
+    """Nothing is left outside but what a dead VEN leaves: the record goes too."""
+    view = situation.facts.pce
+    stamped = view.value.stamped if isinstance(view, Seen) else None
+    left = stamped.href if stamped is not None and stamped.ven else ""
+    message = "Every trace is removed; the record goes too."
+    if left:
+        message = "Every trace but the workload is removed: its VEN never acknowledged. The record goes too."
+    return Act(Reason.RETIRING, message, (DeleteRecord(situation.vm_id, left),))

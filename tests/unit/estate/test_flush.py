@@ -7,6 +7,7 @@ from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
 from microseg.estate.book import EstateBook
+from microseg.estate.clock import SteadyClock
 from microseg.estate.lanes.flush import Flush, Result
 from microseg.estate.ports import LeaseLost
 from microseg.estate.workers import Workers
@@ -28,7 +29,10 @@ class Desk:
         self.term = fakes.FakeTerm()
         self.beats = 0
         self.book = EstateBook(self.estates.stored, self.estates, workers, self.term)
-        self.flush = Flush(self.cp, self.book, workers, self.term, owner=m.OWNER, task_pause=0.0, alive=self._alive)
+        self.flush = Flush(
+            self.cp, self.book, workers, self.term,
+            owner=m.OWNER, task_pause=0.0, alive=self._alive, clock=SteadyClock(),
+        )  # fmt: skip
 
     def _alive(self) -> None:
         self.beats += 1

@@ -13,6 +13,7 @@ from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
 from microseg.estate.book import EstateBook
+from microseg.estate.clock import SteadyClock
 from microseg.estate.lanes import installs as module
 from microseg.estate.lanes.installs import Installs
 from microseg.estate.ledger import Ledger
@@ -39,7 +40,10 @@ class Desk:
         self.book = EstateBook(self.estates.stored, self.estates, workers, self.term)
         self.ledger = Ledger()
         self.ledger.saw_firewall(FirewallReading.of(m.OWNER, (), (), (), m.PUBLISHED))
-        self.installs = Installs(self.cp, self.ledger, self.book, workers, self.term, task_pause=0.0, patience=patience)
+        self.installs = Installs(
+            self.cp, self.ledger, self.book, workers, self.term,
+            task_pause=0.0, patience=patience, clock=SteadyClock(),
+        )  # fmt: skip
         self.done = asyncio.Event()
 
     def want(self, vm: str, package: str = "Standard", *targets: str) -> None:

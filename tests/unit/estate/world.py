@@ -199,8 +199,19 @@ class Process:
             estate="respiro", subscriptions={"s1": "main"},
         )  # fmt: skip
         self.illumio = IllumioLane(world.pce, m.MARK, self.ledger, self.rhythms[1], workers, self.term)
-        flush = Flush(world.cp, book, workers, self.term, owner=m.OWNER, task_pause=0.001, alive=self.rhythms[2].alive)
-        self.installs = Installs(world.cp, self.ledger, book, workers, self.term, task_pause=0.001, patience=1.0)
+        flush = Flush(
+            world.cp,
+            book,
+            workers,
+            self.term,
+            owner=m.OWNER,
+            task_pause=0.001,
+            alive=self.rhythms[2].alive,
+            clock=world.now,
+        )
+        self.installs = Installs(
+            world.cp, self.ledger, book, workers, self.term, task_pause=0.001, patience=1.0, clock=world.now
+        )
         self.check_point = CheckPointLane(
             world.cp, flush, self.installs, self.ledger, self.rhythms[2], workers, self.term, Marks(m.OWNER, PREFIX)
         )

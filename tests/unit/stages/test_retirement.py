@@ -210,7 +210,8 @@ def test_a_dead_agent_is_waited_for_a_day_and_unpaired_once() -> None:
     assert found.until == m.ahead(hours=1)
     found = judge(gone_host(begun(unpaired_at=m.ago(hours=24) - timedelta(seconds=1))), facts)
     assert isinstance(found, Act)
-    assert found.actions == (DeleteRecord(m.VM_ID),)
+    assert found.actions == (DeleteRecord(m.VM_ID, left=m.workload().href),)
+    assert "never acknowledged" in found.message
 
 
 def test_the_record_goes_last_when_nothing_is_left() -> None:

@@ -14,13 +14,12 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
 import msgspec
 
 from microseg.estate.book import EstateBook
-from microseg.estate.ports import Term
+from microseg.estate.ports import Clock, Term
 from microseg.estate.workers import Workers
 from microseg.gateways.ports import Busy, CheckPointGateway, ObjectForm, Rejected, Unreachable
 from microseg.model.estate import CheckPointState, EstateStatus, PublishRecord, SessionRecord
@@ -63,10 +62,11 @@ class Flush:
         owner: str,
         task_pause: float,
         alive: Callable[[], None],
+        clock: Clock,
     ) -> None:
         """`owner`: ownerId for the marks. `task_pause`: seconds between looks at a task. `alive`: tells the probe."""
         self._gateway, self._book, self._workers, self._term = gateway, book, workers, term
-        self._alive = alive
+        self._alive, self._clock = alive, clock
         self._owner, self._pause = owner, task_pause
 
     async def run(self, session: Session, changes: Sequence[FirewallChange]) -> Result:
@@ -174,7 +174,7 @@ class Flush:
     async def _publish(self, session: Session, applied: Iterable[FirewallChange]) -> tuple[str, ...]:
         """Intent, publish, follow; empty: published. Never called again for the same session state."""
         digest = hashlib.sha256("\n".join(sorted(change.name for change in applied)).encode()).hexdigest()[:12]
-        intent = PublishRecord(digest=digest, at=_now())
+        intent = PublishRecord(digest=digest, at=self._clock().replace(microsecond=0))
         await self._book.update(lambda status: _with_publish(status, session, intent))
         task_id = await self._call(self._gateway.publish)
         begun = msgspec.structs.replace(intent, task=task_id)
@@ -234,16 +234,12 @@ def _parts(puts: list[PutObject]) -> Iterator[list[PutObject]]:
         yield puts[start : start + _BATCH]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 def _with_publish(
     status: EstateStatus, session: Session, publish: PublishRecord, *, revision: str = ""
 ) -> EstateStatus:
     """The status with the session and the publish's intent, task or end; `revision`: what it came to, if anything."""
     state = status.check_point or CheckPointState()
     known = state.session if state.session is not None and state.session.uid == session.uid else None
-    record = known or SessionRecord(uid=session.uid, name=session.name, since=_now())
+    record = known or SessionRecord(uid=session.uid, name=session.name, since=publish.at)
     made = msgspec.structs.replace(state, session=record, publish=publish, revision=revision or state.revision)
     return msgspec.structs.replace(status, check_point=made)

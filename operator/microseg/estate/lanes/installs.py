@@ -9,13 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
 from microseg.estate.book import EstateBook
 from microseg.estate.ledger import Ledger
-from microseg.estate.ports import Term
+from microseg.estate.ports import Clock, Term
 from microseg.estate.workers import Workers
 from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected
 from microseg.kube.errors import KubeError
@@ -42,10 +42,11 @@ class Installs:
         *,
         task_pause: float,
         patience: float,
+        clock: Clock,
     ) -> None:
         """`patience`: seconds that a wanted install waits for publishes that are still coming."""
         self._gateway, self._ledger, self._book = gateway, ledger, book
-        self._workers, self._term = workers, term
+        self._workers, self._term, self._clock = workers, term, clock
         self._pause, self._patience = task_pause, patience
         self._wanted_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -133,7 +134,9 @@ class Installs:
         earlier = next((item for item in self._book.status.installs if item.package == package), None)
         if earlier is not None and self._runs_still(earlier, revision):
             return await self._follow(Task(earlier.task, TaskState.RUNNING))
-        intent = InstallRecord(package=package, targets=targets, revision=revision, at=_now())
+        intent = InstallRecord(
+            package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
+        )
         await self._book.update(lambda status: _with_install(status, intent))
         self._term.check()
         task_id = await self._workers.call(self._gateway.install, package, targets)
@@ -144,7 +147,8 @@ class Installs:
     def _runs_still(self, earlier: InstallRecord, revision: str) -> bool:
         """Whether an install that was begun before may run still, and covers the revision."""
         followable = bool(earlier.task) and earlier.task not in self._over
-        return followable and earlier.revision == revision and _recent(earlier)
+        recent = earlier.at is not None and self._clock() - earlier.at < timedelta(seconds=_PATIENCE)
+        return followable and earlier.revision == revision and recent
 
     async def _follow(self, task: Task) -> Task:
         """Look at the task until it is over or given up."""
@@ -170,14 +174,6 @@ class Installs:
         self.failures |= dict.fromkeys(failed, message)
         for name in self._wanted_since:
             self._not_before[name] = time.monotonic() + _RETRY
-
-
-def _recent(record: InstallRecord) -> bool:
-    return record.at is not None and _now() - record.at < timedelta(seconds=_PATIENCE)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
 
 
 def _with_install(status: EstateStatus, record: InstallRecord) -> EstateStatus:
