@@ -71,13 +71,14 @@ class Rig:
         namespace: str = OWN_NAMESPACE,
         tempo: Tempo | None = None,
         audit: bool = False,
+        module: str = "microseg",
         world_options: tuple[str, ...] = (),
         say: Say = _silent,
     ) -> Iterator[Self]:
         """Start what there must be, and stop it at the end: operator, worlds, and the control plane if it is ours.
 
-        Without `cluster` a control plane is started, with `audit` on request. `world_options`: such as `--limits`.
-        `say` is told what is being waited for.
+        Without `cluster` a control plane is started, with `audit` on request. `module`: see Operator. `world_options`:
+        such as `--limits`. `say` is told what is being waited for.
         """
         tempo = tempo or Tempo()
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,7 @@ class Rig:
             worlds.make_pairing_profiles()
             api = cluster.api_client()
             stack.callback(api.close)
-            rig = cls(folder, cluster, worlds, api, namespace, tempo)
+            rig = cls(folder, cluster, worlds, api, namespace, tempo, module=module)
             stack.callback(rig.operator.stop)
             yield rig
 

@@ -27,6 +27,8 @@ class Story:
     tell: Callable[[Scene], None]
     own_plane: bool = False
     """It does things to the cluster that others must not meet."""
+    module: str = "microseg"
+    """What runs in the operator's place; see `lab.operator_process.Operator`."""
     long: bool = False
     """More than a minute: it is begun before the others, so that none of them waits for it in the end."""
 
@@ -65,7 +67,9 @@ class Library:
         tale.check()
         folder, namespace = self._folder / story.name, f"life-{story.name}"
         cluster = None if story.own_plane else self._plane
-        with Rig.build(folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True) as rig:
+        with Rig.build(
+            folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True, module=story.module
+        ) as rig:
             story.tell(Scene(rig, tale))
             rig.operator.stop()
             broken = oracles.judge(rig)

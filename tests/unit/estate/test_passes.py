@@ -303,3 +303,28 @@ async def test_without_news_only_the_revision_and_the_gateways_are_read(workers:
         assert world.count("cp.hosts") == full
         world.cp.revisions.append(replace(world.cp.revisions[-1], uid="by-hand"))
         await until(lambda: world.count("cp.hosts") == full + 1)
+
+
+async def test_what_is_read_while_a_publish_lands_counts_as_of_that_publish(workers: Workers) -> None:
+    """S8: an install of the revision before it must not count for what it brought."""
+    world = await commissioned(2, workers)
+    process = Process(world, workers, term=4)
+    async with process.running():
+        await rounds(world, 2)
+        full, newest = world.count("cp.hosts"), world.cp.revisions[-1]
+        world.cp.meanwhile("hosts", lambda: world.cp.revisions.append(replace(newest, uid="in-the-midst")))
+        world.cp.revisions.append(replace(newest, uid="by-hand"))
+        await until(lambda: world.count("cp.hosts") > full)
+        seen = set()
+        while world.count("cp.hosts") == full + 1:
+            seen.add(_revision(process))
+            await asyncio.sleep(0.001)
+        assert seen <= {newest.uid, "in-the-midst"}
+        await until(lambda: _revision(process) == "in-the-midst")
+        await rounds(world, 3)
+        assert world.count("cp.hosts") == full + 2, "read once more, and then no more"
+
+
+def _revision(process: Process) -> str:
+    firewall = process.ledger.firewall
+    return firewall.last.uid if firewall and firewall.last else ""

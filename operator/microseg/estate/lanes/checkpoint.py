@@ -97,22 +97,27 @@ class CheckPointLane:
             self.rhythm.look_soon()
 
     async def _observe(self) -> None:
-        """The newest revision and the gateways each time; objects and groups when something was published or locked."""
+        """The newest revision and the gateways each time; objects and groups when something was published or locked.
+
+        A publish may land in the midst of it. What the lists show then is at most as new as the revision after them:
+        with the one before, a host would count as installed by an install that had not seen it (S8).
+        """
         try:
             await self._session()
             installed = self.installs.unseen()
-            last = await self._workers.call(self._gateway.last_published)
+            revision = last = await self._workers.call(self._gateway.last_published)
             gateways = await self._workers.call(self._gateway.gateways)
             before = self._ledger.firewall
-            if before is not None and last == self._revision and not self._reread:
+            if before is not None and revision == self._revision and not self._reread:
                 objects, groups = before.objects, tuple(before.groups.values())
             else:
                 objects = await self._workers.call(self._gateway.hosts)
                 groups = await self._workers.call(self._gateway.groups)
+                last = await self._workers.call(self._gateway.last_published)
         except GatewayError as error:
             self.rhythm.failed(error)
             return
-        self._revision, self._reread = last, any(_locked(group) for group in groups)
+        self._revision, self._reread = revision, any(_locked(group) for group in groups)
         self._unseen = False
         self.installs.observed(installed)
         self._ledger.saw_firewall(FirewallReading.of(self._owner, objects, groups, gateways, last))
