@@ -186,8 +186,13 @@ class Keeper:
         dirty, self._ledger.dirty = self._ledger.dirty, set()
         if not dirty:
             return
+        installs = self._lanes.check_point.installs
         view = self._views.view(
-            self._book.estate, self._ledger, self._lanes.check_point.installs.failures, self._clock()
+            self._book.estate,
+            self._ledger,
+            self._clock(),
+            install_failures=installs.failures,
+            install_doubts=installs.doubts,
         )
         repair = self._book.estate.spec.drift == DriftPolicy.REPAIR
         for number, vm_id in enumerate(dirty):

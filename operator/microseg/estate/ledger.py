@@ -56,6 +56,7 @@ class Entry:
     run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
     looked_at: datetime | None = None
     looks: int = 0
+    look_failed: str = ""
     starting: bool = False
     put_off: PutOff | None = None
     refused_starts: int = 0
@@ -75,7 +76,7 @@ class Entry:
 
     def new_attempt(self) -> None:
         """Forget what was seen of the attempt before."""
-        self.run_command, self.looked_at, self.looks = UNREADABLE, None, 0
+        self.run_command, self.looked_at, self.looks, self.look_failed = UNREADABLE, None, 0, ""
         self.put_off, self.concluded = None, None
 
 
@@ -305,6 +306,7 @@ class Ledger:
             run_command=entry.run_command,
             looked_at=entry.looked_at,
             looks=entry.looks,
+            look_failed=entry.look_failed,
             starting=entry.starting,
             put_off=entry.put_off,
             concluded=entry.concluded,

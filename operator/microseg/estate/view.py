@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from microseg.estate.ledger import Ledger
@@ -24,7 +25,15 @@ class EstateViews:
         """`timing`: the effect protocol's bounds."""
         self._timing = timing
 
-    def view(self, estate: Estate, ledger: Ledger, install_failures: Mapping[str, str], now: datetime) -> EstateView:
+    def view(
+        self,
+        estate: Estate,
+        ledger: Ledger,
+        now: datetime,
+        *,
+        install_failures: Mapping[str, str] = MappingProxyType({}),
+        install_doubts: Mapping[str, str] = MappingProxyType({}),
+    ) -> EstateView:
         """The view as of now."""
         spec, pce, firewall = estate.spec, ledger.pce, ledger.firewall
         return EstateView(
@@ -43,6 +52,7 @@ class EstateViews:
             policies=self.policies(estate, ledger),
             gateways=firewall.gateways if firewall else {},
             install_failures=dict(install_failures),
+            install_doubts=dict(install_doubts),
             window_opens=opens(spec.check_point.install_window, now),
             timing=self._timing,
             subscriptions=frozenset(s.lower() for source in spec.azure.sources for s in source.subscriptions),

@@ -140,7 +140,7 @@ class Reason(enum.StrEnum):
     AWAITING_PUBLISH = "AwaitingPublish", "Published comes before installed."
     INSTALLING_POLICY = "InstallingPolicy", "The policy is being installed on the targets."
     OUTSIDE_INSTALL_WINDOW = "OutsideInstallWindow", "Policy is installed only within the estate's window."
-    INSTALL_FAILED = "InstallFailed", "A target refused the policy; it is tried again."
+    INSTALL_FAILED = "InstallFailed", "A target did not get the policy; it is tried again."
     NO_POLICY_CONFIGURED = "NoPolicyConfigured", "The estate names no policy package."
     # modes
     SUSPENDED = "Suspended", "A person froze this host or estate."

@@ -287,6 +287,8 @@ class HostFacts:
     """When the current attempt's run-command was last read."""
     looks: int = 0
     """How often it was read."""
+    look_failed: str = ""
+    """Why the latest try to read it failed; empty: it did not."""
     starting: bool = False
     """Whether the start of the current attempt is being carried out just now."""
     put_off: PutOff | None = None

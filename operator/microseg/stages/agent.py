@@ -126,6 +126,8 @@ def _follow(situation: Situation, record: AgentRecord, view: WorkloadView) -> Ve
     due = _next_look(situation, record, view)
     look = (ReadRunCommand(situation.vm_id, record.run_command),) if due <= situation.now else ()
     until = limits.over_at if look else min(due, limits.over_at)
+    failed = situation.facts.look_failed
+    unseen = f" The latest look at it failed: {failed}. It is looked at again by itself." if failed else ""
     if record.started_at is None and situation.facts.starting:
         reason, message = _BEGINNING[PROBE if record.mode == PROBE else INSTALL]
         return Wait(reason, message)
@@ -133,13 +135,14 @@ def _follow(situation: Situation, record: AgentRecord, view: WorkloadView) -> Ve
         return Wait(
             Reason.OUTCOME_UNKNOWN,
             f"The answer to the start of {record.run_command} was lost or not seen yet. The operator looks for it in "
-            "Azure; a new attempt needs this one to be sealed first.",
+            f"Azure; a new attempt needs this one to be sealed first.{unseen}",
             until=until,
             doubt=True,
             actions=look,
         )
     reason = Reason.PROBING if record.mode == PROBE else Reason.INSTALLING
-    return Wait(reason, f"{record.run_command} runs on the VM (attempt {record.attempt}).", until=until, actions=look)
+    message = f"{record.run_command} runs on the VM (attempt {record.attempt}).{unseen}"
+    return Wait(reason, message, until=until, actions=look)
 
 
 def _next_look(situation: Situation, record: AgentRecord, view: WorkloadView) -> datetime:
@@ -202,7 +205,11 @@ def _identity_problem(vm: Vm, record: AgentRecord, workload: Workload) -> str:
     if record.outcome == AgentOutcome.PAIRED and record.intended_at is not None:
         created = workload.created_at
         if created is None or created < record.intended_at - _CLOCK_SKEW:
-            return "The workload that the script named is older than the attempt that claims to have paired it."
+            seen = f"{created:%Y-%m-%d %H:%M:%S}" if created else "no time that the PCE tells"
+            return (
+                f"The workload that the script named was made at {seen}, and the attempt that claims to have paired it "
+                f"began at {record.intended_at:%Y-%m-%d %H:%M:%S}: it is older, or a clock is wrong."
+            )
     return ""
 
 

@@ -83,7 +83,7 @@ def _install(situation: Situation, behind: list[tuple[Policy, tuple[str, ...]]])
     failed = {t: m for _, targets in behind for t in targets if (m := situation.estate.install_failures.get(t))}
     if failed:
         target, message = min(failed.items())
-        return Act(
-            Reason.INSTALL_FAILED, f"{target} refused the policy: {message} It is installed again by itself.", actions
-        )
-    return Act(Reason.INSTALLING_POLICY, f"Published; the policy is being installed on {names}.", actions)
+        return Act(Reason.INSTALL_FAILED, f"{target} {message} It is installed again by itself.", actions)
+    doubts = [m for _, targets in behind for t in targets if (m := situation.estate.install_doubts.get(t))]
+    doubt = f" How far the latest install came is not known: {doubts[0]}. The gateways are looked at." if doubts else ""
+    return Act(Reason.INSTALLING_POLICY, f"Published; the policy is being installed on {names}.{doubt}", actions)

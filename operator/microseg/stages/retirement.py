@@ -106,6 +106,12 @@ def _objects(situation: Situation) -> Verdict | None:
         if group is not None and group.locked_by:
             return Wait(Reason.GROUP_LOCKED, f"Group {name} is locked by {group.locked_by}; the removal waits for it.")
     names = ", ".join(item.name for item in own)
+    if situation.facts.rejection:
+        return Blocked(
+            Reason.OBJECT_REJECTED,
+            f"The VM is gone, and Check Point refused to remove {names}: {situation.facts.rejection} "
+            "It is tried again slowly; the rest of the removal waits for it.",
+        )
     return Act(
         Reason.RETIRING,
         f"The VM is gone; its objects are being removed and published: {names}.",

@@ -174,7 +174,8 @@ async def test_a_failed_install_is_noted_for_its_targets_and_tried_again_after_a
     desk.cp.install_result = TaskState.FAILED
     desk.want("vm", "Standard", "gw1", "gw2")
     await desk.go()
-    assert desk.installs.failures == {"gw1": "No memory.", "gw2": "No memory."}
+    refused = "refused the policy: No memory."
+    assert desk.installs.failures == {"gw1": refused, "gw2": refused}
     desk.settle()
     await desk.go()
     assert len(desk.calls) == 1, "not before its pause"
@@ -194,7 +195,7 @@ async def test_partial_success_names_the_targets_that_failed(desk: Desk) -> None
     desk.cp.meanwhile("task", partial)
     desk.want("vm", "Standard", "gw1", "gw2")
     await desk.go()
-    assert desk.installs.failures == {"gw2": "gw2 is away."}
+    assert desk.installs.failures == {"gw2": "refused the policy: gw2 is away."}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,8 @@ async def test_a_call_that_failed_is_tried_again_later_and_in_doubt_much_later(
     desk.cp.fail("install", error)
     desk.want("vm")
     await desk.go()
-    assert desk.installs.failures == ({"gw1": str(error)} if noted else {})
+    assert desk.installs.failures == ({"gw1": f"did not get the policy: {error}."} if noted else {})
+    assert desk.installs.doubts == ({} if noted else {"gw1": str(error)})
     at(pause - 2)
     desk.settle()
     desk.want("vm")
@@ -275,10 +277,11 @@ async def test_a_server_that_is_away_while_a_task_is_followed_does_not_cause_a_s
     desk.want("vm")
     await desk.go()
     assert len(desk.calls) == 1
+    assert (desk.installs.failures, desk.installs.doubts) == ({}, {"gw1": "away"}), "nobody refused anything"
     at(31)
     desk.settle()
     await desk.go()
-    assert (len(desk.calls), desk.installs.failures) == (1, {})
+    assert (len(desk.calls), desk.installs.failures, desk.installs.doubts) == (1, {}, {})
 
 
 async def test_wishes_that_ended_are_forgotten(desk: Desk) -> None:

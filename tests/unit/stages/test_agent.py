@@ -88,6 +88,12 @@ def follow(record: AgentRecord, now: datetime = m.NOW, **changes: Any) -> Wait:
     return verdict
 
 
+@pytest.mark.parametrize("started_at", [None, m.ago(seconds=5)])
+def test_a_look_that_failed_is_told_with_its_cause(started_at: datetime | None) -> None:
+    verdict = follow(m.attempt(started_at=started_at), look_failed="Azure refused (AuthorizationFailed)")
+    assert "The latest look at it failed: Azure refused (AuthorizationFailed)." in verdict.message
+
+
 def test_a_start_in_doubt_is_looked_for_at_once_and_never_started_again() -> None:
     verdict = follow(m.attempt(started_at=None))
     assert (verdict.reason, verdict.doubt) == (Reason.OUTCOME_UNKNOWN, True)

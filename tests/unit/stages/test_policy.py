@@ -117,9 +117,18 @@ def test_a_closed_window_takes_nothing_back() -> None:
 
 
 def test_a_failed_install_is_told_and_asked_for_again() -> None:
-    verdict = judge(estate=m.estate(gateways={}, install_failures={"gw1": "No memory.", "gw9": "other"}))
+    verdict = judge(
+        estate=m.estate(gateways={}, install_failures={"gw1": "refused the policy: No memory.", "gw9": "other"})
+    )
     assert isinstance(verdict, Act)
     assert (verdict.reason, "gw1 refused the policy: No memory." in verdict.message) == (Reason.INSTALL_FAILED, True)
+
+
+def test_an_install_in_doubt_is_no_failure_and_is_told() -> None:
+    verdict = judge(estate=m.estate(gateways={}, install_doubts={"gw1": "Check Point could not be reached"}))
+    assert isinstance(verdict, Act)
+    assert verdict.reason == Reason.INSTALLING_POLICY
+    assert "not known: Check Point could not be reached." in verdict.message
 
 
 def test_a_package_without_targets_installs_nothing_and_is_not_called_installed() -> None:

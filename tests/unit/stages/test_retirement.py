@@ -190,6 +190,14 @@ def test_then_the_agent_is_unpaired_as_the_estate_says(gateways: dict[str, Gatew
     assert found.actions == (UnpairWorkload(m.VM_ID, "/orgs/50/vens/1", "default"),)
 
 
+def test_an_object_that_check_point_does_not_let_go_needs_a_person_and_nothing_further_is_done() -> None:
+    said = "az-x is used in rule 7."
+    found = judge(gone_host(begun()), gone_facts(**FULL, rejection=said))
+    assert isinstance(found, Blocked)
+    assert found.reason == Reason.OBJECT_REJECTED
+    assert said in found.message
+
+
 def test_only_the_workload_with_our_stamp_is_unpaired() -> None:
     facts = gone_facts(pce=m.pce(claimed=m.workload(), recorded=m.workload(), candidates=(m.workload(),)))
     found = judge(gone_host(begun()), facts)

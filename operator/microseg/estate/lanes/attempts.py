@@ -114,9 +114,9 @@ class Attempts:
             seen = await self._read(gateway.run_command, vm.record.resource_id, action.name)
         except GatewayError as error:
             log.info("run-command not read", extra={"host": entry.host.name, "error": str(error)})
-            entry.looked_at = self._clock()
+            entry.looked_at, entry.look_failed = self._clock(), str(error)
             return
-        entry.looked_at, entry.looks = self._clock(), entry.looks + 1
+        entry.looked_at, entry.looks, entry.look_failed = self._clock(), entry.looks + 1, ""
         entry.run_command = ABSENT if isinstance(seen, Absent) else Seen(seen)
 
     async def prove_gone(self, gateway: AzureGateway | None, action: ProveGone) -> None:

@@ -58,7 +58,9 @@ class Installs:
         self._settled: dict[str, tuple[str, float]] = {}
         """Package -> revision that an install ended well with, and when: a gateway may show it a little later."""
         self.failures: dict[str, str] = {}
-        """Target -> what its latest install said."""
+        """Target -> what came of its latest install, as the rest of a sentence."""
+        self.doubts: dict[str, str] = {}
+        """Target -> why it is not known how far its latest install came."""
 
     def begin(self, tasks: asyncio.TaskGroup, *, more_to_publish: bool, done: asyncio.Event) -> None:
         """Start what is due; `done` is set after each, so that the lane looks at the gateways."""
@@ -108,19 +110,25 @@ class Installs:
         return {package: tuple(sorted(targets)) for package, targets in wanted.items()}
 
     async def _install(self, package: str, targets: tuple[str, ...], done: asyncio.Event) -> None:
-        """Intent, install, follow. The gateways' own word decides; here only failures are kept."""
+        """Intent, install, follow. The gateways' own word decides; here only failures and doubts are kept."""
+        begun = False
         try:
             revision = self._revision()
             task = await self._start(package, targets)
+            begun = True
+            task = await self._follow(task)
             self._note(targets, task)
             if task.state is TaskState.SUCCEEDED:
                 self._settled[package] = (revision, time.monotonic())
         except (GatewayError, KubeError) as error:
             log.warning("install not done", extra={"package": package, "error": str(error)})
-            pause = _PATIENCE if isinstance(error, OutcomeUnknown) else _RETRY
-            self._not_before[package] = time.monotonic() + pause
-            if isinstance(error, GatewayError) and not isinstance(error, OutcomeUnknown):
-                self.failures |= dict.fromkeys(targets, str(error))
+            lost = isinstance(error, OutcomeUnknown)
+            self._not_before[package] = time.monotonic() + (_PATIENCE if lost else _RETRY)
+            self._forget(targets)
+            if begun or lost:
+                self.doubts |= dict.fromkeys(targets, str(error))
+            elif isinstance(error, GatewayError):
+                self.failures |= dict.fromkeys(targets, f"did not get the policy: {error}.")
         finally:
             self._running.discard(package)
             self._unseen.add(package)
@@ -129,11 +137,11 @@ class Installs:
             done.set()
 
     async def _start(self, package: str, targets: tuple[str, ...]) -> Task:
-        """Follow an install of an earlier term that runs still, or begin one."""
+        """The install of an earlier term that runs still, or a new one."""
         revision = self._revision()
         earlier = next((item for item in self._book.status.installs if item.package == package), None)
         if earlier is not None and self._runs_still(earlier, revision):
-            return await self._follow(Task(earlier.task, TaskState.RUNNING))
+            return Task(earlier.task, TaskState.RUNNING)
         intent = InstallRecord(
             package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
         )
@@ -142,7 +150,7 @@ class Installs:
         task_id = await self._workers.call(self._gateway.install, package, targets)
         await self._book.update(lambda status: _with_install(status, msgspec.structs.replace(intent, task=task_id)))
         log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
-        return await self._follow(Task(task_id, TaskState.RUNNING))
+        return Task(task_id, TaskState.RUNNING)
 
     def _runs_still(self, earlier: InstallRecord, revision: str) -> bool:
         """Whether an install that was begun before may run still, and covers the revision."""
@@ -166,14 +174,20 @@ class Installs:
 
     def _note(self, targets: Iterable[str], task: Task) -> None:
         """Keep what failed; success needs no note, the gateways show it."""
+        self._forget(targets)
         if task.state is TaskState.SUCCEEDED:
-            self.failures = {name: text for name, text in self.failures.items() if name not in set(targets)}
             return
         message = task.messages[0] if task.messages else "the install did not end with success"
         failed = task.failed_targets or tuple(targets)
-        self.failures |= dict.fromkeys(failed, message)
+        self.failures |= dict.fromkeys(failed, f"refused the policy: {message}")
         for name in self._wanted_since:
             self._not_before[name] = time.monotonic() + _RETRY
+
+    def _forget(self, targets: Iterable[str]) -> None:
+        """Something newer is known of these."""
+        for name in targets:
+            self.failures.pop(name, None)
+            self.doubts.pop(name, None)
 
 
 def _with_install(status: EstateStatus, record: InstallRecord) -> EstateStatus:
