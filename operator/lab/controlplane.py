@@ -112,6 +112,11 @@ class ControlPlane:
         return self._programs / "kubectl"
 
     @property
+    def etcd_access(self) -> tuple[str, Pair]:
+        """The address of etcd, and a certificate that it takes, for whoever looks below the API server."""
+        return f"https://127.0.0.1:{self._ports.etcd}", Pair(self._pki / "apiserver.crt", self._pki / "apiserver.key")
+
+    @property
     def apiserver(self) -> Process:
         """The running API server, for tests that look at or kill it."""
         if self._apiserver is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from lab import etcd
 from lab.controlplane import ControlPlane
 from lab.estate import NAME
 from lab.hosts import Host
@@ -38,6 +41,8 @@ class Evidence:
     """Our mark in comments and external data sets."""
     session_prefix: str
     hosts: tuple[Host, ...] = ()
+    estate: Mapping[str, Any] = field(default_factory=dict)
+    """As JSON; empty where it was deleted."""
 
     def of(self, system: str, *operations: str) -> list[Entry]:
         """Entries of one system and some operations, in order."""
@@ -57,14 +62,27 @@ def gather(rig: Rig) -> Evidence:
         mark=f"microseg.dev/{NAME}",
         session_prefix=f"microseg/{rig.namespace}/{NAME}/",
         hosts=tuple(rig.hosts()),
+        estate=_estate(rig),
     )
 
 
+def digest(vm_id: str) -> str:
+    """What stands for a vmId in the names of its record and objects."""
+    return hashlib.sha256(vm_id.encode()).hexdigest()[:8]
+
+
+def _estate(rig: Rig) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(rig.kubectl("get", "estates", "-o", "json"))
+    return next(iter(found["items"]), {})
+
+
 def _places(rig: Rig) -> Iterator[tuple[str, str]]:
-    """Where no secret may be: logs, everything in the namespace but Secrets, every state that our objects ever had."""
+    """Where no secret may be: logs, metrics, all of the namespace but Secrets, every state that our objects had."""
     for file in sorted((*rig.folder.glob("*.log"), *rig.folder.glob("*.metrics"))):
         yield file.name, file.read_text(encoding="utf-8", errors="replace")
     yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
+    if isinstance(rig.cluster, ControlPlane):
+        yield "etcd", etcd.dump(rig.cluster, rig.namespace)
     if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
         place = f'"namespace":"{rig.namespace}"'
         lines = rig.cluster.audit_log.read_text(encoding="utf-8").splitlines()

@@ -7,13 +7,14 @@ oracle returns sentences; none means that it holds. `judge` asks them all; whole
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from lab.controlplane import ControlPlane
-from lab.evidence import Evidence, gather
+from lab.evidence import Evidence, digest, gather
 from lab.rig import Rig
 from simulators.ledger import Entry
 
@@ -29,6 +30,8 @@ _TAKES_AWAY = (
     "workloads.bulk_delete",
     "workloads.remove_labels",
 )
+_MOVES = ("world.vm-readdressed", "world.nic-attached")
+_HREF = re.compile(r"/(?:vens|workloads)/([0-9a-f-]{36})")
 
 
 def judge(rig: Rig) -> list[str]:
@@ -92,16 +95,45 @@ def nothing_foreign_is_touched(evidence: Evidence) -> Iterator[str]:
         yield from (f"{href} was changed and is not stamped (entry {entry.seq})" for href in sorted(hrefs - stamped))
 
 
-def nothing_is_taken_away(evidence: Evidence) -> Iterator[str]:
-    """S4, S5: while no VM is gone, nothing is unpaired, and an object is deleted only where an address moved."""
-    if evidence.of("azure", "world.vm-deleted"):
+def nothing_of_the_living_is_taken_away(evidence: Evidence) -> Iterator[str]:
+    """S4, S5: what is unpaired or deleted is of a VM that Azure deleted before; an object may go with its address."""
+    gone = {entry.changed[0]: entry.seq for entry in evidence.of("azure", "world.vm-deleted")}
+    moved = {entry.changed[0] for entry in evidence.of("azure", *_MOVES)}
+    for vm_id, entry in _taken_away(evidence):
+        moves = entry.system == "checkpoint" and vm_id in moved
+        if not moves and gone.get(vm_id, entry.seq) >= entry.seq:
+            yield f"{entry.operation}: {', '.join(entry.changed)} of {vm_id or 'nobody known'} (entry {entry.seq})"
+
+
+def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
+    """S6: a life is shorter than an hour; no more VMs lose their traces in it than may, unless that was approved."""
+    bounds = evidence.estate.get("spec", {}).get("retirement", {}).get("maxPerHour", {})
+    approved = "microseg.dev/approve" in evidence.estate.get("metadata", {}).get("annotations", {})
+    if not evidence.estate or approved:
         return
+    gone = {vm_id for vm_id, _ in _taken_away(evidence)} & {
+        entry.changed[0] for entry in evidence.of("azure", "world.vm-deleted")
+    }
+    most = max(bounds.get("count", 5), bounds.get("percent", 5) * (len(evidence.hosts) + len(gone)) // 100)
+    if len(gone) > most:
+        yield f"{len(gone)} VMs lost their traces, and {most} may in an hour"
+
+
+def _taken_away(evidence: Evidence) -> Iterator[tuple[str, Entry]]:
+    """(vmId, entry) for each object that we deleted and each VEN that we unpaired; an empty vmId: nobody's."""
+    stamps = {_uuid(each["href"]): str(each["external_data_reference"]) for each in evidence.workloads}
     for entry in evidence.of("illumio", *_TAKES_AWAY):
-        if entry.who.startswith("api_") and entry.changed:
-            yield f"{entry.operation}: {', '.join(entry.changed)} (entry {entry.seq})"
+        if entry.who.startswith("api_"):
+            yield from ((stamps.get(_uuid(text), ""), entry) for text in entry.changed)
+    known = {digest(entry.changed[0]): entry.changed[0] for entry in evidence.of("azure", "world.vm-created")}
     for entry in evidence.of("checkpoint", "delete-host"):
-        if entry.changed and not evidence.of("azure", "world.vm-readdressed"):
-            yield f"delete-host: {', '.join(entry.changed)} (entry {entry.seq})"
+        for name in entry.changed:
+            yield next((vm_id for short, vm_id in known.items() if f"-{short}" in name), ""), entry
+
+
+def _uuid(text: str) -> str:
+    found = _HREF.search(text)
+    return found[1] if found else text
 
 
 def no_session_is_left(evidence: Evidence) -> Iterator[str]:
@@ -186,7 +218,8 @@ ORACLES: tuple[Oracle, ...] = (
     each_name_is_put_once,
     nothing_foreign_is_touched,
     every_publish_is_ours_alone,
-    nothing_is_taken_away,
+    nothing_of_the_living_is_taken_away,
+    no_more_go_than_may,
     no_session_is_left,
     no_secret_leaves,
     an_address_has_one_holder,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import etcd
 from lab.cluster import DEFINITIONS, OWN_NAMESPACE, AlreadyThere, borrowed, exists, prepare
 from lab.controlplane import ControlPlane, KubectlFailed
 from lab.processes import wait_until
@@ -46,6 +47,17 @@ def test_a_service_account_may_do_nothing_until_a_role_says_so(
     control_plane.kubectl("get", "configmaps", kubeconfig=kubeconfig)
     with pytest.raises(KubectlFailed, match="forbidden"):
         control_plane.kubectl("get", "secrets", kubeconfig=kubeconfig)
+
+
+def test_what_etcd_stores_can_be_looked_at(control_plane: ControlPlane, namespace: str) -> None:
+    control_plane.kubectl("-n", namespace, "create", "configmap", "told", "--from-literal=word=open-secret")
+    control_plane.kubectl("-n", namespace, "create", "secret", "generic", "kept", "--from-literal=word=real-secret")
+
+    text = etcd.dump(control_plane, namespace)
+
+    assert f"/registry/configmaps/{namespace}/told" in text
+    assert "open-secret" in text
+    assert "real-secret" not in text
 
 
 def test_a_kubeconfig_is_readable_by_its_owner_only(control_plane: ControlPlane) -> None:

@@ -5,7 +5,6 @@ Names of VMs stand for their vmIds, and whatever differs from run to run for no 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from kubernetes import client
 
 from lab.estate import NAME
+from lab.evidence import digest
 from lab.rig import Rig
 
 Look = dict[str, Any]
@@ -108,5 +108,5 @@ def _tombstones(rig: Rig) -> list[str]:
 def _with_names(text: str, names: Mapping[str, str]) -> str:
     """Replace vmIds, and the hashes of them that are in objects' names."""
     for vm_id, name in names.items():
-        text = text.replace(vm_id, f"<{name}>").replace(hashlib.sha256(vm_id.encode()).hexdigest()[:8], f"<{name}>")
+        text = text.replace(vm_id, f"<{name}>").replace(digest(vm_id), f"<{name}>")
     return text

@@ -101,7 +101,8 @@ class Vens:
                 accepted.append(href)
             else:
                 errors.append({"token": reason[0], "message": reason[1], "hrefs": [href]})
-        self._context.changed(f"{len(accepted)} VENs to be unpaired, firewall {restore}")
+        for href in accepted:
+            self._context.changed(f"ven {href} to be unpaired, firewall {restore}")
         self._context.event("agents.unpair", *accepted, change="delete")
         return errors
 

@@ -14,21 +14,17 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from microseg.handlers.probes import Probes
 from microseg.metrics import EstateNumbers, Metrics
 
-LEADING = EstateNumbers(
-    "microseg",
-    "respiro",
-    leading=True,
-    conditions={"Ready": "True", "AzureReachable": "Unknown"},
-    hosts={"commissioned": 7, "blocked": 0},
-    read_at={"azure": time.monotonic() - 60},
-)
+CONDITIONS = {"Ready": "True", "AzureReachable": "Unknown"}
+HOSTS = {"commissioned": 7, "blocked": 0}
 STANDBY = EstateNumbers("microseg", "other", leading=False)
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    metrics = Metrics("1.2.3", lambda: [LEADING, STANDBY])
+    read_at = {"azure": time.monotonic() - 60}
+    leading = EstateNumbers("microseg", "respiro", leading=True, conditions=CONDITIONS, hosts=HOSTS, read_at=read_at)
+    metrics = Metrics("1.2.3", lambda: [leading, STANDBY])
     metrics.observe("checkpoint", "publish", "ok", 2.0)
     metrics.observe("checkpoint", "publish", "Unreachable", 30.0)
     probes = Probes(dict, asyncio.Event(), metrics)
@@ -62,7 +58,7 @@ async def test_the_holder_of_the_lease_shows_how_its_estate_stands(url: str) -> 
     assert found["microseg_hosts", frozenset((*of, "blocked"))] == 0
     shown = {
         (kind, status): found["microseg_estate_condition", frozenset((*of, kind, status))]
-        for kind in LEADING.conditions
+        for kind in CONDITIONS
         for status in ("true", "false", "unknown")
     }
     assert [key for key, value in shown.items() if value] == [("Ready", "true"), ("AzureReachable", "unknown")]

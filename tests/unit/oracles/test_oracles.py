@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab import oracles
-from lab.evidence import Evidence
+from lab.evidence import Evidence, digest
 from lab.hosts import host
 from simulators.ledger import Entry
 
@@ -62,8 +62,13 @@ UPDATE: Line = ("illumio", "workloads.bulk_update", API, ("workload /w/1 changed
 CREATED: Line = ("azure", "world.vm-created", "", (VM_A, "web1"), "")
 DELETED: Line = ("azure", "world.vm-deleted", "", (VM_A, "web1"), "")
 READDRESSED: Line = ("azure", "world.vm-readdressed", "", (VM_A, "web1"), "10.0.0.5")
-UNPAIRED: Line = ("illumio", "vens.unpair", API, ("1 VENs to be unpaired",), "")
-DROPPED: Line = ("checkpoint", "delete-host", US, ("az-web1",), "")
+UUID = "cccccccc-0000-4000-8000-000000000003"
+HREF = f"/orgs/1/workloads/{UUID}"
+UNPAIRED: Line = ("illumio", "vens.unpair", API, (f"ven /orgs/1/vens/{UUID} to be unpaired, firewall saved",), "")
+DROPPED: Line = ("checkpoint", "delete-host", US, (f"az-web1-{digest(VM_A)}",), "")
+OTHER_DELETED: Line = ("azure", "world.vm-deleted", "", (VM_B, "web2"), "")
+APPROVED = {"metadata": {"annotations": {"microseg.dev/approve": "d:1"}}}
+FEW: dict[str, Any] = {"spec": {"retirement": {"maxPerHour": {"count": 0, "percent": 5}}}}
 INSTALL: Line = ("checkpoint", "install-policy", US, (), "")
 INSTALLED: Line = ("checkpoint", "world.task-ended", US, ("install t-1",), "succeeded")
 CALL: Line = ("illumio", "workloads.list", API, (), "")
@@ -88,8 +93,11 @@ BROKEN: list[tuple[Oracle, Evidence]] = [
     (oracles.nothing_foreign_is_touched, seen(objects=(thing("az-new", "group"),))),
     (oracles.nothing_foreign_is_touched, seen(UPDATE, workloads=(workload("/w/1", None),))),
     (oracles.every_publish_is_ours_alone, seen(published("mail-server"))),
-    (oracles.nothing_is_taken_away, seen(UNPAIRED)),
-    (oracles.nothing_is_taken_away, seen(DROPPED)),
+    (oracles.nothing_of_the_living_is_taken_away, seen(UNPAIRED, workloads=(workload(HREF),))),
+    (oracles.nothing_of_the_living_is_taken_away, seen(CREATED, OTHER_DELETED, UNPAIRED, workloads=(workload(HREF),))),
+    (oracles.nothing_of_the_living_is_taken_away, seen(CREATED, OTHER_DELETED, DROPPED)),
+    (oracles.nothing_of_the_living_is_taken_away, seen(CREATED, DROPPED, DELETED)),
+    (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW)),
     (oracles.no_session_is_left, seen(sessions=({"name": "microseg/ns/respiro/3"},))),
     (oracles.no_secret_leaves, seen(secrets=("very-secret-key",), places={"a log": "it is very-secret-key"})),
     (oracles.an_address_has_one_holder, seen(objects=(thing("az-a"), thing("az-b", comments=f"{MARK} {VM_B}")))),
@@ -107,8 +115,13 @@ WHOLE: list[tuple[Oracle, Evidence]] = [
     (oracles.each_name_is_put_once, seen(put("m-1"), put("m-2"))),
     (oracles.nothing_foreign_is_touched, seen(UPDATE, objects=(thing("az-web1"),), workloads=(workload("/w/1"),))),
     (oracles.every_publish_is_ours_alone, seen(published("az-web1"), published("mail-server", THEM))),
-    (oracles.nothing_is_taken_away, seen(DELETED, UNPAIRED, DROPPED)),
-    (oracles.nothing_is_taken_away, seen(READDRESSED, DROPPED)),
+    (
+        oracles.nothing_of_the_living_is_taken_away,
+        seen(CREATED, DELETED, UNPAIRED, DROPPED, workloads=(workload(HREF),)),
+    ),
+    (oracles.nothing_of_the_living_is_taken_away, seen(CREATED, READDRESSED, DROPPED)),
+    (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate={"spec": {}})),
+    (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW | APPROVED)),
     (oracles.no_session_is_left, seen(sessions=({"name": "microseg/other/respiro/3"}, {"name": "alice@console"}))),
     (oracles.no_secret_leaves, seen(secrets=("very-secret-key", "abc"), places={"a log": "abc"})),
     (oracles.an_address_has_one_holder, seen(objects=(thing("az-a"), thing("az-b", groups=[])))),
