@@ -71,6 +71,7 @@ class Entry:
     unpair_accepted: bool = False
     illumio_complaint: str = ""
     rejection: str = ""
+    held_up: str = ""
     known_since: float = field(default_factory=time.monotonic)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -318,6 +319,7 @@ class Ledger:
             unpair_accepted=entry.unpair_accepted,
             illumio_complaint=entry.illumio_complaint,
             rejection=entry.rejection,
+            held_up=entry.held_up,
         )
 
     def claimed(self, entry: Entry) -> str:

@@ -311,3 +311,5 @@ class HostFacts:
     """Why the PCE refused the latest change for this host; empty: it did not."""
     rejection: str = ""
     """Why Check Point refused this host's object in the latest flush; empty: it did not."""
+    held_up: str = ""
+    """What held this host's change up in the latest flush: a lock, another session; empty: nothing."""

@@ -140,7 +140,7 @@ def _publish(situation: Situation, changes: tuple[FirewallChange, ...]) -> Verdi
                 "or discarded.",
             )
     names = ", ".join(change.name for change in changes)
-    return Act(Reason.PUBLISHING, f"Objects are being changed and published: {names}.", changes)
+    return Act(Reason.PUBLISHING, f"Objects are being changed and published: {names}.{situation.held_up}", changes)
 
 
 def _joins(change: FirewallChange) -> tuple[str, ...]:

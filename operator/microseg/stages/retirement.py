@@ -114,7 +114,7 @@ def _objects(situation: Situation) -> Verdict | None:
         )
     return Act(
         Reason.RETIRING,
-        f"The VM is gone; its objects are being removed and published: {names}.",
+        f"The VM is gone; its objects are being removed and published: {names}.{situation.held_up}",
         tuple(DropObject(situation.vm_id, item.name, item.uid, tuple(sorted(item.groups))) for item in own),
     )
 

@@ -116,6 +116,12 @@ class Situation:
         return self.now + timedelta(seconds=seconds)
 
     @property
+    def held_up(self) -> str:
+        """What held up this host's change at Check Point last time, as a further sentence; empty: nothing."""
+        said = self.facts.held_up
+        return f" It was held up last time: {said}." if said else ""
+
+    @property
     def complaint(self) -> str:
         """What the PCE said when a change for this host was last tried, as a further sentence; empty: it took it."""
         said = self.facts.illumio_complaint

@@ -160,6 +160,8 @@ facts = st.builds(
     concluded=st.sampled_from([None, None, AgentOutcome.REFUSED, AgentOutcome.NEVER_BEGAN]),
     illumio_complaint=TEXTS,
     rejection=st.sampled_from(["", "", "", "said so.", LONG]),
+    held_up=st.sampled_from(["", "", "Check Point is busy", LONG]),
+    look_failed=st.sampled_from(["", "", "Azure could not be reached", LONG]),
 )
 """What the three systems say, each on its own."""
 

@@ -100,6 +100,12 @@ def test_a_refused_object_blocks_its_host_with_check_points_words() -> None:
     assert (verdict.reason, "Invalid name." in verdict.message) == (Reason.OBJECT_REJECTED, True)
 
 
+def test_what_held_a_change_up_is_told_beside_it() -> None:
+    verdict = judge(facts=m.facts(held_up="Check Point is busy (409)"))
+    assert isinstance(verdict, Act)
+    assert verdict.message.endswith("It was held up last time: Check Point is busy (409).")
+
+
 @pytest.mark.parametrize(
     ("estate", "words"),
     [

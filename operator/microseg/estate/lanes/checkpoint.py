@@ -8,7 +8,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from microseg.estate.lanes.flush import Flush
+from microseg.estate.lanes.flush import Flush, Result
 from microseg.estate.lanes.installs import Installs
 from microseg.estate.lanes.rhythm import Rhythm
 from microseg.estate.ledger import Ledger
@@ -179,20 +179,20 @@ class CheckPointLane:
             await self._close()
         else:
             self.rhythm.effect_taken()
-            self._remember(result.rejected, result.published)
-            if result.locked:
+            self._remember(result)
+            if result.held_up:
                 self._not_before = time.monotonic() + min(self.rhythm.interval, 15.0)
         self.rhythm.look_soon()
 
-    def _remember(self, rejected: dict[str, str], published: set[str]) -> None:
-        """Who was refused and why; they are tried again slowly."""
-        for vm_id, why in rejected.items():
+    def _remember(self, result: Result) -> None:
+        """Who was refused or held up, and why; the refused are tried again slowly."""
+        for vm_id in result.rejected:
             self._rejected_at[vm_id] = time.monotonic()
-            if vm_id in self._ledger.entries:
-                self._ledger.entries[vm_id].rejection = why
-        for vm_id in published & self._ledger.entries.keys():
-            self._ledger.entries[vm_id].rejection = ""
-        self._ledger.touch([*rejected, *published])
+        concerned = result.rejected.keys() | result.held_up.keys() | result.published
+        for vm_id in concerned & self._ledger.entries.keys():
+            entry = self._ledger.entries[vm_id]
+            entry.rejection, entry.held_up = result.rejected.get(vm_id, ""), result.held_up.get(vm_id, "")
+        self._ledger.touch(concerned)
 
     def _changes(self) -> list[FirewallChange]:
         """What the decisions ask of the firewall; takes refused hosts' marks off when their pause is over."""

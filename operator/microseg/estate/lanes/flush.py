@@ -45,8 +45,8 @@ class Result:
     """vmIds whose changes are published."""
     rejected: dict[str, str] = field(default_factory=dict)
     """vmId -> why Check Point refuses its object."""
-    locked: bool = False
-    """Whether somebody else's lock held something up."""
+    held_up: dict[str, str] = field(default_factory=dict)
+    """vmId -> which lock, or other session, held up its change or a part of it."""
 
 
 class Flush:
@@ -127,7 +127,7 @@ class Flush:
             return False
         except Busy as error:
             log.info("object held up", extra={"object": change.name, "error": str(error)})
-            result.locked = True
+            result.held_up[change.vm_id] = str(error)
             return False
         return True
 
@@ -164,7 +164,7 @@ class Flush:
                     await self._call(self._gateway.join_group, group, [put.name for put in part])
                 except Busy as error:
                     log.info("group held up", extra={"group": group, "error": str(error)})
-                    result.locked = True
+                    result.held_up |= dict.fromkeys((put.vm_id for put in part), str(error))
         return list(new)
 
     async def _validate(self) -> tuple[str, ...]:
