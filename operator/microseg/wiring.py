@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from microseg.estate.acceptance import Documents
 from microseg.estate.book import EstateBook
 from microseg.estate.clock import SteadyClock
 from microseg.estate.following import Following
-from microseg.estate.inputs import Inputs, read_inputs
+from microseg.estate.inputs import read_inputs
 from microseg.estate.keeper import Keeper, Lanes, Records
 from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.azure import AzureLane
@@ -33,12 +32,6 @@ from microseg.estate.retirements import Retirements
 from microseg.estate.tenure import Running, Tenure, Unusable
 from microseg.estate.view import EstateViews, profile
 from microseg.estate.workers import PacedWorkers, Workers
-from microseg.gateways.azure import AzureArm
-from microseg.gateways.azure_credentials import credential_maker, endpoints
-from microseg.gateways.checkpoint import Management
-from microseg.gateways.checkpoint_session import ApiKey, Password
-from microseg.gateways.illumio import Pce
-from microseg.gateways.transport import Observe
 from microseg.kube import schema
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import KubeError
@@ -53,15 +46,13 @@ from microseg.kube.secrets import ConfigMapData
 from microseg.kube.tombstones import Tombstones
 from microseg.metrics import Metrics
 from microseg.model.condition import Reason
-from microseg.model.estate import Estate, Source, seconds
+from microseg.model.estate import Estate, seconds
 from microseg.settings import Settings
+from microseg.wiring_gateways import Gateways, gateways
 
 _THREADS = {"azure": 16, "illumio": 4, "checkpoint": 3, "kube": 12}
 """Azure is asked VM by VM when scripts start; the other two mostly in bulk."""
 _PATH_VERSION = "18"
-_FEDERATED_TOKEN = Path("/var/run/secrets/azure/tokens/azure-identity-token")
-"""Where Azure's workload-identity webhook projects the token (azure.github.io/azure-workload-identity)."""
-
 
 now = SteadyClock()
 """One for the process: steps of the machine's clock concern all estates alike."""
@@ -124,18 +115,18 @@ class House:
         inputs = await self._pools.kube.call(read_inputs, self._api, estate)
         folder = tempfile.TemporaryDirectory(prefix="microseg-")
         try:
-            gateways = _gateways(estate, inputs, Path(folder.name), self.metrics.observe)
+            outside = gateways(estate, inputs, Path(folder.name), self.metrics.observe)
         except Unusable:
             folder.cleanup()
             raise
         except (ValueError, OSError) as error:
             folder.cleanup()
             raise Unusable(Reason.SPEC_INVALID, f"The Estate cannot be used: {error}.") from None
-        keeper = self._keeper(estate, term, gateways, lambda: self.register.mappings(estate.namespace))
+        keeper = self._keeper(estate, term, outside, lambda: self.register.mappings(estate.namespace))
         return Running(keeper, folder.cleanup, inputs.digest)
 
     def _keeper(
-        self, estate: Estate, term: HeldTerm, gateways: _Gateways, live: Callable[[], Sequence[ConfigMapData]]
+        self, estate: Estate, term: HeldTerm, outside: Gateways, live: Callable[[], Sequence[ConfigMapData]]
     ) -> Keeper:
         """Lanes, recorder and the rest around one ledger."""
         settings, pools = self.settings, self._pools
@@ -156,7 +147,7 @@ class House:
         pce_workers = PacedWorkers(pools.illumio, pce().reserve, term.check)
         attempts = Attempts(
             Pairing(
-                gateway=gateways.pce,
+                gateway=outside.pce,
                 profiles=lambda os: profile(estate, ledger.pce, os),
                 endpoint=_endpoint(estate.spec.illumio.url),
                 path_version=_PATH_VERSION,
@@ -172,25 +163,25 @@ class House:
         )
         check_point_rhythm = Rhythm("checkpoint", interval, changed)
         flush = Flush(
-            gateways.check_point, book, pools.check_point, term,
+            outside.check_point, book, pools.check_point, term,
             owner=estate.owner_id, task_pause=settings.task_pause, alive=check_point_rhythm.alive, clock=now,
         )  # fmt: skip
         installs = Installs(
-            gateways.check_point, ledger, book, pools.check_point, term,
+            outside.check_point, ledger, book, pools.check_point, term,
             task_pause=settings.task_pause, patience=settings.install_patience, clock=now,
         )  # fmt: skip
         lanes = Lanes(
             AzureLane(
-                gateways.azure, attempts, hosts, ledger, Rhythm("azure", interval, changed), pools.azure,
+                outside.azure, attempts, hosts, ledger, Rhythm("azure", interval, changed), pools.azure,
                 estate=estate.name,
                 subscriptions=subscriptions,
             ),
             IllumioLane(
-                gateways.pce, f"microseg.dev/{estate.owner_id}", ledger, Rhythm("illumio", interval, changed),
+                outside.pce, f"microseg.dev/{estate.owner_id}", ledger, Rhythm("illumio", interval, changed),
                 pce_workers, term,
             ),
             CheckPointLane(
-                gateways.check_point, flush, installs, ledger, check_point_rhythm,
+                outside.check_point, flush, installs, ledger, check_point_rhythm,
                 pools.check_point, term, Marks(estate.owner_id, f"microseg/{estate.namespace}/{estate.name}/"),
             ),
         )  # fmt: skip
@@ -228,57 +219,6 @@ class House:
         return keeper
 
 
-@dataclass(frozen=True, slots=True)
-class _Gateways:
-    azure: dict[str, AzureArm]
-    pce: Pce
-    check_point: Management
-
-
-def _gateways(estate: Estate, inputs: Inputs, folder: Path, observe: Observe) -> _Gateways:
-    """The clients of the three systems. ValueError or OSError: something in the spec or a bundle cannot be used."""
-    illumio, check_point = estate.spec.illumio, estate.spec.check_point
-    bundle = None if check_point.fingerprint else inputs.bundle(check_point.ca_bundle, check_point.secret_ref)
-    return _Gateways(
-        azure={source.name: _azure(source, inputs, folder, observe) for source in estate.spec.azure.sources},
-        pce=Pce(
-            illumio.url,
-            illumio.org_id,
-            inputs.value(illumio.secret_ref.name, "user").reveal(),
-            inputs.value(illumio.secret_ref.name, "secret"),
-            ca_file=_written(folder, inputs.bundle(illumio.ca_bundle, illumio.secret_ref)),
-            observe=observe,
-        ),
-        check_point=Management(
-            check_point.url,
-            check_point.domain,
-            _check_point_credential(check_point.secret_ref.name, inputs),
-            ca_file=_written(folder, bundle),
-            fingerprint=check_point.fingerprint,
-            observe=observe,
-        ),
-    )
-
-
-def _azure(source: Source, inputs: Inputs, folder: Path, observe: Observe) -> AzureArm:
-    """The client of one source."""
-    places = endpoints(source.cloud)
-    ca_file = _written(folder, inputs.bundle(source.cloud.ca_bundle))
-    way = source.identity.client_secret
-    secret = inputs.value(way.secret_ref.name, "clientSecret") if way is not None else None
-    maker = credential_maker(
-        source.identity, places, ca_file=ca_file, client_secret=secret, token_file=_FEDERATED_TOKEN
-    )
-    return AzureArm(source, maker, places, ca_file=ca_file, observe=observe)
-
-
-def _check_point_credential(name: str, inputs: Inputs) -> ApiKey | Password:
-    """By key where the Secret has one, else by password."""
-    if inputs.has(name, "apiKey"):
-        return ApiKey(inputs.value(name, "apiKey"))
-    return Password(inputs.value(name, "user").reveal(), inputs.value(name, "password"))
-
-
 def _check_schema(api: Api) -> None:
     """Refuse to act where the live CRDs lack a field: it would be pruned, and with it the attempt counter."""
     for resource in (MANAGED_HOSTS, ESTATES):
@@ -293,15 +233,6 @@ def _check_schema(api: Api) -> None:
                 Reason.MISSING_SCHEMA,
                 f"The CRD {name} in the cluster lacks {', '.join(missing[:3])}: apply the CRDs of this version first.",
             )
-
-
-def _written(folder: Path, bundle: str | None) -> str | None:
-    """A CA bundle as a file, for the clients that only take one; None: the public ones."""
-    if bundle is None:
-        return None
-    path = folder / f"{hashlib.sha256(bundle.encode()).hexdigest()[:16]}.pem"
-    path.write_text(bundle, encoding="utf-8")
-    return str(path)
 
 
 def _endpoint(url: str) -> str:

@@ -21,11 +21,12 @@ from typing import Protocol
 
 from microseg.estate.acceptance import Acceptance, Documents
 from microseg.estate.book import EstateBook
+from microseg.estate.entry import Entry
 from microseg.estate.lanes.azure import AzureLane
 from microseg.estate.lanes.checkpoint import CheckPointLane
 from microseg.estate.lanes.illumio import IllumioLane
 from microseg.estate.lanes.rhythm import Health, Rhythm
-from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.ledger import Ledger
 from microseg.estate.ports import Clock
 from microseg.estate.recorder import Recorder
 from microseg.estate.retirements import Retirements
@@ -221,11 +222,11 @@ class Keeper:
 
     def _decide_one(self, vm_id: str, entry: Entry, view: EstateView, *, repair: bool) -> None:
         """Decide one host; offer its status to the recorder where it differs."""
-        now, claimed = self._clock(), self._ledger.claimed(entry)
+        now, claimed = self._clock(), entry.claimed
         facts = self._ledger.facts(vm_id, view.object_prefix)
         entry.decision = decide(entry.host, facts, view, self._rules.wanted(vm_id), now, repair=repair)
         entry.stale = False
-        if self._ledger.claimed(entry) != claimed:
+        if entry.claimed != claimed:
             self._ledger.touch((vm_id,))  # the script named a workload: what the PCE shows of it is a new fact
         again = (entry.decision.look_again, self._rules.changes_at(vm_id, now))
         self._schedule(vm_id, min((at for at in again if at is not None), default=None), now)

@@ -7,34 +7,22 @@ holds is memory only: every restart builds it anew from the record and the outsi
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
+from microseg.estate.entry import Entry, older
 from microseg.estate.holddown import HoldDown, Tags
 from microseg.estate.readings import AzureReading, FirewallReading, PceReading
 from microseg.kube.tombstones import Tombstone
 from microseg.mapping import Mapping as Rules
-from microseg.model.facts import (
-    UNREADABLE,
-    Absent,
-    FirewallView,
-    HostFacts,
-    PutOff,
-    RunCommand,
-    Seen,
-    Unreadable,
-    Vm,
-    VmDetail,
-)
-from microseg.model.host import AgentOutcome, GoneProof, ManagedHost
+from microseg.model.facts import UNREADABLE, FirewallView, HostFacts, Seen, Unreadable, Vm, VmDetail
+from microseg.model.host import ManagedHost
 from microseg.model.plan import Action, ProveGone, SetLabels
 from microseg.model.wanted import Wanted
-from microseg.planning.decide import Decision
 from microseg.planning.wishes import wanted
 from microseg.stages.firewall import object_name
 
@@ -43,42 +31,6 @@ _UUID = 36
 A = TypeVar("A", bound=Action)
 B = TypeVar("B", bound=Action)
 C = TypeVar("C", bound=Action)
-
-
-@dataclass(slots=True)
-class Entry:
-    """One host: its record, the facts that only concern its present attempt, and the latest decision."""
-
-    host: ManagedHost
-    decision: Decision | None = None
-    stale: bool = True
-    """Something is known that the decision does not know: its actions must not be carried out."""
-    run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
-    looked_at: datetime | None = None
-    looks: int = 0
-    look_failed: str = ""
-    starting: bool = False
-    put_off: PutOff | None = None
-    refused_starts: int = 0
-    """Starts in a row that Azure or the PCE did not let begin."""
-    concluded: AgentOutcome | None = None
-    missed_polls: int = 0
-    gone: GoneProof | Unreadable | None = None
-    gone_asked: float = 0.0
-    """Monotonic time at which Azure was last asked for the VM by its id."""
-    retirement_held: str = ""
-    unpaired_readings: int = 0
-    unpair_accepted: bool = False
-    illumio_complaint: str = ""
-    rejection: str = ""
-    held_up: str = ""
-    known_since: float = field(default_factory=time.monotonic)
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def new_attempt(self) -> None:
-        """Forget what was seen of the attempt before."""
-        self.run_command, self.looked_at, self.looks, self.look_failed = UNREADABLE, None, 0, ""
-        self.put_off, self.concluded = None, None
 
 
 class Ledger:
@@ -133,7 +85,7 @@ class Ledger:
         entry = self.entries.get(host.spec.vm_id)
         if entry is None:
             self.entries[host.spec.vm_id] = Entry(host)
-        elif _older(host, entry.host):
+        elif older(host, entry.host):
             return
         else:
             same = (host.spec, host.annotations, host.status) == (
@@ -150,7 +102,7 @@ class Ledger:
     def wrote(self, host: ManagedHost) -> None:
         """Our own write of a status was taken."""
         entry = self.entries.get(host.spec.vm_id)
-        if entry is not None and not _older(host, entry.host):
+        if entry is not None and not older(host, entry.host):
             entry.host = host
             if entry.decision is not None and any(isinstance(each, SetLabels) for each in entry.decision.actions):
                 self.touch((host.spec.vm_id,))  # it waits until its keys are ours
@@ -220,9 +172,9 @@ class Ledger:
         vm = self.azure.vms.get(vm_id) if self.azure else None
         if self.azure is None or vm is None:
             return
-        record = _replaced(vm, detail)
-        if record != vm:
-            self.azure.vms[vm_id] = record
+        newer = msgspec.structs.replace(vm.record, power_state=detail.power_state, agent_ready=detail.agent_ready)
+        if newer != vm.record:
+            self.azure.vms[vm_id] = replace(vm, record=newer)
             self.touch((vm_id,))
 
     def saw_pce(self, reading: PceReading) -> None:
@@ -237,7 +189,7 @@ class Ledger:
     def _count_unpaired(self, reading: PceReading) -> Iterator[str]:
         """Count the readings that lack a recorded workload; those for whom that is news."""
         for vm_id, entry in self.entries.items():
-            known = _recorded(entry)
+            known = entry.recorded
             entry.unpaired_readings = entry.unpaired_readings + 1 if known and known not in reading.workloads else 0
             if entry.unpaired_readings == 2:
                 yield vm_id
@@ -299,10 +251,9 @@ class Ledger:
         """Everything known now about one host outside the cluster."""
         entry = self.entries[vm_id]
         vm = self.azure.vms.get(vm_id) if self.azure else None
-        claimed = self.claimed(entry)
         return HostFacts(
             azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
-            pce=Seen(self.pce.view(vm_id, vm, claimed, _recorded(entry))) if self.pce else UNREADABLE,
+            pce=Seen(self.pce.view(vm_id, vm, entry.claimed, entry.recorded)) if self.pce else UNREADABLE,
             firewall=self._firewall_view(entry.host, vm, prefix),
             run_command=entry.run_command,
             looked_at=entry.looked_at,
@@ -321,11 +272,6 @@ class Ledger:
             rejection=entry.rejection,
             held_up=entry.held_up,
         )
-
-    def claimed(self, entry: Entry) -> str:
-        """The workload uuid that the host's script printed, as decided last."""
-        agent = (entry.decision.status if entry.decision else entry.host.status).agent
-        return agent.workload if agent else ""
 
     def wanted(self, vm_id: str, now: datetime, rules: Rules | None = None) -> Wanted | None:
         """What the mapping (or `rules` in its place) wants for the host; None: no mapping, or no VM to ask about."""
@@ -353,25 +299,6 @@ class Ledger:
             if vm is not None:
                 keys[vm.record.computer_name.split(".", 1)[0].lower()] = vm_id
                 keys.update({address.ip: vm_id for address in vm.record.addresses()})
-            if claimed := self.claimed(entry):
-                keys[claimed.lower()] = vm_id
+            if entry.claimed:
+                keys[entry.claimed.lower()] = vm_id
         return keys
-
-
-def _recorded(entry: Entry) -> str:
-    """Href of the workload that the record names; empty: none."""
-    known = entry.host.status.illumio
-    return known.workload if known is not None else ""
-
-
-def _replaced(vm: Vm, detail: VmDetail) -> Vm:
-    """The VM with what its own reading said."""
-    record = msgspec.structs.replace(vm.record, power_state=detail.power_state, agent_ready=detail.agent_ready)
-    return replace(vm, record=record)
-
-
-def _older(host: ManagedHost, held: ManagedHost) -> bool:
-    """Whether this state of the same object is older than the held one (resourceVersions count up since 1.35)."""
-    if host.uid != held.uid or not (host.resource_version.isdigit() and held.resource_version.isdigit()):
-        return False
-    return int(host.resource_version) < int(held.resource_version)

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.entry import Entry
+from microseg.estate.ledger import Ledger
 from microseg.estate.news import News
 from microseg.estate.ports import EventSink, HostStore, Term
 from microseg.estate.workers import Workers

@@ -10,9 +10,10 @@ from tests.unit.estate import fakes
 from tests.unit.stages import makers as m
 
 from microseg.estate import keeper, retirements
+from microseg.estate.entry import Entry
 from microseg.estate.lanes.attempts import Attempts, Pairing
 from microseg.estate.lanes.budgets import Budget, Budgets
-from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.ledger import Ledger
 from microseg.estate.readings import PceReading
 from microseg.estate.recorder import Recorder
 from microseg.estate.workers import Workers

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 from microseg import scripts
+from microseg.estate.entry import Entry
 from microseg.estate.lanes.budgets import Budgets
-from microseg.estate.ledger import Entry, Ledger
+from microseg.estate.ledger import Ledger
 from microseg.estate.ports import Clock, Term
 from microseg.estate.recorder import Intent, Recorder
 from microseg.estate.workers import Workers
