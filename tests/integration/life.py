@@ -36,7 +36,7 @@ TEMPO = Tempo(
 )
 PATIENCE = 90.0
 """Seconds for one thing to happen; only a failure takes so long."""
-_LOOK = 0.2
+_LOOK = 0.4
 
 SEED = {"app": "service orchestrate", "env": "dev", "loc": "azure", "rol": "web"}
 """Tags of the seed's Host24."""

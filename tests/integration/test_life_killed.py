@@ -29,9 +29,13 @@ def tell(scene: Scene) -> None:
     scene.obstacle("before-put", "AgentPaired", "OutcomeUnknown")
     scene.page("before the PUT")
 
-    # Azure has the run-command; nobody heard its answer.
+    # Azure has the run-command; nobody heard its answer. Two successors are killed while they start.
     with scene.killed_at("azure", "commands.put", phase="after"):
         scene.appear(vm("after-put"))
+    for seconds in (0.5, 2.0):
+        scene.operator.start(wait=False)
+        scene.let_pass(seconds)
+        scene.operator.kill()
     scene.operator.start()
     scene.commissioned("after-put")
     scene.page("after the PUT")

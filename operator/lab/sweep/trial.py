@@ -182,7 +182,9 @@ class _One:
     def _quiet(self) -> list[str]:
         """Nothing is under way, one session at most is open, and nothing is written any more, here or outside."""
         self._rounds(1)
-        wait_until(self._settled, seconds=_QUIET_WITHIN, what="Reconciling is False", pause=_PAUSE)
+        wait_until(
+            self._settled, seconds=_QUIET_WITHIN, what="Reconciling is False, and every record counted", pause=_PAUSE
+        )
         wrong = self._heard()
         open_ones = sessions(self._rig)
         if len(open_ones) > 1 or any(not each.partition(": ")[2].startswith("0 ") for each in open_ones):
@@ -198,8 +200,9 @@ class _One:
         return wrong + [f"changed while all was quiet: {what}: {', '.join(of)}" for what, of in effects.items()]
 
     def _settled(self) -> bool:
-        conditions = self._rig.estate()["status"]["conditions"]
-        return any(each["type"] == "Reconciling" and each["status"] == "False" for each in conditions)
+        status = self._rig.estate()["status"]
+        done = any(each["type"] == "Reconciling" and each["status"] == "False" for each in status["conditions"])
+        return done and status["hosts"]["total"] == len(self._rig.hosts())
 
     def _seq(self) -> int:
         return self._rig.worlds.ledger()[-1].seq

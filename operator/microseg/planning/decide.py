@@ -106,10 +106,10 @@ def standing(status: HostStatus, verdicts: Mapping[ConditionType, Verdict], *, c
     discovered = verdicts[ConditionType.DISCOVERED]
     if isinstance(discovered, Wait) and discovered.reason == Reason.DESELECTED:
         return Standing.DESELECTED
-    if status.retirement is not None:
-        return Standing.RETIRING
     if contended or any(isinstance(verdict, Blocked) for verdict in verdicts.values()):
         return Standing.BLOCKED
+    if status.retirement is not None:
+        return Standing.RETIRING
     if status.ready == ConditionStatus.TRUE:
         return Standing.COMMISSIONED
     return Standing.IN_PROGRESS if report.moving(verdicts) else Standing.WAITING

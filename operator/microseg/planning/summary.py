@@ -105,9 +105,9 @@ def _conditions(estate: Estate, overview: Overview, now: datetime) -> Iterable[C
     held = _retirements_held(overview.retirement_hold) or _plan_held(overview.hold)
     yield told if told and not overview.judged else make(ConditionType.PLAN_HELD, held)
     yield make(ConditionType.READY, _ready(overview))
-    busy = overview.standings.get(Standing.IN_PROGRESS, 0)
+    busy = overview.standings.get(Standing.IN_PROGRESS, 0) + overview.standings.get(Standing.RETIRING, 0)
     if busy and overview.stalled is None:
-        moving = SystemState(ConditionStatus.TRUE, Reason.IN_PROGRESS, "Hosts are being worked on.")
+        moving = SystemState(ConditionStatus.TRUE, Reason.IN_PROGRESS, "Hosts are being worked on, or retired.")
     else:
         moving = SystemState(ConditionStatus.FALSE, Reason.SETTLED, "Nothing is under way.")
     yield make(ConditionType.RECONCILING, moving)

@@ -9,7 +9,7 @@ from tests.unit.estate.test_passes import COMMISSIONED, commissioned, effects, r
 from tests.unit.estate.world import Process, World, until, vm
 
 from microseg.estate.workers import Workers
-from microseg.gateways.ports import Refused
+from microseg.gateways.ports import Refused, Rejected
 from microseg.kube.errors import Unavailable
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
 from microseg.model.estate import RateLimit, Retirement
@@ -50,6 +50,19 @@ async def test_a_vm_that_is_gone_loses_its_traces_in_the_safe_order_and_its_neig
     assert world.all_are(COMMISSIONED)
 
 
+async def test_an_object_that_check_point_keeps_is_a_blocked_host_and_the_rest_waits(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    async with Process(world, workers, term=4).running():
+        world.cp.fail("delete_host", Rejected("generic_err_object_deletion", "used in rule 7."))
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: reason(world, 1) == Reason.OBJECT_REJECTED)
+        await until(lambda: world.standings() == {"commissioned": 1, "blocked": 1})
+        assert world.count("pce.unpair") == 0
+        assert len(world.hosts.stored) == 2
+
+
 async def test_the_estate_counts_a_retired_host_no_more_though_nothing_else_happens(workers: Workers) -> None:
     world = await commissioned(2, workers)
     async with Process(world, workers, term=4).running():
@@ -57,7 +70,7 @@ async def test_the_estate_counts_a_retired_host_no_more_though_nothing_else_happ
         await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
         world.ahead = LONG_ENOUGH
         await until(lambda: len(world.hosts.stored) == 1)
-        await until(lambda: world.counts() == (1, 0))
+        await until(lambda: world.standings() == {"commissioned": 1})
 
 
 async def test_a_vm_that_its_own_id_still_shows_is_not_gone_whatever_the_lists_say(workers: Workers) -> None:

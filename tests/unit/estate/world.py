@@ -137,10 +137,11 @@ class World:
         """Groups of the published objects by VM's number."""
         return {str(int(item.vm_id[-12:])): set(item.groups) for item in self.cp.published.values()}
 
-    def counts(self) -> tuple[int, int]:
-        """Hosts in all, and those that retire, as the Estate's status counts them."""
+    def standings(self) -> dict[str, int]:
+        """How the hosts stand, as the Estate's status counts them; without zeros."""
         hosts = self.estates.stored.status.hosts
-        return (hosts.total, hosts.retiring) if hosts else (0, 0)
+        counted = msgspec.structs.asdict(hosts) if hosts else {}
+        return {name: number for name, number in counted.items() if number and name != "total"}
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """A condition of the Estate."""

@@ -77,6 +77,7 @@ def test_an_estate_with_one_system_away_is_not_ready_and_names_it(kind: Conditio
         ({Standing.COMMISSIONED: 1, Standing.WAITING: 1, Standing.DESELECTED: 1}, True, Reason.ALL_COMMISSIONED, False),
         ({Standing.COMMISSIONED: 1, Standing.BLOCKED: 2}, False, Reason.HOSTS_BLOCKED, False),
         ({Standing.IN_PROGRESS: 1, Standing.BLOCKED: 2}, False, Reason.IN_PROGRESS, True),
+        ({Standing.COMMISSIONED: 1, Standing.RETIRING: 1}, True, Reason.ALL_COMMISSIONED, True),
         ({}, True, Reason.ALL_COMMISSIONED, False),
     ],
 )
