@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,22 @@ def kubernetes_writes(plane: ControlPlane, namespace: str, *, since: int = 0) ->
         if event.get("user", {}).get("username") == who
         and event["verb"] not in {"get", "list", "watch"}
         and event.get("objectRef", {}).get("resource") in {"managedhosts", "estates"}
+    ]
+
+
+def operators_writes(plane: ControlPlane, namespace: str) -> list[tuple[float, str, str, str]]:
+    """(epoch seconds, verb, resource, name) of each write that the operator's ServiceAccount asked for, in order."""
+    return [
+        (
+            datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
+            event["verb"],
+            event["objectRef"]["resource"],
+            event["objectRef"].get("name", ""),
+        )
+        for event in _audited(plane, 0)
+        if event.get("user", {}).get("username") == f"system:serviceaccount:{namespace}:microseg"
+        and event["verb"] not in {"get", "list", "watch"}
+        and "objectRef" in event
     ]
 
 

@@ -20,6 +20,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,8 @@ _PAUSE = 0.05
 
 _PORTS = range(15_000, 32_000)
 """Below the ports that Linux and macOS give to outgoing connections; see `free_port`."""
+_GIVEN: deque[int] = deque(maxlen=len(_PORTS) // 2)
+_GIVING = threading.Lock()
 
 
 class NotInTime(TimeoutError):
@@ -66,6 +69,8 @@ def wait_until(
 def free_port() -> int:
     """Return a loopback TCP port that nothing listens on, and that stays free while its server is restarted.
 
+    Nobody else in this process is given it: between the asking and the listening lie seconds.
+
     A port from the kernel's own range would not: while the server is down, the kernel may give it to an outgoing
     connection, even to that of a client which tries to reach the server, and it then talks to itself.
     """
@@ -74,7 +79,10 @@ def free_port() -> int:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            return port
+            with _GIVING:
+                if port not in _GIVEN:
+                    _GIVEN.append(port)
+                    return port
 
 
 class Process:

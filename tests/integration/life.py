@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import functools
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tests.integration.pages import Page, Tale, condition
 
+from lab.cluster import ROOT
+from lab.controlplane import ControlPlane
 from lab.hosts import Host
 from lab.operator_process import Tempo
 from lab.processes import wait_until
@@ -49,6 +54,20 @@ def vm(name: str, os: str = "Linux", *, tags: Mapping[str, str] | None = None, *
 
 def _at_least(number: int, read: Callable[[], list[Entry]]) -> bool:
     return len(read()) >= number
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
 
 
 class Scene:
@@ -185,6 +204,15 @@ class Scene:
     def annotate(self, what: str, text: str) -> None:
         """`kubectl annotate`; `what` is such as `mh/NAME` or `est/respiro`."""
         self.rig.kubectl("annotate", "--overwrite", what, text)
+
+    def microseg(self, *arguments: str) -> Said:
+        """`microseg ...` as an administrator of the cluster runs it."""
+        plane = self.rig.cluster
+        assert isinstance(plane, ControlPlane)
+        where = ["--kubeconfig", str(plane.admin_kubeconfig), "-n", self.rig.namespace]
+        argv = [sys.executable, "-m", "microseg", *arguments, *where]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT / "operator")
+        return Said(done.returncode, done.stdout, done.stderr)
 
     def patch(self, what: str, change: object, *more: str) -> None:
         """`kubectl patch` with a merge patch."""

@@ -22,7 +22,7 @@ def tell(scene: Scene) -> None:
     scene.tells(first="Observing", frozen="Observing")
     scene.settled()
     scene.rounds()
-    scene.page("observing", began=began)
+    scene.page("observing", began=began, planned=scene.microseg("plan", "-o", "json"))
 
     frozen = f"mh/{scene.hosts()['frozen'].name}"
     scene.patch(frozen, {"spec": {"suspend": True}})
@@ -58,6 +58,9 @@ def test_an_estate_that_observes_plans_everything_and_changes_nothing_outside(ta
     assert host.true("Discovered")
     assert (host.condition("AgentPaired").reason, host.condition("Grouped").reason) == ("Observing", "Observing")
     assert "az-" in host.condition("Grouped").message
+    planned = page.notes["planned"].data["observing"]
+    assert set(planned) == {each.name for each in page.hosts.values()}
+    assert f"az-{host.name}" in planned[host.name]["Grouped"]
 
 
 def test_a_frozen_host_is_left_alone_and_others_are_not(tale: Tale) -> None:

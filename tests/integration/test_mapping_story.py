@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from tests.integration.library import Story
-from tests.integration.life import SEED, Scene, vm
+from tests.integration.life import SEED, Said, Scene, vm
 from tests.integration.pages import Page, Tale, condition
 
 from lab.cluster import ROOT
-from lab.controlplane import ControlPlane
 from simulators.ledger import Entry
 
 SAP = {"app": "sap", "env": "prd", "rol": "web"}
@@ -30,27 +26,11 @@ TEXT: str = yaml.safe_load((ROOT / "manifests" / "examples" / "mapping.yaml").re
 GUARD = {"maxChangedPercent": 10}
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.out)
-        return found
-
-
 class Desk:
     """The security engineer's: a mapping in Git, the command line, and what reaches the cluster."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        assert isinstance(scene.rig.cluster, ControlPlane)
-        self._kubeconfig = scene.rig.cluster.admin_kubeconfig
 
     def file(self, name: str, text: str) -> Path:
         path = self._scene.rig.folder / f"{name}.yaml"
@@ -58,11 +38,7 @@ class Desk:
         return path
 
     def run(self, *arguments: str) -> Said:
-        """`microseg ...` as a person runs it."""
-        where = ["--kubeconfig", str(self._kubeconfig), "-n", self._scene.rig.namespace]
-        argv = [sys.executable, "-m", "microseg", *arguments, *where]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT / "operator")
-        return Said(done.returncode, done.stdout, done.stderr)
+        return self._scene.microseg(*arguments)
 
     def plan(self, file: Path) -> Said:
         return self.run("plan", "-f", str(file), "-o", "json")

@@ -21,6 +21,9 @@ OLD_DEFINITION = [
 ]
 
 
+REACHABLE = ("AzureReachable", "IllumioReachable", "CheckPointReachable")
+
+
 def _targets(estate: dict[str, Any]) -> None:
     estate["spec"]["checkPoint"]["policies"] = [{"package": "Standard", "targets": ["gw-east", "gw-west"]}]
 
@@ -33,7 +36,7 @@ def tell(scene: Scene) -> None:
     scene.page("before")
     _somebody_installs(scene)
     _check_point_stands_by(scene)
-    _a_key_changes(scene)
+    _every_key_changes(scene)
     _the_api_server_is_away(scene)
     _the_definitions_are_old(scene)
 
@@ -60,16 +63,23 @@ def _check_point_stands_by(scene: Scene) -> None:
     scene.commissioned("one", "two")
 
 
-def _a_key_changes(scene: Scene) -> None:
-    """The old key is dead before the new one is known."""
-    secret = "n3w-key-of-the-operator"
-    scene.worlds.post("/checkpoint/admin", {"name": "microseg", "api_key": secret})
+def _every_key_changes(scene: Scene) -> None:
+    """The old ones are dead before the new ones are known."""
+    keys = {system: f"n3w-key-of-the-operator-at-{system}" for system in ("azure", "illumio", "checkpoint")}
+    scene.worlds.post("/azure/secret", {"secret": keys["azure"]})
+    scene.worlds.post("/illumio/key", {"secret": keys["illumio"]})
+    scene.worlds.post("/checkpoint/admin", {"name": "microseg", "api_key": keys["checkpoint"]})
     for session in scene.worlds.get("/checkpoint/summary")["sessions"]:
         scene.worlds.post("/checkpoint/session", {"uid": session["uid"], "expire": True})
-    scene.tells_of_estate("CheckPointReachable", "False")
-    scene.patch("secret/respiro-checkpoint", {"stringData": {"apiKey": secret}})
-    scene.tells_of_estate("CheckPointReachable", "True")
-    scene.page("new key")
+    for kind in REACHABLE:
+        scene.tells_of_estate(kind, "False", "Refused")
+    scene.page("old keys")
+    scene.patch("secret/respiro-azure", {"stringData": {"clientSecret": keys["azure"]}})
+    scene.patch("secret/respiro-illumio", {"stringData": {"secret": keys["illumio"]}})
+    scene.patch("secret/respiro-checkpoint", {"stringData": {"apiKey": keys["checkpoint"]}})
+    for kind in REACHABLE:
+        scene.tells_of_estate(kind, "True")
+    scene.page("new keys")
 
 
 def _the_api_server_is_away(scene: Scene) -> None:
@@ -132,8 +142,18 @@ def test_a_standby_takes_nothing_back(tale: Tale) -> None:
     assert all(host.commissioned for host in page.hosts.values())
 
 
-def test_a_new_key_is_taken_up_without_a_restart(tale: Tale) -> None:
-    assert tale.page("new key").condition("CheckPointReachable")["status"] == "True"
+def test_keys_that_are_refused_take_nothing_back(tale: Tale) -> None:
+    before, page = tale.page("standby"), tale.page("old keys")
+
+    assert effects(entry for entry in page.entries if entry.seq > before.seq) == {}
+    assert all(host.commissioned for host in page.hosts.values())
+
+
+def test_new_keys_are_taken_up_without_a_restart(tale: Tale) -> None:
+    page = tale.page("new keys")
+
+    assert [page.condition(kind)["status"] for kind in REACHABLE] == ["True"] * 3
+    assert page.state.count("microseg started") == 1
 
 
 def test_without_the_api_server_nothing_outside_changes(tale: Tale) -> None:

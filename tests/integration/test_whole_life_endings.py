@@ -8,7 +8,8 @@ from tests.integration.library import Story
 from tests.integration.life import SEED, Scene, vm
 from tests.integration.pages import Tale
 
-from lab.oracles import effects
+from lab.controlplane import ControlPlane
+from lab.oracles import effects, operators_writes
 
 STAY = ("keep", "again")
 
@@ -49,7 +50,18 @@ def _vms_go(scene: Scene) -> None:
     scene.commissioned(*STAY)
     scene.settled()
     stones = scene.rig.kubectl("get", "cm", "-l", "microseg.dev/tombstones=respiro", "-o", "jsonpath={.items[*].data}")
-    scene.page("retired", stones=stones, vm_ids={name: host.vm_id for name, host in before.items()})
+    vm_ids = {name: host.vm_id for name, host in before.items()}
+    scene.page("retired", stones=stones, vm_ids=vm_ids, written=_written(scene))
+
+
+def _written(scene: Scene) -> dict[str, Any]:
+    """When the operator first wrote a ConfigMap, which can only be a tombstone, and when it deleted which record."""
+    plane = scene.rig.cluster
+    assert isinstance(plane, ControlPlane)
+    events = operators_writes(plane, scene.rig.namespace)
+    stones = [at for at, verb, resource, _ in events if resource == "configmaps" and verb != "delete"]
+    records = {name: at for at, verb, resource, name in events if (resource, verb) == ("managedhosts", "delete")}
+    return {"configmaps": min(stones), "managedhosts": records}
 
 
 def _orphan(scene: Scene, before: dict[str, Any]) -> Any:
@@ -111,6 +123,26 @@ def test_every_trace_of_the_gone_is_removed(tale: Tale) -> None:
         assert not [each for each in page.objects if each["comments"].endswith(vm_id)]
         assert vm_id in page.notes["stones"]
     assert page.notes["stones"].count("endedAt") == 3
+
+
+def test_traces_go_in_the_order_that_is_safe_at_every_stop(tale: Tale) -> None:
+    """Tombstone; out of the groups, deleted, published; installed; unpaired; the record last."""
+    before, page = tale.page("all live"), tale.page("retired")
+    gone = before.hosts["gone"]
+    (thing,) = before.objects_of("gone").values()
+    ven = before.workload("gone")["href"].replace("/workloads/", "/vens/")
+
+    def at(system: str, operation: str, about: str = "") -> float:
+        entries = page.of(system, operation, since=before.seq)
+        return next(entry.at for entry in entries if about in " ".join(entry.changed))
+
+    deleted = at("checkpoint", "delete-host", thing["name"])
+    published = at("checkpoint", "world.published", thing["name"])
+    installs = [entry.at for entry in page.of("checkpoint", "world.installed") if entry.at > published]
+    unpaired = at("illumio", "vens.unpair", ven)
+    stone, record = (page.notes["written"][kind] for kind in ("configmaps", "managedhosts"))
+    steps = (stone, deleted, published, installs[0], unpaired, record[gone.name])
+    assert list(steps) == sorted(steps)
 
 
 def test_the_recreated_vm_is_a_new_host_with_the_old_ones_address(tale: Tale) -> None:

@@ -17,12 +17,16 @@ from microseg.cli.sorry import Sorry
 from microseg.cli.where import Where
 from microseg.mapping import Mapping as Rules
 from microseg.mapping import Problem, lint, run_tests
+from microseg.model.condition import Reason
 from microseg.model.host import ManagedHost
+from microseg.planning.decide import WOULD
 from microseg.planning.guard import APPROVE_ANNOTATION
 from microseg.planning.preview import Preview, preview, ranked
+from microseg.stages import STAGES
 
 NO_CHANGE, CHANGES = 0, 2
 _EXAMPLES = 5
+_PROGRESS = tuple(stage.condition for stage in STAGES)
 
 
 def plan(where: Where, file: Path | None, revision: str, output: str) -> int:
@@ -83,6 +87,7 @@ def _sections(live: Live, found: Preview) -> Iterator[Section]:
     yield Lines("", [f"{live.key}: mapping {found.rules.name}, revision {before} -> {found.rules.digest}", f"{of}."])
     yield Table("Changes of commissioned hosts", *_changes(found.changes, names))
     yield Table("Hosts that are still being onboarded", *_changes(found.onboarding, names))
+    yield Table("Not done, because the estate observes: enforcing, it would go on with", *_observing(live.hosts, names))
     yield Table("Would wait for a person: no rule knows them (MappingMiss)", *_misses(found, names))
     yield Lines("Groups that lose their last member of ours", list(found.emptied), loud=True)
     yield Lines("Guard", [verdict(live, found)], loud=found.hold is not None)
@@ -97,6 +102,25 @@ def _changes(
         for kind, hosts in ranked(changes)
     ]
     return ("what", "change", "hosts", "examples"), rows
+
+
+def observing(host: ManagedHost) -> dict[str, str]:
+    """Stage -> what would be done if the estate enforced, as the host's conditions say."""
+    return {
+        told.type.value: told.message.partition(WOULD)[2] or told.message
+        for told in host.status.conditions
+        if told.type in _PROGRESS and told.reason == Reason.OBSERVING
+    }
+
+
+def _observing(hosts: Sequence[ManagedHost], names: Mapping[str, str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    waiting = {kind: [host.name for host in hosts if kind.value in observing(host)] for kind in _PROGRESS}
+    rows: list[tuple[str, ...]] = [
+        (kind.value, str(len(found)), ", ".join(names[host] for host in found[:_EXAMPLES]) + _more(found))
+        for kind, found in waiting.items()
+        if found
+    ]
+    return ("stage", "hosts", "examples"), rows
 
 
 def _misses(found: Preview, names: Mapping[str, str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -166,6 +190,7 @@ def _data(live: Live, found: Preview) -> dict[str, Any]:
             for kind, hosts in ranked(found.changes)
         ],
         "byHost": {name: sorted(kinds) for name, kinds in sorted({**found.onboarding, **found.changes}.items())},
+        "observing": {host.name: told for host in live.hosts if (told := observing(host))},
         "misses": dict(sorted(found.misses.items())),
         "emptiedGroups": list(found.emptied),
         "guard": {

@@ -25,6 +25,9 @@ from microseg.stages import STAGES, Stage, discovery, retirement
 from microseg.stages.attempt import absorb, bounds, under_way
 from microseg.stages.situation import EstateView, Situation, Timing
 
+WOULD = "Enforcing, it would: "
+"""What stands before the message of an effect that an observing estate does not carry out."""
+
 
 class Standing(enum.StrEnum):
     """How a host counts in its estate's status."""
@@ -146,7 +149,7 @@ def _shown(verdict: Verdict, kind: ConditionType, situation: Situation, drifted:
         what = "host" if situation.host.spec.suspend else "estate"
         return Wait(Reason.SUSPENDED, f"The {what} is suspended. Otherwise: {verdict.message}", moving=False)
     if not situation.estate.enforcing:
-        return Wait(Reason.OBSERVING, f"The estate observes. Enforcing, it would: {verdict.message}", moving=False)
+        return Wait(Reason.OBSERVING, f"The estate observes. {WOULD}{verdict.message}", moving=False)
     discovered = discovery.judge(situation)
     if isinstance(discovered, Wait) and verdict.reason != Reason.RETIRING:
         return Wait(discovered.reason, f"{discovered.message} Otherwise: {verdict.message}", moving=False)

@@ -47,11 +47,17 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
     async def revoke(_: web.Request) -> web.Response:
         return web.json_response({"revoked": world.directory.revoke()})
 
+    async def secret(request: web.Request) -> web.Response:
+        """{secret}: the application has another one; the old one and its tokens are worth nothing."""
+        world.directory.change_secret(str((await read_object(request))["secret"]))
+        return web.json_response({})
+
     actions = "|".join(ACTIONS)
     router.add_get("/azure/vms", listing)
     router.add_post("/azure/vms", add)
     router.add_post(f"/azure/vms/{{name}}/{{action:{actions}}}", change)
     router.add_post("/azure/tokens/revoke", revoke)
+    router.add_post("/azure/secret", secret)
     router.add_get("/azure/traits", traits)
     router.add_post("/azure/traits", traits)
     router.add_get("/azure/timing", timing)

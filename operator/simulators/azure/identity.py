@@ -68,6 +68,11 @@ class Directory:
             raise _unauthorized(authority, "ExpiredAuthenticationToken", text, "invalid_token")
         return self.client_id
 
+    def change_secret(self, secret: str) -> None:
+        """The application has another secret; tokens that the old one got are over."""
+        self.client_secret = self.stage.ledger.add_secret(secret)
+        self.revoke()
+
     def revoke(self) -> int:
         """Let every token that was given out be over; returns how many these were."""
         count = len(self._tokens)

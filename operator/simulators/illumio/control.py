@@ -129,8 +129,11 @@ async def _set_traits(world: World, request: web.Request) -> web.Response:
 
 
 async def _set_key(world: World, request: web.Request) -> web.Response:
-    """{alive: bool}: the API key dies, or is good again."""
-    if (await read_object(request)).get("alive", True):
+    """{alive?: bool, secret?}: the API key dies, or is good again; it gets another secret, and the old one is wrong."""
+    order = await read_object(request)
+    if "secret" in order:
+        world.change_secret(str(order["secret"]))
+    if order.get("alive", True):
         world.revive_key()
     else:
         world.expire_key(0.0)

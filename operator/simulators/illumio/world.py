@@ -70,6 +70,10 @@ class World:
         self.key_dead_until = self.context.now() + seconds if seconds else float("inf")
         self.context.changed(f"API key {self.api_user} expired", "world.key-expired")
 
+    def change_secret(self, secret: str) -> None:
+        """The key's secret is another one from now on."""
+        self.api_secret = self.context.stage.ledger.add_secret(secret)
+
     def revive_key(self) -> None:
         """Let the API key be good again."""
         self.key_dead_until = 0.0

@@ -116,6 +116,23 @@ def test_plan_tells_a_hold_with_the_command_that_approves_it(
     assert f"kubectl -n ns annotate est respiro --overwrite {guard['approve']}" in guard["verdict"]
 
 
+def test_plan_tells_what_an_observing_estate_would_do(cluster: FakeCluster, capsys: Capture) -> None:
+    told = Condition(
+        type=ConditionType.GROUPED,
+        status=ConditionStatus.FALSE,
+        reason="Observing",
+        message="The estate observes. Enforcing, it would: Objects are being changed and published: az-web1.",
+        last_transition_time=NOW,
+    )
+    new = host("web1", commissioned=False, conditions=(told,))
+    cluster.now = with_hosts(cluster.now, [new])
+    code, out, _ = run(["plan", "-o", "json"], capsys)
+    assert json.loads(out)["observing"] == {new.name: {"Grouped": "Objects are being changed and published: az-web1."}}
+    code, out, _ = run(["plan"], capsys)
+    assert code == 0
+    assert re.search(r"Grouped +1 +Web1", out)
+
+
 def test_plan_counts_hosts_that_no_rule_would_know(document: Write, cluster: FakeCluster, capsys: Capture) -> None:
     assert cluster.now.hosts
     code, out, _ = run(["plan", "-f", document(RULES.replace("shop, sap", "sap").replace("[shop]", "[sap]"))], capsys)

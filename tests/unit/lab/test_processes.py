@@ -3,6 +3,7 @@
 import signal
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_a_grandchild_ends_with_its_group(tmp_path: Path) -> None:
 def test_waiting_says_what_was_not_seen() -> None:
     with pytest.raises(NotInTime, match=r"not seen within 0.1 s: snow\nonly rain"):
         wait_until(lambda: False, seconds=0.1, what="snow", otherwise=lambda: "only rain")
+
+
+def test_a_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = free_port()
+    few = [first, first, first - 1 if first > 15_000 else first + 1]
+    monkeypatch.setattr("lab.processes.random.SystemRandom", lambda: SimpleNamespace(choice=lambda _: few.pop(0)))
+
+    assert free_port() != first
 
 
 def test_a_free_port_is_below_those_of_outgoing_connections() -> None:
