@@ -68,7 +68,7 @@ integration: $(READY) controlplane ## tests on a real API server only
 	$(call say,integration)
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 
-sweep: $(READY) controlplane ## kill the operator at every message, answer every operation wrongly: about 1 h. SWEEP="--help"
+sweep: $(READY) controlplane ## kill the operator at every message, answer every operation wrongly: about 35 min. SWEEP="--help"
 	$(call say,sweep)
 	@exec $(BIN)/python -m lab.sweep $(SWEEP)
 

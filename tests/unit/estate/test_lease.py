@@ -79,12 +79,12 @@ async def test_a_lease_that_is_held_is_waited_for_by_ones_own_clock_whatever_its
     while len(store.journal.lines) < 3:  # noqa: ASYNC110 - the fake has no event
         await asyncio.sleep(0.001)
     assert store.journal.names("leases.replace") == []
-    forward(14.9)
+    forward(10)
     seen = len(store.journal.lines)
     while len(store.journal.lines) < seen + 2:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     assert not waiting.done()
-    forward(0.2)
+    forward(6)
     assert (await waiting).number == 5
 
 
@@ -136,13 +136,13 @@ async def test_effects_stop_before_the_lease_runs_out_while_the_api_server_is_aw
     term = await acquired(made)
     store.fail("replace", *[Unavailable("away")] * 10_000)
     holding = asyncio.create_task(made.hold(term))
-    forward(11.5)
+    forward(9)
     tried = len(store.journal.lines)
     while len(store.journal.lines) < tried + 2:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     term.check()
     assert not holding.done(), "borne until the deadline"
-    forward(0.6)
+    forward(3.5)
     with pytest.raises(LeaseLost):
         term.check()
     async with asyncio.timeout(30):
