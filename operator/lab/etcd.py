@@ -27,10 +27,10 @@ def dump(plane: ControlPlane, namespace: str) -> str:
         keys = [key for key, _ in _range(session, url, _ALL, keys_only=True)]
         wanted = {key[: key.index(part) + len(part)] for key in keys if (part := f"/{namespace}/") in key}
         found = [
-            pair
+            row
             for prefix in sorted(wanted)
             if prefix != f"{_SECRETS}{namespace}/"
-            for pair in _range(session, url, prefix.encode())
+            for row in _range(session, url, prefix.encode())
         ]
     return "\n".join(f"{key}\n{value}" for key, value in found)
 

@@ -183,7 +183,10 @@ class _One:
         """Nothing is under way, one session at most is open, and nothing is written any more, here or outside."""
         self._rounds(1)
         wait_until(
-            self._settled, seconds=_QUIET_WITHIN, what="Reconciling is False, and every record counted", pause=_PAUSE
+            self._settled,
+            seconds=_QUIET_WITHIN,
+            what="the Estate is Ready and settled, and every record counted",
+            pause=_PAUSE,
         )
         wrong = self._heard()
         open_ones = sessions(self._rig)
@@ -201,7 +204,8 @@ class _One:
 
     def _settled(self) -> bool:
         status = self._rig.estate()["status"]
-        done = any(each["type"] == "Reconciling" and each["status"] == "False" for each in status["conditions"])
+        told = {each["type"]: each["status"] for each in status["conditions"]}
+        done = (told["Ready"], told["Reconciling"]) == ("True", "False")
         return done and status["hosts"]["total"] == len(self._rig.hosts())
 
     def _seq(self) -> int:

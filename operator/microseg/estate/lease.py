@@ -156,6 +156,18 @@ class Elector:
             acquired_at=now,
         )
 
+    async def _look_who_wrote(self, term: HeldTerm) -> None:
+        """It may have been ourselves: a renewal whose answer was lost. Anybody else's writing ends the term."""
+        try:
+            found = await self._workers.call(self._store.get, self._namespace, self._name)
+        except KubeError as error:
+            term.check()
+            log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
+            return
+        if (found.holder, found.transitions) != (self._identity, term.number):
+            raise LeaseLost("another replica took the Lease")
+        self._lease = found
+
     async def _renew(self, term: HeldTerm) -> None:
         """Renew once; failures are borne until the term's own deadline."""
         assert self._lease is not None  # noqa: S101 - acquired before held
@@ -165,7 +177,8 @@ class Elector:
                 self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC))
             )
         except Conflict:
-            raise LeaseLost("another replica took the Lease") from None
+            await self._look_who_wrote(term)
+            return
         except KubeError as error:
             term.check()
             log.warning("lease not renewed", extra={"lease": self._name, "error": str(error)})

@@ -166,6 +166,19 @@ async def test_renewals_extend_the_term_from_before_they_were_asked_for(
         term.check()
 
 
+async def test_a_renewal_whose_answer_was_lost_is_not_taken_for_another_replica(workers: Workers) -> None:
+    store = fakes.FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.lose("replace", Unavailable("no answer in time"))
+    await made._renew(term)  # it was written, and nobody heard of it
+    await made._renew(term)  # the conflict is with ourselves
+    await made._renew(term)
+    term.check()
+    assert store.stored is not None
+    assert store.stored.transitions == term.number
+
+
 async def test_a_lease_that_somebody_took_ends_the_term_at_once(workers: Workers) -> None:
     store = fakes.FakeLeases()
     made = elector(store, workers)
