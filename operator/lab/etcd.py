@@ -6,7 +6,6 @@ By etcd's JSON gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 import requests
@@ -49,4 +48,4 @@ def _encoded(raw: bytes) -> str:
 
 
 def _decoded(text: str) -> str:
-    return binascii.a2b_base64(text).decode(errors="replace")
+    return base64.b64decode(text).decode(errors="replace")

@@ -81,9 +81,10 @@ def _places(rig: Rig) -> Iterator[tuple[str, str]]:
     for file in sorted((*rig.folder.glob("*.log"), *rig.folder.glob("*.metrics"))):
         yield file.name, file.read_text(encoding="utf-8", errors="replace")
     yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")
-    if isinstance(rig.cluster, ControlPlane):
-        yield "etcd", etcd.dump(rig.cluster, rig.namespace)
-    if isinstance(rig.cluster, ControlPlane) and rig.cluster.audit_log is not None:
+    if not isinstance(rig.cluster, ControlPlane):
+        return
+    yield "etcd", etcd.dump(rig.cluster, rig.namespace)
+    if rig.cluster.audit_log is not None:
         place = f'"namespace":"{rig.namespace}"'
         lines = rig.cluster.audit_log.read_text(encoding="utf-8").splitlines()
         yield "the audit log", "\n".join(line for line in lines if place in line)

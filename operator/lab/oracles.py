@@ -247,13 +247,10 @@ def effects(entries: Iterable[Entry]) -> dict[str, list[str]]:
 
 def kubernetes_writes(plane: ControlPlane, namespace: str, *, since: int = 0) -> list[dict[str, Any]]:
     """Audited writes of the operator's ServiceAccount on hosts and estates, from a byte of the audit log on."""
-    who = f"system:serviceaccount:{namespace}:microseg"
     return [
         event
-        for event in _audited(plane, since)
-        if event.get("user", {}).get("username") == who
-        and event["verb"] not in {"get", "list", "watch"}
-        and event.get("objectRef", {}).get("resource") in {"managedhosts", "estates"}
+        for event in _written(plane, namespace, since)
+        if event["objectRef"].get("resource") in {"managedhosts", "estates"}
     ]
 
 
@@ -266,10 +263,7 @@ def operators_writes(plane: ControlPlane, namespace: str) -> list[tuple[float, s
             event["objectRef"]["resource"],
             event["objectRef"].get("name", ""),
         )
-        for event in _audited(plane, 0)
-        if event.get("user", {}).get("username") == f"system:serviceaccount:{namespace}:microseg"
-        and event["verb"] not in {"get", "list", "watch"}
-        and "objectRef" in event
+        for event in _written(plane, namespace, 0)
     ]
 
 
@@ -282,6 +276,15 @@ def _audit_log(plane: ControlPlane) -> Path:
     if plane.audit_log is None:
         raise RuntimeError("the control plane keeps no audit log")
     return plane.audit_log
+
+
+def _written(plane: ControlPlane, namespace: str, since: int) -> Iterator[dict[str, Any]]:
+    """Audit events of the operator's ServiceAccount that are about an object and no reading."""
+    who = f"system:serviceaccount:{namespace}:microseg"
+    for event in _audited(plane, since):
+        by_us = event.get("user", {}).get("username") == who
+        if by_us and event["verb"] not in {"get", "list", "watch"} and "objectRef" in event:
+            yield event
 
 
 def _audited(plane: ControlPlane, since: int) -> Iterator[dict[str, Any]]:

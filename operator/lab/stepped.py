@@ -12,6 +12,8 @@ from datetime import datetime, timedelta, tzinfo
 from importlib import import_module
 from pathlib import Path
 
+from lab.altering import alter
+
 DAY = timedelta(seconds=8)
 """As long as a dead VEN is waited for here."""
 _FILE = "clock"
@@ -42,14 +44,8 @@ def _step() -> None:
     """AttributeError where the product has no such name any more."""
     time.time = _wall
     for module in ("microseg.estate.lease", "microseg.kube.events"):
-        _replace(module, "datetime", _Datetime)
-    _replace("microseg.stages.retirement", "_UNPAIR_PATIENCE", DAY)
-
-
-def _replace(module: str, name: str, value: object) -> None:
-    place = import_module(module)
-    getattr(place, name)
-    setattr(place, name, value)
+        alter(module, "datetime", _Datetime)
+    alter("microseg.stages.retirement", "_UNPAIR_PATIENCE", DAY)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ SEED = {"app": "service orchestrate", "env": "dev", "loc": "azure", "rol": "web"
 """Tags of the seed's Host24."""
 
 
+REACHABLE = ("AzureReachable", "IllumioReachable", "CheckPointReachable")
+"""The Estate's conditions of the three systems."""
+
+
 def vm(name: str, os: str = "Linux", *, tags: Mapping[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """An order for a VM; without tags of its own it wants labels but no group."""
     return {"name": name, "os": os, "tags": dict(tags if tags is not None else {"app": "sap", "env": "prd"}), **more}

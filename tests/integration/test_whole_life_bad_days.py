@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.integration.library import Story
-from tests.integration.life import SEED, Scene, vm
+from tests.integration.life import REACHABLE, SEED, Scene, vm
 from tests.integration.pages import Tale
 
 from lab.cluster import ROOT
@@ -19,9 +19,6 @@ OLD_DEFINITION = [
         "path": "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/agent/properties/attempt",
     }
 ]
-
-
-REACHABLE = ("AzureReachable", "IllumioReachable", "CheckPointReachable")
 
 
 def _targets(estate: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.integration.library import Story
-from tests.integration.life import SEED, Scene, vm
+from tests.integration.life import REACHABLE, SEED, Scene, vm
 from tests.integration.pages import Tale
 
 from lab.oracles import effects
@@ -67,12 +67,12 @@ def _every_certificate_changes(scene: Scene) -> None:
     """Nobody told us: the old authority is trusted no more, and the new one not yet."""
     since = scene.seq()
     scene.worlds.post("/certificates/rotate")
-    for kind in ("AzureReachable", "IllumioReachable", "CheckPointReachable"):
+    for kind in REACHABLE:
         scene.tells_of_estate(kind, "False", "Unreachable")
     scene.let_pass(2.0)
     scene.page("nobody is trusted", since=since)
     scene.patch("cm/respiro-ca", {"data": {"ca.crt": scene.worlds.ca_file.read_text()}})
-    for kind in ("AzureReachable", "IllumioReachable", "CheckPointReachable"):
+    for kind in REACHABLE:
         scene.tells_of_estate(kind, "True")
     scene.appear(vm("three", tags=SEED))
     scene.commissioned(*NAMES, "three")
@@ -128,7 +128,7 @@ def test_servers_that_cannot_prove_who_they_are_are_not_spoken_to(tale: Tale) ->
     page = tale.page("nobody is trusted")
 
     assert [e for e in page.entries if e.seq > page.notes["since"] and not e.operation.startswith("world.")] == []
-    for kind in ("AzureReachable", "IllumioReachable", "CheckPointReachable"):
+    for kind in REACHABLE:
         assert "certificate" in page.condition(kind)["message"].lower(), page.condition(kind)
     assert all(page.hosts[name].commissioned for name in NAMES), "what was confirmed stays confirmed"
 

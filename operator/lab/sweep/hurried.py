@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from importlib import import_module
 
+from lab.altering import alter
 from microseg.__main__ import main
 from microseg.gateways.wire import Limits
 from microseg.stages.situation import Timing
@@ -38,9 +38,7 @@ _SHORTER: tuple[tuple[str, str, object], ...] = (
 def hurry() -> None:
     """Replace the numbers. AttributeError where the product has no such number any more."""
     for module, name, value in _SHORTER:
-        place = import_module(module)
-        getattr(place, name)
-        setattr(place, name, value)
+        alter(module, name, value)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,7 @@ def _changes(
     changes: Mapping[str, frozenset[str]], names: Mapping[str, str]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     rows: list[tuple[str, ...]] = [
-        (*_parts(kind), str(len(hosts)), ", ".join(names[host] for host in hosts[:_EXAMPLES]) + _more(hosts))
-        for kind, hosts in ranked(changes)
+        (*_parts(kind), str(len(hosts)), _examples(hosts, names)) for kind, hosts in ranked(changes)
     ]
     return ("what", "change", "hosts", "examples"), rows
 
@@ -114,11 +113,12 @@ def observing(host: ManagedHost) -> dict[str, str]:
 
 
 def _observing(hosts: Sequence[ManagedHost], names: Mapping[str, str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    waiting = {kind: [host.name for host in hosts if kind.value in observing(host)] for kind in _PROGRESS}
+    waiting: dict[str, list[str]] = {kind.value: [] for kind in _PROGRESS}
+    for host in hosts:
+        for kind in observing(host):
+            waiting[kind].append(host.name)
     rows: list[tuple[str, ...]] = [
-        (kind.value, str(len(found)), ", ".join(names[host] for host in found[:_EXAMPLES]) + _more(found))
-        for kind, found in waiting.items()
-        if found
+        (kind, str(len(found)), _examples(found, names)) for kind, found in waiting.items() if found
     ]
     return ("stage", "hosts", "examples"), rows
 
@@ -128,7 +128,7 @@ def _misses(found: Preview, names: Mapping[str, str]) -> tuple[tuple[str, ...], 
     for name in sorted(found.misses):
         grouped.setdefault(found.misses[name], []).append(name)
     rows: list[tuple[str, ...]] = [
-        (why, str(len(hosts)), ", ".join(names[host] for host in hosts[:_EXAMPLES]) + _more(hosts))
+        (why, str(len(hosts)), _examples(hosts, names))
         for why, hosts in sorted(grouped.items(), key=lambda row: (-len(row[1]), row[0]))
     ]
     return ("why", "hosts", "examples"), rows
@@ -160,11 +160,11 @@ def _notes(live: Live, found: Preview, names: Mapping[str, str]) -> Iterator[str
     if live.estate.spec.mapping.pin and live.estate.spec.mapping.pin != found.rules.digest:
         yield f"PINNED: spec.mapping.pin holds on to {live.estate.spec.mapping.pin}; no other mapping comes into force."
     if found.suspended:
-        told = ", ".join(names[name] for name in found.suspended[:_EXAMPLES])
-        yield f"{len(found.suspended)} of them are suspended and change when that ends: {told}{_more(found.suspended)}"
+        told = _examples(found.suspended, names)
+        yield f"{len(found.suspended)} of them are suspended and change when that ends: {told}"
     if found.unknown:
-        told = ", ".join(names[name] for name in found.unknown[:_EXAMPLES])
-        yield f"{len(found.unknown)} hosts are missing in Azure now; nothing is foreseen: {told}{_more(found.unknown)}"
+        told = _examples(found.unknown, names)
+        yield f"{len(found.unknown)} hosts are missing in Azure now; nothing is foreseen: {told}"
 
 
 def _data(live: Live, found: Preview) -> dict[str, Any]:
@@ -217,5 +217,7 @@ def _names(hosts: Sequence[ManagedHost]) -> dict[str, str]:
     return {name: vm if taken[vm] == 1 else name for name, vm in shown.items()}
 
 
-def _more(hosts: Sequence[str]) -> str:
-    return f", … {len(hosts) - _EXAMPLES} more" if len(hosts) > _EXAMPLES else ""
+def _examples(hosts: Sequence[str], names: Mapping[str, str]) -> str:
+    """The first few by the names that people know, and how many more there are."""
+    more = f", … {len(hosts) - _EXAMPLES} more" if len(hosts) > _EXAMPLES else ""
+    return ", ".join(names[host] for host in hosts[:_EXAMPLES]) + more

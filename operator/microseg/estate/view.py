@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from microseg.estate.ledger import Ledger
@@ -31,8 +30,8 @@ class EstateViews:
         ledger: Ledger,
         now: datetime,
         *,
-        install_failures: Mapping[str, str] = MappingProxyType({}),
-        install_doubts: Mapping[str, str] = MappingProxyType({}),
+        install_failures: Mapping[str, str],
+        install_doubts: Mapping[str, str],
     ) -> EstateView:
         """The view as of now."""
         spec, pce, firewall = estate.spec, ledger.pce, ledger.firewall

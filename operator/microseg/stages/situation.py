@@ -79,7 +79,6 @@ class EstateView:
     """Target -> what came of its latest install, as the rest of a sentence."""
     install_doubts: Mapping[str, str] = field(default_factory=dict)
     """Target -> why it is not known how far its latest install came."""
-    """Target -> what the latest install on it said, while that install is newer than its revision."""
     window_opens: datetime | None = None
     """When the install window opens next; None: it is open."""
     timing: Timing = Timing()

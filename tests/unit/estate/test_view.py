@@ -61,7 +61,7 @@ def test_a_package_without_named_targets_is_installed_where_it_is_now() -> None:
     spec = estate().spec
     check_point = msgspec.structs.replace(spec.check_point, policies=(PolicyTargets(package="Standard"),))
     made = estate(spec=msgspec.structs.replace(spec, check_point=check_point))
-    view = EstateViews(Timing()).view(made, ledger, m.NOW)
+    view = EstateViews(Timing()).view(made, ledger, m.NOW, install_failures={}, install_doubts={})
     assert [policy.targets for policy in view.policies] == [("gw1", "gw2")]
 
 
