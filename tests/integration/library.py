@@ -15,7 +15,7 @@ from lab import oracles
 from lab.controlplane import ControlPlane
 from lab.rig import Rig
 
-_AT_ONCE = 8
+_AT_ONCE = 6
 """Stories told side by side: each is two processes that mostly wait."""
 
 
