@@ -1,4 +1,4 @@
-"""The process's settings: frozen, read once from the command line and the environment. `wiring.py` reads them.
+"""The process's settings: frozen, read once from the command line and the environment. `application.py` reads them.
 
 What concerns an estate stands in its Estate; here is only what concerns the process, and the pauses of the effect
 protocol, which a person tunes to the vendor's real times.
@@ -12,7 +12,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from microseg.stages.situation import Timing
+from microseg.engine.ground.engine_settings import EngineSettings
+from microseg.stages.context import Timing
 
 
 class SettingsError(ValueError):
@@ -20,7 +21,7 @@ class SettingsError(ValueError):
 
 
 _NAMESPACES = ("microseg",)
-_ANYWHERE = "0.0.0.0"  # noqa: S104 - the kubelet asks from outside the Pod
+_ANYWHERE = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Settings:
     identity: str = ""
     """Who holds the Lease: POD_NAME or the host's name, and a random suffix."""
     probe_host: str = _ANYWHERE
-    """MICROSEG_PROBE_HOST: address of that port; all, because the kubelet asks from outside the Pod."""
+    """MICROSEG_PROBE_HOST: address of that port; empty: all of IPv4 and IPv6, because the kubelet asks from outside."""
     probe_port: int = 8080
     """MICROSEG_PROBE_PORT: port of /healthz, /readyz and /metrics."""
     log_format: str = "json"
@@ -54,10 +55,20 @@ class Settings:
     lease_seconds: float = 15.0
     """MICROSEG_LEASE_SECONDS: after so long without renewal another replica takes over."""
 
+    shortest_poll: float = 10.0
+    """MICROSEG_SHORTEST_POLL: seconds; an Estate with a shorter pollInterval is not reconciled (SpecInvalid)."""
+
+    azure_clouds: tuple[str, ...] = ()
+    """MICROSEG_AZURE_CLOUDS: custom clouds that Estates may name, each `resourceManager|authority`, with commas."""
+    azure_clients: tuple[str, ...] = ()
+    """MICROSEG_AZURE_CLIENTS: client ids that Estates may use, each `namespace=clientId`, with commas; empty: any, but
+    where the process serves several namespaces only with a client secret."""
+
     @property
-    def timing(self) -> Timing:
-        """The bounds of the effect protocol."""
-        return Timing(expected=self.installer_expected, look_pause=self.look_pause, retry_pause=self.retry_pause)
+    def engine(self) -> EngineSettings:
+        """What concerns the engine of each estate."""
+        timing = Timing(expected=self.installer_expected, look_pause=self.look_pause, retry_pause=self.retry_pause)
+        return EngineSettings(timing, self.task_pause, self.install_patience)
 
 
 _NUMBERS = {
@@ -67,6 +78,7 @@ _NUMBERS = {
     "task_pause": (0.1, 60.0),
     "install_patience": (0.0, 3600.0),
     "lease_seconds": (5.0, 300.0),
+    "shortest_poll": (0.0, 3600.0),
 }
 """Setting -> the least and the most that make sense, in seconds."""
 
@@ -90,8 +102,19 @@ def load(
         probe_port=_port(environment.get("MICROSEG_PROBE_PORT", "8080")),
         log_format=log_format,
         verbose=verbose,
+        azure_clouds=_listed(environment, "MICROSEG_AZURE_CLOUDS", "|", "resourceManager|authority"),
+        azure_clients=_listed(environment, "MICROSEG_AZURE_CLIENTS", "=", "namespace=clientId"),
         **numbers,
     )
+
+
+def _listed(environment: Mapping[str, str], variable: str, sign: str, form: str) -> tuple[str, ...]:
+    """Pairs with commas between them."""
+    pairs = tuple(part.strip() for part in environment.get(variable, "").split(",") if part.strip())
+    for pair in pairs:
+        if pair.count(sign) != 1 or not all(pair.split(sign)):
+            raise SettingsError(f"{variable} has {pair!r}; each of it is {form}")
+    return pairs
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

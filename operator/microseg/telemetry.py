@@ -1,4 +1,4 @@
-"""Logs: one line an event, as JSON for machines or text for people. Called once, by `microseg run`."""
+"""Logs: one line per event, as JSON for machines or text for people. Called once, by `microseg run`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _QUIET = ("azure", "urllib3", "kopf", "aiohttp.access", "msal")
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line; what is given as `extra` becomes keys."""
+    """One JSON object per line; the keys of `extra` become its keys."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -36,7 +36,7 @@ class TextLines(logging.Formatter):
         """The line."""
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        text = f"{at} {record.levelname.lower():<7} {record.getMessage()} {extra}".rstrip()
+        text = _on_one_line(f"{at} {record.levelname.lower():<7} {record.getMessage()} {extra}".rstrip())
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
@@ -50,6 +50,11 @@ def set_up(log_format: str, *, verbose: bool) -> None:
     logging.getLogger("microseg").setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _on_one_line(text: str) -> str:
+    """The text with what would begin a new line, or move the cursor, spelled out: no value can forge a line."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

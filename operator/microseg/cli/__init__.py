@@ -1,1 +1,1 @@
-"""The command line's face: what people type. It imports nothing of the running operator."""
+"""The command line: what people type. It reads a cluster and calls the pure planners; the engine never runs here."""

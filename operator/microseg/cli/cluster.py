@@ -1,26 +1,35 @@
 """What commands read from the cluster: one Estate, its hosts, and the accepted revisions of its mapping.
 
-Read only, but for the pin. The rights are those of whoever runs the command.
+Read only, except for the pin. The RBAC is that of the person who runs the command.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from microseg.cli.sorry import Sorry
-from microseg.cli.where import Where
+from microseg.cli import times
+from microseg.cli.errors import CommandError
+from microseg.cli.target import ClusterOptions
+from microseg.cli.times import Times
+from microseg.kube.approvals import Approvals, user_name
 from microseg.kube.client import Api, connect
-from microseg.kube.context import default_namespace
+from microseg.kube.deployments import Deployments
 from microseg.kube.errors import Forbidden, KubeError, NotFound, SpecInvalid
 from microseg.kube.estates import Estates
 from microseg.kube.hosts import Hosts
+from microseg.kube.kubectl_context import default_namespace
+from microseg.kube.leases import Lease, Leases
 from microseg.kube.revisions import MappingRevision, Revisions
-from microseg.mapping import Mapping, MappingError, parse
+from microseg.kube.tombstones import Tombstone, Tombstones
+from microseg.mapping import MappingDocument, MappingError, parse
+from microseg.model.approval import Approval, ApprovalSpec
 from microseg.model.estate import Estate
 from microseg.model.host import ManagedHost
+from microseg.model.operator_report import OperatorReport, decode_report
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,7 @@ class Live:
         return self.estate.spec.mapping.pin or (self.revisions[-1].digest if self.revisions else "")
 
     @property
-    def held(self) -> bool:
+    def plan_held(self) -> bool:
         """Whether a change of the mapping waits for approval now."""
         return any(plan.kind == "mapping" for plan in self.estate.status.held)
 
@@ -58,21 +67,21 @@ class Live:
         return waiting.instead if waiting is not None else self.in_force
 
     def revision(self, named: str) -> MappingRevision:
-        """A kept revision by digest (or its beginning), by number, or `previous`. Raises Sorry where there is none."""
+        """A kept revision by digest (or its beginning), by number, or `previous`. Raises CommandError without one."""
         kept = list(reversed(self.revisions))
         if named == "previous":
-            found = self._before(kept)
+            match = self._before(kept)
         elif named.isdigit() and len(named) < _SHORTEST_DIGEST:
-            found = next((each for each in kept if each.number == int(named)), None)
+            match = next((each for each in kept if each.number == int(named)), None)
         else:
-            found = next(
+            match = next(
                 (each for each in kept if len(named) >= _SHORTEST_DIGEST and each.digest.startswith(named)), None
             )
-        if found is None:
-            raise Sorry(
+        if match is None:
+            raise CommandError(
                 f"no revision {named!r} of {self.estate.spec.mapping.name} is kept: `microseg rollback` lists them"
             )
-        return found
+        return match
 
     def _before(self, kept: Sequence[MappingRevision]) -> MappingRevision | None:
         """The newest revision older than the one in force, with another meaning. `kept`: the newest first."""
@@ -81,29 +90,56 @@ class Live:
             return next(iter(kept), None)
         return next((each for each in kept if each.number < present and each.digest != self.in_force), None)
 
-    def rules(self, digest: str) -> Mapping | None:
+    def rules(self, digest: str) -> MappingDocument | None:
         """The rules of a kept revision; None where it is not kept or no longer parses."""
-        found = next((each for each in reversed(self.revisions) if each.digest == digest), None)
+        revision = next((each for each in reversed(self.revisions) if each.digest == digest), None)
         try:
-            return parse(found.document, found.name) if found is not None else None
+            return parse(revision.document, revision.name) if revision is not None else None
         except MappingError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Who leads an estate, and what it says of itself."""
+
+    lease: Lease | None
+    report: OperatorReport | None
+    stones: tuple[Tombstone, ...] = ()
+    """Of the hosts whose retirement began, the earliest first."""
+    fault: str = ""
+    """Why the Lease could not be read, as the rest of a sentence."""
+
+    @property
+    def began(self) -> tuple[datetime, ...]:
+        """When each retirement began that has a tombstone, the earliest first."""
+        return tuple(stone.at for stone in self.stones)
+
+    def alive(self, now: datetime) -> bool:
+        """Whether somebody holds the Lease and renewed it in time."""
+        lease = self.lease
+        if lease is None or not lease.holder or lease.renewed_at is None:
+            return False
+        return (now - lease.renewed_at).total_seconds() <= max(lease.duration, 1)
 
 
 _SHORTEST_DIGEST = 6
 
 
 class Cluster:
-    """The connection of one command. A context manager; every method raises Sorry and nothing else."""
+    """The connection of one command. A context manager; every method raises CommandError and nothing else."""
 
-    def __init__(self, where: Where) -> None:
-        """Connect. Raises Sorry where no cluster can be found."""
+    def __init__(self, where: ClusterOptions) -> None:
+        """Connect. Raises CommandError where no cluster can be found."""
         self._where = where
         try:
-            self._api: Api = connect(where.kubeconfig)
+            self._api: Api = connect(where.kubeconfig, context=where.context, user=where.user)
         except KubeError as error:
-            raise Sorry(f"no cluster: {error}; name a file with --kubeconfig, or set KUBECONFIG") from None
-        self.namespace = where.namespace or default_namespace(where.kubeconfig)
+            advice = f"is there a context {where.context}?" if where.context else "name a file with --kubeconfig"
+            raise CommandError(f"no cluster: {error}; {advice}, or set KUBECONFIG") from None
+        self.namespace = where.namespace or default_namespace(where.kubeconfig, where.context)
+        self._name = ""
+        """The Estate that was read."""
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -117,51 +153,109 @@ class Cluster:
         """The estate that is named, or the only one; with `mapping` the one that uses the mapping of this name."""
         try:
             estate = self._estate(mapping)
-            found = Hosts(self._api, self.namespace).list(estate.name) if hosts else ()
+            self._name = estate.name
+            records = Hosts(self._api, self.namespace).list(estate.name) if hosts else ()
             revisions = Revisions(self._api, self.namespace).list(estate.spec.mapping.name)
         except KubeError as error:
-            raise self._sorry(error) from None
-        return Live(estate, found, revisions, datetime.now(UTC))
+            raise self._command_error(error) from None
+        return Live(estate, records, revisions, datetime.now(UTC))
+
+    def times(self) -> Times:
+        """The times of the running operator; the defaults where its Deployment is not here or may not be read."""
+        try:
+            deployments = Deployments(self._api, self.namespace).of_operator()
+        except KubeError as error:
+            return times.unreadable(error)
+        return times.of_deployments(deployments, self.namespace)
+
+    def leadership(self) -> Leadership:
+        """Who leads the estate that `live` read, and the retirements that began: as far as this person may read."""
+        name = self._name
+        try:
+            stones = Tombstones(self._api, self.namespace, name).all()
+        except KubeError:
+            stones = ()  # `microseg doctor` names the permission; the counts then only lack the earlier ones
+        began = tuple(sorted(stones, key=lambda stone: stone.at))
+        try:
+            lease = Leases(self._api).get(self.namespace, f"microseg-{name}")
+        except NotFound:
+            return Leadership(None, None, began)
+        except KubeError as error:
+            return Leadership(None, None, began, f"the Lease microseg-{name} could not be read ({error})")
+        return Leadership(lease, decode_report(lease.report), began)
 
     def pin(self, estate: Estate, digest: str) -> None:
         """Set the pin, or take it off by an empty one."""
         try:
             Estates(self._api).pin(estate, digest)
         except KubeError as error:
-            raise self._sorry(error) from None
+            raise self._command_error(error) from None
+
+    def user_name(self) -> str:
+        """Who this person is to the API server."""
+        try:
+            return user_name(self._api)
+        except KubeError as error:
+            raise self._command_error(error) from None
+
+    def approve(self, spec: ApprovalSpec) -> Approval:
+        """Create the Approval."""
+        try:
+            return Approvals(self._api, self.namespace, spec.estate).create(spec)
+        except KubeError as error:
+            raise self._command_error(error) from None
 
     def _estate(self, mapping: str) -> Estate:
         name = self._where.estate
         try:
             if name is not None:
                 return Estates(self._api).read(self.namespace, name)
-            found = Estates(self._api).list(self.namespace)
+            estates = self._estates()
         except NotFound:
-            raise Sorry(
+            raise CommandError(
                 f"there is no Estate {name} in namespace {self.namespace}"
                 if name is not None
-                else f"the cluster {self._api.url} knows no Estates: apply the definitions (crds/) first"
+                else f"the cluster {self._api.url} knows no Estates: apply the CRDs (crds/) first"
             ) from None
         except SpecInvalid as error:
-            raise Sorry(f"an Estate in namespace {self.namespace} cannot be used: {error}") from None
-        return _only(found, mapping, self.namespace)
+            raise CommandError(f"an Estate in namespace {self.namespace} cannot be used: {error}") from None
+        return _only(estates, mapping, self.namespace)
 
-    def _sorry(self, error: KubeError) -> Sorry:
+    def _estates(self) -> Sequence[Estate]:
+        """The Estates of the namespace; where it has none and nobody named it, of the one readable one that has."""
+        estates = Estates(self._api).list(self.namespace)
+        if estates or self._where.namespace is not None:
+            return estates
+        with suppress(Forbidden):
+            everywhere = Estates(self._api).list(None)
+            namespaces = {estate.namespace for estate in everywhere}
+            if len(namespaces) == 1:
+                (self.namespace,) = namespaces
+                return everywhere
+            if namespaces:
+                raise CommandError(
+                    f"namespaces {', '.join(sorted(namespaces))} have Estates: name one with --namespace"
+                )
+        return estates
+
+    def _command_error(self, error: KubeError) -> CommandError:
         advice = (
-            "ask for the right, or use another kubeconfig" if isinstance(error, Forbidden) else "look at --kubeconfig"
+            "ask for the permission, or use another kubeconfig"
+            if isinstance(error, Forbidden)
+            else "look at --kubeconfig"
         )
-        return Sorry(f"{self._api.url}: {error}; {advice}")
+        return CommandError(f"{self._api.url}: {error}; {advice}")
 
 
-def _only(found: Sequence[Estate], mapping: str, namespace: str) -> Estate:
-    """The one that is meant, or what to say of it."""
-    if not found:
-        raise Sorry(f"there is no Estate in namespace {namespace}: name another with --namespace")
-    fitting = [estate for estate in found if mapping in {"", estate.spec.mapping.name}]
+def _only(estates: Sequence[Estate], mapping: str, namespace: str) -> Estate:
+    """The one that is meant. Raises CommandError for none or several."""
+    if not estates:
+        raise CommandError(f"there is no Estate in namespace {namespace}: name another with --namespace")
+    fitting = [estate for estate in estates if mapping in {"", estate.spec.mapping.name}]
     if not fitting:
-        names = ", ".join(f"{estate.name} uses {estate.spec.mapping.name}" for estate in found)
-        raise Sorry(f"no Estate in namespace {namespace} uses the mapping {mapping} ({names})")
+        names = ", ".join(f"{estate.name} uses {estate.spec.mapping.name}" for estate in estates)
+        raise CommandError(f"no Estate in namespace {namespace} uses the mapping {mapping} ({names})")
     if len(fitting) > 1:
         names = ", ".join(estate.name for estate in fitting)
-        raise Sorry(f"several Estates in namespace {namespace} fit ({names}): name one with --estate")
+        raise CommandError(f"several Estates in namespace {namespace} fit ({names}): name one with --estate")
     return fitting[0]

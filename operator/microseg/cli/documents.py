@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from microseg.cli.sorry import Sorry
-from microseg.mapping import LintWarning, Mapping, MappingError, Problem, TestFailure, parse
+from microseg.cli.errors import CommandError
+from microseg.mapping import LintWarning, MappingDocument, MappingError, Problem, TestFailure, parse
 
 _KEY = "mapping.yaml"
 _STDIN = Path("-")
@@ -35,30 +35,30 @@ class Document:
     column: int = 0
     """Blanks before each of its lines."""
 
-    def parsed(self) -> Mapping:
-        """Parse it. Raises Sorry with every problem, one a line."""
+    def parsed(self) -> MappingDocument:
+        """Parse it. Raises CommandError with every problem, one per line."""
         try:
             return parse(self.text, self.source)
         except MappingError as error:
-            raise Sorry("\n".join(str(problem) for problem in self.placed(error.problems))) from None
+            raise CommandError("\n".join(str(problem) for problem in self.placed(error.problems))) from None
 
-    def placed(self, found: Iterable[Finding]) -> list[Finding]:
+    def placed(self, findings: Iterable[Finding]) -> list[Finding]:
         """Findings with the places of the file."""
         return [
-            dataclasses.replace(each, line=each.line + self.line, column=each.column + self.column) for each in found
+            dataclasses.replace(each, line=each.line + self.line, column=each.column + self.column) for each in findings
         ]
 
 
 def read(file: Path) -> Document:
-    """Read a document; `-` is the standard input. Raises Sorry where it cannot be read or a ConfigMap carries none."""
+    """Read a document; `-` is the standard input. Raises CommandError where there is none to read."""
     try:
         text = sys.stdin.read() if file == _STDIN else file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise Sorry(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
+        raise CommandError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
-        raise Sorry(f"{file} cannot be read: {error.strerror or error}") from None
+        raise CommandError(f"{file} cannot be read: {error.strerror or error}") from None
     if len(text) > _LARGEST:
-        raise Sorry(f"{file} has {len(text)} characters: a mapping has at most 256 KiB")
+        raise CommandError(f"{file} has {len(text)} characters: a mapping has at most 256 KiB")
     source = "standard input" if file == _STDIN else str(file)
     return _carried(text, source) or Document(source, text)
 
@@ -76,10 +76,10 @@ def _carried(text: str, source: str) -> Document | None:
         return None
     for root in roots:
         data = _field(root, "data")
-        found = _field(data, _KEY) if isinstance(data, yaml.MappingNode) else None
-        if isinstance(found, yaml.ScalarNode):
-            return _placed(found, text, source)
-    raise Sorry(f"{source} holds {', '.join(kinds)}, but no ConfigMap with a mapping under data, {_KEY}")
+        value = _field(data, _KEY) if isinstance(data, yaml.MappingNode) else None
+        if isinstance(value, yaml.ScalarNode):
+            return _placed(value, text, source)
+    raise CommandError(f"{source} holds {', '.join(kinds)}, but no ConfigMap with a mapping under data, {_KEY}")
 
 
 def _placed(node: yaml.ScalarNode, text: str, source: str) -> Document:

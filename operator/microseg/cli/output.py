@@ -14,7 +14,8 @@ from typing import Any, assert_never
 
 import yaml
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -22,6 +23,8 @@ from microseg.mapping import plain
 
 _LONGEST = 4096
 _PIPE_WIDTH = 120
+_WHOLE = 22
+"""A column whose cells all have so few characters, such as a time, is never broken: the longer ones give way."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
@@ -36,7 +39,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Sentences, one a line; not shown without any. `loud`: a person must not overlook them."""
+    """Sentences, one per line; not shown without any. `loud`: a person must not overlook them."""
 
     title: str
     lines: Sequence[str]
@@ -72,7 +75,7 @@ def _content(section: Section) -> bool:
 
 
 def _on_a_terminal(report: Report) -> None:
-    """Colours and width as the terminal has them; in a pipe, no colours and lines that are not broken."""
+    """Colours and width as the terminal has them; in a pipe, no colours and sentences that are not broken."""
     console = Console(highlight=False, emoji=False, markup=False, soft_wrap=True)
     if not sys.stdout.isatty():
         console.width = _PIPE_WIDTH
@@ -90,10 +93,19 @@ def _on_a_terminal(report: Report) -> None:
                 if section.title:
                     console.print(Text(_clean(section.title), style="bold"))
                 for line in section.lines:
-                    style = "bold red" if section.loud else ""
-                    console.print(Text(("  " if section.title else "") + _clean(line), style=style))
+                    _print_line(console, section, line)
             case unexpected:
                 assert_never(unexpected)
+
+
+def _print_line(console: Console, section: Lines, line: str) -> None:
+    """One sentence: at a terminal it is broken between words, under its own beginning."""
+    text = Text(_clean(line), style="bold red" if section.loud else "")
+    indent = 2 if section.title else 0
+    if sys.stdout.isatty():
+        console.print(Padding(text, (0, 0, 0, indent), expand=False), soft_wrap=False)
+    else:
+        console.print(Text(" " * indent) + text)
 
 
 def _print_table(console: Console, section: Table) -> None:
@@ -105,12 +117,14 @@ def _print_table(console: Console, section: Table) -> None:
 
 
 def _rich_table(table: Table) -> RichTable:
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    rich = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
     for number, column in enumerate(table.columns):
-        made.add_column(Text(column), overflow="fold", justify="right" if _numbers(table, number) else "left")
+        whole = all(len(row[number]) <= _WHOLE for row in table.rows)
+        side: JustifyMethod = "right" if _numbers(table, number) else "left"
+        rich.add_column(Text(column), overflow="fold", no_wrap=whole, justify=side)
     for row in table.rows:
-        made.add_row(*(Text(_clean(cell)) for cell in row))
-    return made
+        rich.add_row(*(Text(_clean(cell)) for cell in row))
+    return rich
 
 
 def _numbers(table: Table, column: int) -> bool:

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import sys
 
-from microseg.cli import previewing
+from microseg.cli import plan as plan_command
 from microseg.cli.cluster import Cluster, Live
-from microseg.cli.rendering import Lines, Report, Table, show
-from microseg.cli.sorry import Sorry
-from microseg.cli.where import Where
+from microseg.cli.errors import CommandError
+from microseg.cli.output import Lines, Report, Table, show
+from microseg.cli.target import ClusterOptions
 from microseg.kube.revisions import MappingRevision
+from microseg.mapping import SHOWN
 
 _COLUMNS = ("number", "revision", "accepted", "commit", "author", "")
 
 
-def rollback(where: Where, revision: str, output: str, *, pin: bool, unpin: bool) -> int:
+def rollback(where: ClusterOptions, revision: str, output: str, *, pin: bool, unpin: bool) -> int:
     """List, print, pin or unpin."""
     if unpin and (revision or pin):
-        raise Sorry("--unpin takes no revision: it lets the newest document decide again")
+        raise CommandError("--unpin takes no revision: it lets the newest document decide again")
     if pin and not revision:
-        raise Sorry("--pin needs the revision to hold on to: `microseg rollback` lists them")
+        raise CommandError("--pin needs the revision to keep in force: `microseg rollback` lists them")
     with Cluster(where) as cluster:
         live = cluster.live(hosts=pin or unpin)
         if unpin:
@@ -30,8 +31,8 @@ def rollback(where: Where, revision: str, output: str, *, pin: bool, unpin: bool
         if not revision:
             show(listed(live), output)
             return 0
-        found = live.revision(revision)
-        return _pin(cluster, live, found, output) if pin else _print(live, found, output)
+        target = live.revision(revision)
+        return _pin(cluster, live, target, output) if pin else _print(live, target, output)
 
 
 def listed(live: Live) -> Report:
@@ -41,7 +42,7 @@ def listed(live: Live) -> Report:
     newest_in_force = next((each for each in kept if each.digest == live.in_force), None)
     rows = [
         (
-            str(each.number), each.digest, f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
+            str(each.number), each.digest[:SHOWN], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
             "in force" if each is newest_in_force else "",
         )
         for each in kept
@@ -56,7 +57,7 @@ def listed(live: Live) -> Report:
     hints = [
         "`microseg rollback REVISION` prints its document; `microseg plan --revision REVISION` what it would change."
     ]
-    loud = [f"PINNED to {pinned}: newer documents are not looked at. `microseg rollback --unpin` ends that."]
+    loud = [f"PINNED to {pinned}: newer documents are ignored. `microseg rollback --unpin` ends that."]
     none = [f"{live.key}: no revision of {name} was ever accepted."]
     sections = (
         Lines("", loud if pinned else [], loud=True),
@@ -67,36 +68,36 @@ def listed(live: Live) -> Report:
     return Report(data, sections)
 
 
-def _print(live: Live, found: MappingRevision, output: str) -> int:
+def _print(live: Live, revision: MappingRevision, output: str) -> int:
     """The document alone on standard output, to be written into Git; for people beside it, what it is."""
     if output in {"json", "yaml"}:
-        show(Report({**_facts(found), "document": found.document}, ()), output)
+        show(Report({**_facts(revision), "document": revision.document}, ()), output)
         return 0
     if output == "md":
-        print(f"### {found.mapping} {found.number}, revision {found.digest}\n\n```yaml")
-    print(found.document, end="" if found.document.endswith("\n") else "\n")
+        print(f"### {revision.mapping} {revision.number}, revision {revision.digest}\n\n```yaml")
+    print(revision.document, end="" if revision.document.endswith("\n") else "\n")
     if output == "md":
         print("```")
-    accepted = f"number {found.number}, accepted {found.accepted_at:%Y-%m-%d %H:%M:%SZ} from {found.source}"
-    sys.stderr.write(f"microseg: this is revision {found.digest} ({accepted}); in force is {live.in_force}.\n")
+    accepted = f"number {revision.number}, accepted {revision.accepted_at:%Y-%m-%d %H:%M:%SZ} from {revision.source}"
+    sys.stderr.write(f"microseg: this is revision {revision.digest} ({accepted}); in force is {live.in_force}.\n")
     return 0
 
 
-def _pin(cluster: Cluster, live: Live, found: MappingRevision, output: str) -> int:
+def _pin(cluster: Cluster, live: Live, revision: MappingRevision, output: str) -> int:
     """Hold on to it, and say what that changes."""
-    rules = live.rules(found.digest)
+    rules = live.rules(revision.digest)
     if rules is None:
-        raise Sorry(f"revision {found.digest} no longer parses, so it cannot be pinned")
-    foreseen = previewing.foresee(live, rules)
-    cluster.pin(live.estate, found.digest)
-    told = [
-        f"PINNED: Estate {live.key} holds on to revision {found.digest}; newer documents are not looked at.",
-        f"Guard: {previewing.verdict(live, foreseen)}",
-        "Revert the mapping in Git. Where Git owns the Estate, write spec.mapping.pin there, too, or it is undone.",
+        raise CommandError(f"revision {revision.digest} no longer parses, so it cannot be pinned")
+    preview = plan_command.foresee(live, rules)
+    cluster.pin(live.estate, revision.digest)
+    lines = [
+        f"PINNED: Estate {live.key} keeps revision {revision.digest} in force; newer documents are ignored.",
+        f"Guard: {plan_command.verdict(live, preview)}",
+        "Revert the mapping in Git. Where Git owns the Estate, write spec.mapping.pin there too, or the pin is undone.",
         "Then: microseg rollback --unpin",
     ]
-    data = {"estate": live.key, "pinned": found.digest, "guard": previewing.verdict(live, foreseen)}
-    show(Report(data, (Lines("", told, loud=True),)), output)
+    data = {"estate": live.key, "pinned": revision.digest, "guard": plan_command.verdict(live, preview)}
+    show(Report(data, (Lines("", lines, loud=True),)), output)
     return 0
 
 
@@ -105,8 +106,8 @@ def _unpin(cluster: Cluster, live: Live, output: str) -> int:
     pinned = live.estate.spec.mapping.pin
     if pinned:
         cluster.pin(live.estate, "")
-    told = f"Estate {live.key} is no longer pinned to {pinned}." if pinned else f"Estate {live.key} was not pinned."
-    show(Report({"estate": live.key, "pinned": None, "was": pinned or None}, (Lines("", [told]),)), output)
+    line = f"Estate {live.key} is no longer pinned to {pinned}." if pinned else f"Estate {live.key} was not pinned."
+    show(Report({"estate": live.key, "pinned": None, "was": pinned or None}, (Lines("", [line]),)), output)
     return 0
 
 

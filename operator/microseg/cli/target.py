@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class ClusterOptions:
     """The cluster, namespace and Estate that a person names; what is None is found."""
 
     kubeconfig: str | None = None
     namespace: str | None = None
     estate: str | None = None
+    context: str | None = None
+    """A context of the kubeconfig; None: its current one, or the Pod's ServiceAccount."""
+    user: str | None = None
+    """Whom to ask as, instead of oneself."""

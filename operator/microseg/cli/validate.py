@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from microseg.cli import documents
-from microseg.cli.rendering import Lines, Report, show
-from microseg.mapping import Mapping, MappingError, Problem, lint, parse, run_tests
+from microseg.cli.output import Lines, Report, show
+from microseg.mapping import MappingDocument, MappingError, Problem, lint, parse, run_tests
 
 
 def validate(file: Path, output: str, *, strict: bool = False) -> int:
-    """Check one document and say everything that is wrong with it. `strict`: a warning counts, too."""
+    """Check one document and show everything that is wrong with it. `strict`: warnings are errors."""
     document = documents.read(file)
     try:
         mapping = parse(document.text, document.source)
@@ -26,15 +26,15 @@ def validate(file: Path, output: str, *, strict: bool = False) -> int:
     return 1 if problems or failures or (strict and warnings) else 0
 
 
-def _report(mapping: Mapping | None, problems: list[str], warnings: list[str], failures: list[str]) -> Report:
+def _report(mapping: MappingDocument | None, problems: list[str], warnings: list[str], failures: list[str]) -> Report:
     wrong = [*problems, *failures]
-    told = []
+    lines = []
     if mapping is not None and not wrong:
         tests = len(mapping.tests)
         passed = f"{tests} test{'s' if tests != 1 else ''} passed" if tests else "it has no tests: write some"
-        told = [f"{mapping.name}: fit to be accepted as revision {mapping.digest}; {passed}"]
+        lines = [f"{mapping.name}: fit to be accepted as revision {mapping.shown}; {passed}"]
     elif mapping is not None:
-        told = [f"{mapping.name}: not fit to be accepted"]
+        lines = [f"{mapping.name}: not fit to be accepted"]
     data = {
         "fit": not wrong,
         "mapping": mapping.name if mapping else None,
@@ -44,4 +44,4 @@ def _report(mapping: Mapping | None, problems: list[str], warnings: list[str], f
         "failures": failures,
         "warnings": warnings,
     }
-    return Report(data, (Lines("", wrong, loud=True), Lines("", warnings), Lines("", told)))
+    return Report(data, (Lines("", wrong, loud=True), Lines("", warnings), Lines("", lines)))

@@ -1,1 +1,1 @@
-"""The kopf face: Estates and mapping ConfigMaps are watched here for the register. Nothing else imports kopf."""
+"""The process and kopf: Estates and mapping ConfigMaps are watched here for the registry. Nothing else imports kopf."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,20 +18,23 @@ _SILENT = 420.0
 class Probes:
     """Serves the kubelet and Prometheus."""
 
-    def __init__(self, beats: Callable[[], Mapping[str, float]], ready: asyncio.Event, metrics: Metrics) -> None:
-        """`beats`: loop -> monotonic time of its latest round."""
-        self._beats, self._ready, self._metrics = beats, ready, metrics
+    def __init__(self, beats: Callable[[], Mapping[str, float]], unready: Callable[[], str], metrics: Metrics) -> None:
+        """`beats`: loop -> monotonic time of its latest round. `unready`: why the process is not ready, or empty."""
+        self._beats, self._unready, self._metrics = beats, unready, metrics
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port. Raises OSError where it is taken."""
+        """Listen; returns the port. Raises OSError where it is taken.
+
+        An empty `host`: every address of both families, because a Pod may have either, or both.
+        """
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        site = web.TCPSite(self._runner, host or None, port)
         await site.start()
         addresses: list[Any] = self._runner.addresses
         return int(addresses[0][1])
@@ -46,17 +49,20 @@ class Probes:
         now = time.monotonic()
         stuck = {loop: now - at for loop, at in self._beats().items() if now - at > _SILENT}
         if stuck:
-            lines = "".join(f"{loop} has not gone round for {age:.0f} s\n" for loop, age in sorted(stuck.items()))
+            lines = "".join(f"{loop} {_stuck_for(age)}\n" for loop, age in sorted(stuck.items()))
             return web.Response(status=503, text=lines)
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        """200 once the cluster is watched. A standby without the Lease is ready too."""
-        return (
-            web.Response(text="ok\n") if self._ready.is_set() else web.Response(status=503, text="not watching yet\n")
-        )
+        """200 while the Estates are listed and watched. A standby without the Lease is ready too."""
+        why = self._unready()
+        return web.Response(status=503, text=f"{why}\n") if why else web.Response(text="ok\n")
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         """Every metric, in the format that is asked for."""
         page, content_type = self._metrics.page(request.headers.get("Accept", ""))
         return web.Response(body=page, headers={"Content-Type": content_type})
+
+
+def _stuck_for(age: float) -> str:
+    return "ended by an error; the log has it" if math.isinf(age) else f"has not gone round for {age:.0f} s"

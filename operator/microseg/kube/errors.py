@@ -1,12 +1,12 @@
-"""What the Kubernetes API can answer other than yes: a small closed family, so that callers `match` and never parse.
+"""The errors of the Kubernetes API: a small closed family, so callers `match` types and parse no texts.
 
-    KubeError ─┬─ Conflict ── AlreadyExists     somebody else was faster: read again, decide again
-               ├─ NotFound                      it is not there (any more)
+    KubeError ─┬─ Conflict ── AlreadyExists     another writer was faster: read again, decide again
+               ├─ NotFound                      there is no such object (any more)
                ├─ Invalid                       the request itself is wrong; the message is the server's sentence
-               ├─ Forbidden                     the identity or its rights
-               └─ Unavailable ── Expired        not now; a write may or may not have happened
+               ├─ Forbidden                     the identity or its RBAC
+               └─ Unavailable ── Expired        try again later; a write may or may not have happened
 
-Raised by `kube.client`; everything above meets only these. Status reasons:
+`kube.client` raises them; callers of `kube` meet no others. Status reasons:
 https://github.com/kubernetes/apimachinery, pkg/apis/meta/v1/types.go (StatusReason).
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import msgspec
 
-_SENTENCE = 512
+_LONGEST_MESSAGE = 512
 
 
 class KubeError(Exception):
@@ -22,11 +22,11 @@ class KubeError(Exception):
 
 
 class Conflict(KubeError):
-    """The object changed since it was read: decide again from fresh state."""
+    """The object has changed since it was read: decide again from its new state."""
 
 
 class AlreadyExists(Conflict):
-    """An object of this name is there already."""
+    """There is already an object of this name."""
 
 
 class NotFound(KubeError):
@@ -34,27 +34,27 @@ class NotFound(KubeError):
 
 
 class Invalid(KubeError):
-    """The API server refuses the request for its content."""
+    """The API server refuses the request for its content; the message is its sentence."""
 
 
 class Forbidden(KubeError):
-    """401 or 403: who we are, or what we may do."""
+    """401 or 403: the identity or its RBAC."""
 
 
 class Unavailable(KubeError):
-    """No answer, or none that counts: network, time-out, 429, 5xx. A write may have happened.
+    """No usable answer: network, time-out, 429, 5xx. A write may have happened.
 
-    `retry_after`: seconds that the server asks to wait; 0 where it does not say.
+    `retry_after`: seconds that the server asks to wait, 0 to 300; 0 if it does not ask.
     """
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
-        """Take the sentence and the pause."""
+        """`message`: the sentence."""
         super().__init__(message)
         self.retry_after = min(max(retry_after, 0.0), 300.0)
 
 
 class Expired(Unavailable):
-    """410: the past that was asked for is no longer kept; list again."""
+    """410: the API server no longer has the resourceVersion to watch from; list again."""
 
 
 class SpecInvalid(ValueError):
@@ -72,19 +72,19 @@ class _Status(msgspec.Struct):
     details: _Details | None = None
 
 
-def error_from(status: int, body: bytes, what: str) -> KubeError:
-    """Turn an answer of 300 or more, or the Status object of a watch's ERROR line, into one of the family.
+def error_from(status: int, body: bytes, request: str) -> KubeError:
+    """The error for an answer of 300 or more, or for the Status object of a watch's ERROR line (`status` 0).
 
-    `what` names the request ("PATCH /apis/...") where the body has no sentence of its own.
+    `request` names the request ("PATCH /apis/...") if the body has no message of its own.
     """
     try:
         answer = msgspec.json.decode(body, type=_Status)
     except msgspec.DecodeError:
         answer = _Status()
-    sentence = (answer.message or f"the API server answered {status} to {what}")[:_SENTENCE]
+    sentence = (answer.message or f"The API server answered {status} to {request}")[:_LONGEST_MESSAGE]
     match status or answer.code:
         case 401:
-            return Forbidden("the API server does not accept this identity")
+            return Forbidden("The API server does not accept this identity")
         case 403:
             return Forbidden(sentence)
         case 404:

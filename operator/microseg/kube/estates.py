@@ -1,6 +1,6 @@
 """Estates: decoded strictly, their status patched by compare-and-swap.
 
-`handlers/` decode what kopf brings, the keeper reads and records.
+`handlers/` decode what kopf delivers; the estate runner and the status writer read and patch; `cli/` lists and pins.
 """
 
 from __future__ import annotations
@@ -13,84 +13,88 @@ import msgspec
 from microseg.kube.client import Api
 from microseg.kube.errors import SpecInvalid
 from microseg.kube.resources import ESTATES
-from microseg.kube.wire import EstateWire, encoded, merge_difference
-from microseg.model.estate import Estate, EstateSpec, EstateStatus
+from microseg.kube.serialization import SerializedEstate, merge_difference, serialize_status
+from microseg.model.estate import Estate
+from microseg.model.estate_spec import EstateSpec
+from microseg.model.estate_status import EstateStatus
+from microseg.model.names import Annotation
 
 
-def decode(raw: Mapping[str, Any]) -> Estate:
+def decode_estate(raw: Mapping[str, Any]) -> Estate:
     """Make an Estate of its JSON object.
 
-    Raises SpecInvalid, a sentence with the path of the wrong field, where the spec or the status cannot be read.
+    Raises SpecInvalid, with the path of the wrong field, if the spec or the status cannot be decoded.
     """
     try:
-        wire = msgspec.convert(raw, EstateWire)
+        serialized = msgspec.convert(raw, SerializedEstate)
     except msgspec.ValidationError as error:
-        raise SpecInvalid(_sentence(error, "")) from None
-    return _estate(wire)
+        raise SpecInvalid(_message(error, "")) from None
+    return _estate(serialized)
 
 
 class Estates:
-    """The Estates that this identity may see. Methods raise `KubeError`s, and SpecInvalid where they decode."""
+    """The Estates that this identity may see. Methods raise `KubeError`s, and SpecInvalid for what they decode."""
 
     def __init__(self, api: Api) -> None:
-        """Take the client."""
+        """`api`: the client."""
         self._api = api
 
     def read(self, namespace: str, name: str) -> Estate:
         """Read one. Raises NotFound, SpecInvalid."""
-        return _estate(self._api.get(ESTATES.one(namespace, name), EstateWire))
+        return _estate(self._api.get(ESTATES.one(namespace, name), SerializedEstate))
 
-    def list(self, namespace: str) -> tuple[Estate, ...]:
-        """All of one namespace, by name. Raises SpecInvalid for one that this version cannot use."""
-        found = self._api.get(ESTATES.all(namespace), _Estates)
-        return tuple(sorted(map(_estate, found.items), key=lambda estate: estate.name))
+    def list(self, namespace: str | None) -> tuple[Estate, ...]:
+        """All of one namespace, or of all, by name. Raises SpecInvalid for one that this version cannot use."""
+        answer = self._api.get(ESTATES.all(namespace), _EstateList)
+        return tuple(sorted(map(_estate, answer.items), key=lambda estate: estate.name))
 
     def pin(self, estate: Estate, revision: str) -> Estate:
-        """Set `spec.mapping.pin`, or take it off by an empty one: a person's emergency. Raises NotFound, Forbidden.
+        """Set `spec.mapping.pin`; an empty `revision` removes it. Raises NotFound, Forbidden.
 
-        The one field is set whatever else changed meanwhile: an emergency does not wait for the status to stand still.
+        A person does that in an emergency, so this one field is set whatever else has changed meanwhile.
         """
         body = {"spec": {"mapping": {"pin": revision or None}}}
-        return _estate(self._api.merge_patch(ESTATES.one(estate.namespace, estate.name), body, EstateWire))
+        return _estate(self._api.merge_patch(ESTATES.one(estate.namespace, estate.name), body, SerializedEstate))
 
     def patch_status(self, estate: Estate, status: EstateStatus) -> Estate:
-        """Bring the stored status from `estate.status` to `status`, if the object is still the one that was read.
+        """Patch the stored status from `estate.status` to `status`; no request if nothing differs.
 
-        Without a request if nothing differs. Raises Conflict, NotFound, Invalid.
+        Raises Conflict if the object has changed since it was read; NotFound, Invalid.
         """
-        difference = merge_difference(encoded(estate.status), encoded(status))
+        difference = merge_difference(serialize_status(estate.status), serialize_status(status))
         if not difference:
             return estate
         body = {"metadata": {"resourceVersion": estate.resource_version}, "status": difference}
         path = ESTATES.one(estate.namespace, estate.name, "status")
-        return _estate(self._api.merge_patch(path, body, EstateWire))
+        return _estate(self._api.merge_patch(path, body, SerializedEstate))
 
 
-class _Estates(msgspec.Struct):
-    items: list[EstateWire]
+class _EstateList(msgspec.Struct):
+    items: list[SerializedEstate]
 
 
-def _estate(wire: EstateWire) -> Estate:
-    meta = wire.metadata
+def _estate(serialized: SerializedEstate) -> Estate:
+    meta = serialized.metadata
     try:
-        spec = msgspec.convert(wire.spec, EstateSpec)
+        spec = msgspec.convert(serialized.spec, EstateSpec)
     except msgspec.ValidationError as error:
-        raise SpecInvalid(_sentence(error, "spec")) from None
+        raise SpecInvalid(_message(error, "spec")) from None
     return Estate(
         name=meta.name,
         namespace=meta.namespace,
         spec=spec,
-        status=wire.status,
+        status=serialized.status,
         uid=meta.uid,
         generation=meta.generation,
         resource_version=meta.resource_version,
         annotations=meta.our_annotations(),
         deleting=meta.deletion_timestamp is not None,
+        approver=meta.writer(Annotation.APPROVE),
     )
 
 
-def _sentence(error: msgspec.ValidationError, root: str) -> str:
-    """`spec.azure.sources[0].name: Expected ...` out of msgspec's ``Expected ... - at `$.azure.sources[0].name` ``."""
-    problem, _, place = str(error).partition(" - at `$")
-    where = (root + place.rstrip("`")).lstrip(".") or "the object"
+def _message(error: msgspec.ValidationError, root: str) -> str:
+    """`spec.azure.sources[0].name: expected ...` from msgspec's ``Expected ... - at `$.azure.sources[0].name` ``."""
+    problem, _, path = str(error).partition(" - at `$")
+    where = (root + path.rstrip("`")).lstrip(".") or "the object"
     return f"{where}: {problem[:1].lower()}{problem[1:]}"

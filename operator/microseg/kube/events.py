@@ -1,55 +1,48 @@
-"""Kubernetes Events (events.k8s.io/v1): what changed, for whoever runs `kubectl describe`.
+"""Kubernetes Events (events.k8s.io/v1): what has changed, for people who run `kubectl describe`.
 
-The recorder posts one after a status was written. An Event is worth nothing once it delays or fails something: errors
-end here, in the log.
+The EventRecorder posts one after a status was written. Events are best effort: an error is logged here and goes no
+further, so that no Event delays or fails a reconcile.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from microseg.kube.client import Api
 from microseg.kube.errors import KubeError
 from microseg.kube.leases import micro_time
-from microseg.kube.resources import CONFIG_MAPS, ESTATES, EVENTS, GROUP, MANAGED_HOSTS, Resource
+from microseg.kube.resources import CONFIG_MAPS, ESTATES, EVENTS, MANAGED_HOSTS, Resource
 from microseg.kube.secrets import ConfigMapData
-from microseg.kube.wire import Named
+from microseg.kube.serialization import SerializedObject
 from microseg.model.estate import Estate
-from microseg.model.host import ManagedHost, clip
+from microseg.model.fields import clip
+from microseg.model.host import ManagedHost
+from microseg.model.names import GROUP, REPORTING_CONTROLLER
 
 _NOTE = 1024
-"""Bytes that the API allows a note."""
+"""Bytes of a note at most, by the API."""
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigMapRef:
-    """A ConfigMap that an Event is about."""
-
-    namespace: str
-    name: str
-    uid: str = ""
-
-
-Subject = ManagedHost | Estate | ConfigMapRef | ConfigMapData
+Regarding = ManagedHost | Estate | ConfigMapData
+"""What an Event can be about."""
 
 
 class Events:
     """Posts Events as one reporting instance."""
 
     def __init__(self, api: Api, instance: str) -> None:
-        """Take the client and who reports (the Pod's name)."""
+        """`instance`: who reports, the name of the Pod."""
         self._api = api
         self._instance = clip(instance, 128) or GROUP
 
     def post(
-        self, regarding: Subject, reason: str, message: str, *, warning: bool = False, action: str = "Reconcile"
+        self, regarding: Regarding, reason: str, message: str, *, warning: bool = False, action: str = "Reconcile"
     ) -> bool:
-        """Post one Event beside its subject; whether it was taken. Never raises: a failure is logged.
+        """Post one Event in the namespace of its object; whether that worked. Never raises: a failure is logged.
 
         `reason` and `action`: one CamelCase word, at most 128 characters. `message`: a sentence without secrets.
         """
@@ -63,7 +56,7 @@ class Events:
             "reason": reason,
             "action": action,
             "note": _clipped(message),
-            "reportingController": f"{GROUP}/operator",
+            "reportingController": REPORTING_CONTROLLER,
             "reportingInstance": self._instance,
             "regarding": {
                 "apiVersion": resource.api_version,
@@ -74,20 +67,20 @@ class Events:
             },
         }
         try:
-            self._api.create(EVENTS.all(regarding.namespace), body, Named)
+            self._api.create(EVENTS.all(regarding.namespace), body, SerializedObject)
         except KubeError as error:
             log.warning("event %s on %s %s not posted: %s", reason, resource.kind, regarding.name, error)
             return False
         return True
 
 
-def _resource(subject: Subject) -> Resource:
-    match subject:
+def _resource(regarding: Regarding) -> Resource:
+    match regarding:
         case ManagedHost():
             return MANAGED_HOSTS
         case Estate():
             return ESTATES
-        case ConfigMapRef() | ConfigMapData():
+        case ConfigMapData():
             return CONFIG_MAPS
 
 

@@ -1,10 +1,12 @@
-"""The mirror: every ManagedHost of one estate, by one list and one watch in one thread. The ledger lives on it.
+"""The reflector: follows every ManagedHost of one estate by a list and a watch, in one thread.
 
-    no position ──WatchList──▶ all hosts, end mark ──▶ Synced ──▶ changes ──▶ ...
-         ▲  (refused: LIST in pages, then WATCH)                    │   connection ends: go on from the position
-         └───────────────────────── 410: the position is too old ◀──┘
+`engine/cluster/host_feed.py` runs it and writes what it delivers into the host table.
 
-Nobody reports what was deleted in a gap; `Synced` therefore carries all names, and the reader drops the rest.
+    no resourceVersion ──WatchList──▶ all hosts, end mark ──▶ Synced ──▶ changes ──▶ ...
+            ▲  (refused: LIST in pages, then WATCH)                      │   connection ends: continue from there
+            └──────────────────────────── 410: it is too old ◀───────────┘
+
+Nothing reports what was deleted in a gap, so `Synced` has all names, and the reader removes the rest.
 Streaming lists: https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists
 """
 
@@ -22,14 +24,17 @@ import msgspec
 from microseg.kube.client import Api, Watch
 from microseg.kube.errors import Expired, Invalid, KubeError, Unavailable, error_from
 from microseg.kube.hosts import decode_host
-from microseg.kube.resources import ESTATE_LABEL, MANAGED_HOSTS
-from microseg.kube.wire import Metadata
+from microseg.kube.resources import MANAGED_HOSTS
+from microseg.kube.serialization import Metadata
 from microseg.model.host import ManagedHost
+from microseg.model.names import ESTATE_LABEL
 
 SILENCE = 70.0
-"""Seconds without a byte after which a watch counts as dead; the server sends a bookmark every minute."""
+"""Seconds without a byte after which a watch counts as broken: the server sends a bookmark every minute."""
+LISTED = 30.0
+"""Seconds in which a streamed list comes to its end mark; else it is read in pages."""
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
-"""Seconds before the 1st, 2nd, ... try after something failed; hearing anything starts them anew."""
+"""Seconds before the 1st, 2nd, ... try after a failure; every byte from the server resets them."""
 _PAGE = 500
 _BATCH = 256
 _END_MARK = "k8s.io/initial-events-end"
@@ -39,14 +44,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upserted:
-    """A host is there, or changed."""
+    """A host exists, or has changed."""
 
     host: ManagedHost
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A host's record was deleted."""
+    """The record of a host was deleted."""
 
     name: str
     vm_id: str
@@ -54,11 +59,11 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """A list is complete: what is not in `names`, and was not made after `began`, is gone."""
+    """A list is complete: a host that is not in `names`, and was not created after `started_at`, no longer exists."""
 
     names: frozenset[str]
-    began: float
-    """Monotonic time before the list was asked for."""
+    started_at: float
+    """Monotonic time before the list was requested."""
 
 
 T = TypeVar("T")
@@ -66,33 +71,39 @@ Event = Upserted | Deleted | Synced
 Deliver = Callable[[Sequence[Event]], None]
 
 
-class Mirror:
-    """Follows one estate's hosts. `run` blocks one thread; `last_heard` may be read from any."""
+class HostReflector:
+    """Follows the hosts of one estate. `run` blocks one thread; `beat` may be read from any."""
 
-    def __init__(self, api: Api, namespace: str, estate_name: str, *, silence: float = SILENCE) -> None:
-        """Take the client, where to look, and the seconds of silence that are too many."""
+    def __init__(
+        self, api: Api, namespace: str, estate_name: str, *, silence: float = SILENCE, listed: float = LISTED
+    ) -> None:
+        """`silence`: seconds without a byte after which a watch counts as broken. `listed`: see `LISTED`."""
         self._api = api
         self._path = MANAGED_HOSTS.all(namespace)
         self._selector = {"labelSelector": f"{ESTATE_LABEL}={estate_name}"}
-        self._silence = silence
-        self._position = ""
+        self._silence, self._listed = silence, listed
+        self._listing: _Listing | None = None
+        self._resource_version = ""
         self._streams_lists = True
         self._failures = 0
         self._watch: Watch | None = None
-        self._last_heard = time.monotonic()
+        self._beat = time.monotonic()
 
     @property
-    def last_heard(self) -> float:
-        """Monotonic time of the last byte from the API server (bookmarks come every minute), for the probe."""
-        return self._last_heard
+    def beat(self) -> float:
+        """Monotonic time of the last byte from the API server, which sends a bookmark every minute, or of the last try.
+
+        For the probe: an API server that is away does not mean that this loop stands still.
+        """
+        return self._beat
 
     def run(self, deliver: Deliver, stop: threading.Event) -> None:
-        """Deliver events in order until `stop`; returns within a second of it. `deliver` must be quick.
+        """Deliver events in order until `stop` is set; returns within a second of it. `deliver` must be quick.
 
-        Everything that the API can answer is survived; what `deliver` raises ends the mirror.
+        No answer of the API server ends it; an error of `deliver` does.
         """
         finished = threading.Event()
-        breaker = threading.Thread(target=self._break_off_at, args=(stop, finished), name="mirror-stop", daemon=True)
+        breaker = threading.Thread(target=self._break_off_at, args=(stop, finished), name="reflector-stop", daemon=True)
         breaker.start()
         try:
             while not stop.is_set():
@@ -102,18 +113,18 @@ class Mirror:
             breaker.join()
 
     def _round(self, deliver: Deliver, stop: threading.Event) -> float:
-        """One connection from beginning to end; the seconds to wait before the next."""
-        began = time.monotonic()
+        """One connection from its beginning to its end; returns the seconds to wait before the next one."""
+        began = self._beat = time.monotonic()
         try:
             self._follow(deliver, stop)
         except Expired:
-            log.info("the watch's position is too old, listing again", extra={"path": self._path})
-            self._position = ""
+            log.info("the resourceVersion of the watch is too old, listing again", extra={"path": self._path})
+            self._resource_version = ""
         except KubeError as error:
             if not stop.is_set():
-                log.warning("mirror: %s", error)
-            if isinstance(error, Invalid) or self._failures >= len(_PAUSES):
-                self._position = ""  # a position that the server does not know (a restored backup) would never heal
+                log.warning("reflector: %s", error, extra={"path": self._path})
+            if isinstance(error, Invalid) or self._failures >= len(_PAUSES) or self._silent():
+                self._resource_version = ""  # the server may never know it again, after the restore of a backup
         else:
             return max(0.0, began + _PAUSES[0] - time.monotonic())
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
@@ -121,16 +132,19 @@ class Mirror:
         return pause
 
     def _follow(self, deliver: Deliver, stop: threading.Event) -> None:
-        if not self._position and not self._streams_lists:
+        if not self._resource_version and not self._streams_lists:
             self._list(deliver)
-        listing = None if self._position else _Listing()
-        query = self._selector | ({"resourceVersion": self._position} if self._position else _WATCH_LIST)
+        listing = None if self._resource_version else _Listing()
+        query = self._selector | (
+            {"resourceVersion": self._resource_version} if self._resource_version else _WATCH_LIST
+        )
+        self._listing = listing
         try:
             with self._api.watch(self._path, query | {"allowWatchBookmarks": "true"}, silence=self._silence) as watch:
                 self._watch = watch
                 self._read(watch, listing, deliver, stop)
         except Invalid:
-            if self._position:
+            if self._resource_version:
                 raise
             log.info("the API server does not stream lists, listing in pages", extra={"path": self._path})
             self._streams_lists = False
@@ -140,12 +154,12 @@ class Mirror:
     def _read(self, watch: Watch, listing: _Listing | None, deliver: Deliver, stop: threading.Event) -> None:
         pending: list[Event] = []
         for lines in watch.batches():
-            self._heard()
+            self._note_received()
             for line in lines:
                 pending += self._events(line, listing)
                 if listing is not None and listing.complete:
                     listing = None
-            # A list comes line by line: whole batches of it are worth waiting for. A change never waits.
+            # A list comes line by line and is delivered in batches. A change never waits.
             if pending and (listing is None or len(pending) >= _BATCH):
                 deliver(pending)
                 pending = []
@@ -153,17 +167,17 @@ class Mirror:
                 return
 
     def _events(self, line: bytes, listing: _Listing | None) -> list[Event]:
-        change = _decoded(line, _CHANGE)
+        change = _decode(line, _CHANGE)
         if change.type == "ERROR":
             raise error_from(0, bytes(change.object), "the watch")
-        meta = _decoded(change.object, _META).metadata
+        meta = _decode(change.object, _META).metadata
         if change.type == "BOOKMARK" and listing is not None and meta.annotations.get(_END_MARK) == "true":
             listing.complete = True
-            self._position = meta.resource_version
-            return [Synced(frozenset(listing.names), listing.began)]
+            self._resource_version = meta.resource_version
+            return [Synced(frozenset(listing.names), listing.started_at)]
         event = self._event(change, meta)
         if listing is None:
-            self._position = meta.resource_version
+            self._resource_version = meta.resource_version
         elif change.type == "DELETED":
             listing.names.discard(meta.name)
         elif meta.name:
@@ -176,15 +190,15 @@ class Mirror:
                 return _upserted(change.object, meta.name)
             case "DELETED":
                 return Deleted(meta.name, _SPEC.decode(change.object).spec.vm_id)
-            case _:  # bookmarks only move the position
+            case _:  # a bookmark has only a resourceVersion
                 return None
 
     def _list(self, deliver: Deliver) -> None:
-        """LIST in pages: what old or restricted API servers offer. Sets the position to watch from."""
+        """LIST in pages, for API servers that do not stream lists. Sets the resourceVersion to watch from."""
         listing, query = _Listing(), self._selector | {"limit": str(_PAGE)}
         while True:
             page = self._api.get(self._path, _Page, query=query, timeout=30.0)
-            self._heard()
+            self._note_received()
             events: list[Event] = []
             for item in page.items:
                 name = _META.decode(item).metadata.name
@@ -195,17 +209,28 @@ class Mirror:
             if not page.metadata.token:
                 break
             query = query | {"continue": page.metadata.token}
-        deliver([Synced(frozenset(listing.names), listing.began)])
-        self._position = page.metadata.resource_version
+        deliver([Synced(frozenset(listing.names), listing.started_at)])
+        self._resource_version = page.metadata.resource_version
 
-    def _heard(self) -> None:
-        self._last_heard = time.monotonic()
+    def _lacks_end_mark(self) -> bool:
+        """Whether a streamed list does not come to its end: the mark may be lost, so the next one is read in pages."""
+        listing = self._listing
+        late = listing is not None and not listing.complete and time.monotonic() - listing.started_at > self._listed
+        self._streams_lists = self._streams_lists and not late
+        return late
+
+    def _silent(self) -> bool:
+        """Whether not even a bookmark came: from a resourceVersion that is still to come, nothing is sent for ever."""
+        return time.monotonic() - self._beat >= self._silence
+
+    def _note_received(self) -> None:
+        self._beat = time.monotonic()
         self._failures = 0
 
     def _break_off_at(self, stop: threading.Event, finished: threading.Event) -> None:
-        """Wake the reading thread once `stop` is set: it may be waiting for bytes that come in a minute."""
+        """Wake the reading thread once `stop` is set: it may wait for bytes that come only in a minute."""
         while not finished.is_set():
-            if stop.wait(0.5) and (watch := self._watch) is not None:
+            if (stop.wait(0.5) or self._lacks_end_mark()) and (watch := self._watch) is not None:
                 watch.break_off()
             if stop.is_set():
                 finished.wait(0.2)
@@ -215,11 +240,11 @@ _WATCH_LIST = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderTha
 
 
 class _Listing:
-    """A list under way."""
+    """A list that is being read."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
         self.complete = False
 
 
@@ -255,17 +280,17 @@ _SPEC = msgspec.json.Decoder(_Spec)
 _CHANGE = msgspec.json.Decoder(_Change)
 
 
-def _decoded(line: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
+def _decode(line: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(line)
     except msgspec.DecodeError:
-        raise Unavailable("the watch sent something that is not a watch event") from None
+        raise Unavailable("The watch sent something that is not a watch event") from None
 
 
 def _upserted(item: msgspec.Raw, name: str) -> Upserted | None:
-    """The event of one object; None for one that this version cannot hold: it stays listed, so it is never re-made."""
+    """The event of one object; None if this version cannot decode it: it stays listed, so nobody creates it again."""
     try:
         return Upserted(decode_host(item))
     except msgspec.ValidationError as error:
-        log.error("ManagedHost %s cannot be read and is left alone: %s", name, error)
+        log.error("ManagedHost %s cannot be decoded and is left alone: %s", name, error)
         return None

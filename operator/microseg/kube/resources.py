@@ -1,6 +1,6 @@
-"""Which API resources this operator touches, and their paths. `kube/` takes every URL from here.
+"""The API resources that this operator uses, and their paths. `kube/` takes every URL from here.
 
-Names are quoted, so that no name can become another path.
+Names are quoted, so no name can become another path.
 """
 
 from __future__ import annotations
@@ -9,25 +9,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from microseg.kube.errors import Invalid
-
-GROUP = "microseg.dev"
-"""Group of the custom resources, and prefix of every label and annotation of ours."""
-
-VERSION = "v1alpha1"
-
-ESTATE_LABEL = f"{GROUP}/estate"
-"""On every ManagedHost: the Estate's name, by which a replica mirrors only what it reconciles."""
-
-MAPPING_LABEL = f"{GROUP}/mapping-name"
-"""On every ControllerRevision of ours: the mapping document's name."""
-
-FIELD_MANAGER = "microseg"
-"""Under which the API server notes our writes."""
+from microseg.model.names import GROUP, VERSION
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind of object, as the API server's paths name it."""
+    """One kind of object, as it is named in the paths of the API server."""
 
     group: str
     """Empty: the core group."""
@@ -37,23 +24,23 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As it stands in an object's `apiVersion`."""
+        """The `apiVersion` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def all(self, namespace: str | None = None) -> str:
-        """Path of the collection; `None`: cluster-scoped."""
+        """Path of the collection; without a namespace, of the whole cluster."""
         parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
         if namespace is not None:
-            parts += ["namespaces", _segment(namespace)]
+            parts += ["namespaces", _quoted(namespace)]
         return "/" + "/".join((*parts, self.plural))
 
     def one(self, namespace: str | None, name: str, subresource: str = "") -> str:
-        """Path of one object, or of its subresource. Raises Invalid for a name that could be another path."""
-        path = f"{self.all(namespace)}/{_segment(name)}"
+        """Path of one object, or of its subresource. Raises Invalid for a name that would lead to another path."""
+        path = f"{self.all(namespace)}/{_quoted(name)}"
         return f"{path}/{subresource}" if subresource else path
 
 
-def _segment(name: str) -> str:
+def _quoted(name: str) -> str:
     if name in {"", ".", ".."}:
         raise Invalid(f"{name!r} cannot be the name of an object")
     return quote(name, safe="")
@@ -61,9 +48,15 @@ def _segment(name: str) -> str:
 
 MANAGED_HOSTS = Resource(GROUP, VERSION, "managedhosts", "ManagedHost")
 ESTATES = Resource(GROUP, VERSION, "estates", "Estate")
+APPROVALS = Resource(GROUP, VERSION, "approvals", "Approval")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 REVISIONS = Resource("apps", "v1", "controllerrevisions", "ControllerRevision")
+ACCESS_REVIEWS = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview")
+SELF_REVIEWS = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
-DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition")
+CUSTOM_RESOURCE_DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition"
+)

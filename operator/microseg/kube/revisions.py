@@ -1,13 +1,14 @@
-"""Accepted revisions of a mapping, kept as ControllerRevisions: write-once, so that an auditor can trust them.
+"""Accepted revisions of a mapping, stored as ControllerRevisions, which are immutable: an auditor can trust them.
 
-`mapping`'s acceptance in the keeper writes them and reads the last one back after a restart, when the ConfigMap may be
-broken. The API server itself refuses a change of a ControllerRevision's data
+`engine/mapping/` writes them, and reads the latest one after a restart, when the ConfigMap may be broken; `cli/` lists
+them. The API server itself refuses a change of a ControllerRevision's data
 (https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/controller-revision-v1/).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +18,12 @@ import msgspec
 
 from microseg.kube.client import Api
 from microseg.kube.errors import AlreadyExists, NotFound
-from microseg.kube.resources import GROUP, MAPPING_LABEL, REVISIONS
-from microseg.kube.wire import Metadata
+from microseg.kube.resources import REVISIONS
+from microseg.kube.serialization import Metadata
+from microseg.model.names import MAPPING_NAME_LABEL, Annotation
 
 KEPT = 20
-"""Revisions of a mapping that stay, beside those that are still named somewhere."""
-
-_COMMIT = f"{GROUP}/commit"
-_AUTHOR = f"{GROUP}/author"
+"""Revisions of a mapping that are kept, besides those that are still in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,12 @@ class MappingRevision:
 
     mapping: str
     number: int
-    """Counts up; going back to an old document makes a new number."""
+    """Counts up; a rollback to an old document is a new number."""
     digest: str
-    """12 hex of the canonical form: what hosts name."""
+    """SHA-256 of the canonical form: what hosts name. An older version kept its first 12 digits."""
     document: str
     source: str
-    """The ConfigMap it came from: namespace/name, uid and resourceVersion."""
+    """The ConfigMap that it is from: namespace/name, uid and resourceVersion."""
     accepted_at: datetime
     commit: str = ""
     author: str = ""
@@ -53,48 +52,52 @@ class Revisions:
     """Revisions of the mappings of one namespace. Methods raise `KubeError`s."""
 
     def __init__(self, api: Api, namespace: str) -> None:
-        """Take the client and the namespace."""
+        """`api`: the client."""
         self._api = api
         self._namespace = namespace
 
     def list(self, mapping: str) -> tuple[MappingRevision, ...]:
-        """All kept revisions of a mapping, the oldest first."""
-        query = {"labelSelector": f"{MAPPING_LABEL}={mapping}"}
-        found = self._api.get(REVISIONS.all(self._namespace), _Wires, query=query, timeout=30.0)
-        return tuple(sorted((_revision(wire) for wire in found.items), key=lambda revision: revision.number))
+        """All kept revisions of a mapping, oldest first."""
+        query = {"labelSelector": f"{MAPPING_NAME_LABEL}={mapping}"}
+        answer = self._api.get(REVISIONS.all(self._namespace), _RevisionList, query=query, timeout=30.0)
+        return tuple(
+            sorted((_revision(serialized) for serialized in answer.items), key=lambda revision: revision.number)
+        )
 
     def create(self, revision: MappingRevision) -> MappingRevision:
-        """Write it. One that is there already with the same digest counts as written.
+        """Create it (named). One that exists with the same digest counts as created.
 
-        Raises AlreadyExists where the number was given to another document: list again.
+        Raises AlreadyExists if another document has the number: list again.
         """
-        noted = {_COMMIT: revision.commit, _AUTHOR: revision.author}
+        annotations = {Annotation.COMMIT.value: revision.commit, Annotation.AUTHOR.value: revision.author}
         body: dict[str, Any] = {
             "apiVersion": REVISIONS.api_version,
             "kind": REVISIONS.kind,
             "metadata": {
                 "name": revision.name,
                 "namespace": self._namespace,
-                "labels": {MAPPING_LABEL: revision.mapping},
-                "annotations": {key: value for key, value in noted.items() if value},
+                "labels": {MAPPING_NAME_LABEL: revision.mapping},
+                "annotations": {key: value for key, value in annotations.items() if value},
             },
             "revision": revision.number,
-            "data": _Data(revision.mapping, revision.digest, revision.document, revision.source, revision.accepted_at),
+            "data": _as_go_writes(
+                _Data(revision.mapping, revision.digest, revision.document, revision.source, revision.accepted_at)
+            ),
         }
         try:
-            return _revision(self._api.create(REVISIONS.all(self._namespace), body, _Wire))
+            return _revision(self._api.create(REVISIONS.all(self._namespace), body, _SerializedRevision))
         except AlreadyExists:
-            found = _revision(self._api.get(REVISIONS.one(self._namespace, revision.name), _Wire))
-            if found.digest != revision.digest:
+            existing = _revision(self._api.get(REVISIONS.one(self._namespace, revision.name), _SerializedRevision))
+            if existing.digest != revision.digest:
                 raise
-            return found
+            return existing
 
-    def prune(self, mapping: str, named: Collection[str]) -> tuple[str, ...]:
-        """Delete all but the last 20 and those whose digest is `named` (by a host, a hold, a pin).
+    def prune(self, mapping: str, in_use: Collection[str]) -> tuple[str, ...]:
+        """Delete all but the latest 20 and those whose digest is `in_use` (by a host, a held plan, a pin).
 
-        Returns the names of the deleted.
+        Returns the names of the deleted ControllerRevisions.
         """
-        old = [revision for revision in self.list(mapping)[:-KEPT] if revision.digest not in named]
+        old = [revision for revision in self.list(mapping)[:-KEPT] if revision.digest not in in_use]
         for revision in old:
             with contextlib.suppress(NotFound):
                 self._api.delete(REVISIONS.one(self._namespace, revision.name))
@@ -109,25 +112,39 @@ class _Data(msgspec.Struct, rename="camel"):
     accepted_at: datetime
 
 
-class _Wire(msgspec.Struct):
+class _SerializedRevision(msgspec.Struct):
     metadata: Metadata
     revision: int
     data: _Data
 
 
-class _Wires(msgspec.Struct):
-    items: list[_Wire]
+class _RevisionList(msgspec.Struct):
+    items: list[_SerializedRevision]
 
 
-def _revision(wire: _Wire) -> MappingRevision:
-    noted = wire.metadata.annotations
+def _as_go_writes(data: _Data) -> msgspec.Raw:
+    """JSON in Go's own form: keys in order, no spaces, five characters escaped in every text.
+
+    The API server compares the stored bytes with those that come with a later write. A label or an annotation has Go
+    write them anew, and where they were not as Go writes them, nobody could ever set one (kubernetes/kubernetes
+    pkg/apis/apps/validation, ValidateControllerRevisionUpdate; Go's encoding/json, HTMLEscape).
+    """
+    text = json.dumps(msgspec.to_builtins(data), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return msgspec.Raw(text.translate(_ESCAPED).encode())
+
+
+_ESCAPED = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
+
+
+def _revision(serialized: _SerializedRevision) -> MappingRevision:
+    annotations = serialized.metadata.annotations
     return MappingRevision(
-        mapping=wire.data.mapping,
-        number=wire.revision,
-        digest=wire.data.digest,
-        document=wire.data.document,
-        source=wire.data.source,
-        accepted_at=wire.data.accepted_at,
-        commit=noted.get(_COMMIT, ""),
-        author=noted.get(_AUTHOR, ""),
+        mapping=serialized.data.mapping,
+        number=serialized.revision,
+        digest=serialized.data.digest,
+        document=serialized.data.document,
+        source=serialized.data.source,
+        accepted_at=serialized.data.accepted_at,
+        commit=annotations.get(Annotation.COMMIT, ""),
+        author=annotations.get(Annotation.AUTHOR, ""),
     )

@@ -1,10 +1,10 @@
-"""The two CustomResourceDefinitions, generated from the model. `crds/` is this module's output and never edited.
+"""The CustomResourceDefinitions, generated from the model. `crds/` is this module's output and never edited.
 
     python -m microseg.kube.schema --write crds/      (make generate)
     python -m microseg.kube.schema --check crds/      (make verify: fails if a file is not what the model says)
 
-The operator compares the live definitions with these at its start: what the cluster's schema lacks, the API server
-would prune, and an attempt counter that is pruned is an installer that runs twice.
+At its start the operator compares the live CRDs with these: the API server drops every field that the live
+schema lacks, and a dropped attempt counter would be an installer that runs twice.
 """
 
 from __future__ import annotations
@@ -12,129 +12,118 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec.inspect
 import yaml
-from msgspec import inspect as types
 
-from microseg.kube.resources import ESTATES, GROUP, MANAGED_HOSTS, VERSION, Resource
-from microseg.kube.structural import Rule, Rules, Schema, Structural
+from microseg.kube.resources import APPROVALS, ESTATES, MANAGED_HOSTS, Resource
+from microseg.kube.schema_rules import RULES
+from microseg.kube.structural import Rule, Schema, Structural
+from microseg.model.approval import ApprovalSpec, ApprovalStatus
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate import AzureSpec, CheckPointSpec, EstateSpec, EstateStatus, Identity
+from microseg.model.estate_spec import EstateSpec
+from microseg.model.estate_status import EstateStatus
 from microseg.model.host import HostSpec, HostStatus
+from microseg.model.names import GROUP, VERSION
 
 _HEADER = "# Generated from operator/microseg/model by `make generate`. Do not edit.\n"
 _EPOCH = "1970-01-01T00:00:00Z"
-_VM_ID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-_UNCHANGED = "self == oldSelf"
-
-RULES: Rules = {
-    (HostSpec, "estate"): (Rule(_UNCHANGED, "estate cannot change: delete the record, and it is made again"),),
-    (HostSpec, "vmId"): (
-        Rule(_UNCHANGED, "vmId cannot change: it is the host's identity"),
-        Rule(
-            f"self.matches('{_VM_ID}')",
-            "vmId must be Azure's vmId in lower case, such as 5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01",
-        ),
-    ),
-    (AzureSpec, "sources"): (
-        Rule("self.all(one, self.exists_one(other, other.name == one.name))", "every source needs a name of its own"),
-    ),
-    (Identity, ""): (
-        Rule(
-            "(has(self.workloadIdentity) ? 1 : 0) + (has(self.managedIdentity) ? 1 : 0)"
-            " + (has(self.clientSecret) ? 1 : 0) == 1",
-            "give exactly one of workloadIdentity, managedIdentity and clientSecret",
-        ),
-    ),
-    (CheckPointSpec, ""): (
-        Rule(
-            "!has(self.caBundle) || !has(self.fingerprint) || size(self.fingerprint) == 0",
-            "give caBundle or fingerprint, not both",
-        ),
-    ),
-}
-"""What a schema's types cannot say. Neither bundle nor fingerprint is fine: a Secret may bring `ca.crt`."""
-
 _NAME_RULE = Rule("size(self.metadata.name) <= 63", "the name is used as a label's value: at most 63 characters")
 
 
-def definitions() -> dict[str, Schema]:
-    """File name -> CustomResourceDefinition, both of them."""
-    return {f"{GROUP}_{resource.plural}.yaml": _definition(resource) for resource in (MANAGED_HOSTS, ESTATES)}
+def crds() -> dict[str, Schema]:
+    """File name -> CustomResourceDefinition, all of them."""
+    return {f"{GROUP}_{kind.resource.plural}.yaml": _crd(kind) for kind in _KINDS}
 
 
 def rendered() -> dict[str, str]:
     """File name -> text."""
     return {
         name: _HEADER + yaml.dump(document, Dumper=_Plain, sort_keys=False, width=110, allow_unicode=True)
-        for name, document in definitions().items()
+        for name, document in crds().items()
     }
 
 
 def missing_fields(live_crd: Mapping[str, Any]) -> tuple[str, ...]:
-    """Paths that the operator needs and a live definition lacks, sorted; empty: it fits.
+    """Paths that the operator needs and a live CRD lacks, sorted; empty: nothing is missing.
 
-    A missing enum word is `path=word`, a missing status subresource `subresources.status`. A definition that does not
-    serve our version lacks everything: `v1alpha1`.
+    A missing enum word is `path=word`, a missing status subresource `subresources.status`; `v1alpha1` alone: the
+    CRD does not serve our version.
     """
     spec = live_crd["spec"]
     plural = spec["names"]["plural"]
-    wanted = next(document for document in definitions().values() if document["spec"]["names"]["plural"] == plural)
+    generated = next(document for document in crds().values() if document["spec"]["names"]["plural"] == plural)
     versions = [version for version in spec.get("versions", ()) if version["name"] == VERSION and version.get("served")]
     if not versions:
         return (VERSION,)
     live = versions[0]
-    found = [] if "status" in live.get("subresources", {}) else ["subresources.status"]
-    ours = wanted["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    missing = [] if "status" in live.get("subresources", {}) else ["subresources.status"]
+    ours = generated["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
     theirs = live.get("schema", {}).get("openAPIV3Schema", {}).get("properties", {})
     for part in ("spec", "status"):
-        found += _missing(ours[part], theirs.get(part), part)
-    return tuple(sorted(found))
+        missing += _missing(ours[part], theirs.get(part), part)
+    return tuple(sorted(missing))
 
 
-def _missing(wanted: Schema, live: Mapping[str, Any] | None, path: str) -> Iterator[str]:
+def _missing(needed: Schema, live: Mapping[str, Any] | None, path: str) -> Iterator[str]:
     if live is None:
         yield path
         return
     if live.get("x-kubernetes-preserve-unknown-fields"):
         return
     if "enum" in live:
-        yield from (f"{path}={word}" for word in wanted.get("enum", ()) if word not in live["enum"])
-    for name, schema in wanted.get("properties", {}).items():
+        yield from (f"{path}={word}" for word in needed.get("enum", ()) if word not in live["enum"])
+    for name, schema in needed.get("properties", {}).items():
         yield from _missing(schema, live.get("properties", {}).get(name), f"{path}.{name}")
-    if "items" in wanted:
-        yield from _missing(wanted["items"], live.get("items"), f"{path}[]")
-    if "additionalProperties" in wanted:
-        yield from _missing(wanted["additionalProperties"], live.get("additionalProperties"), f"{path}{{}}")
+    if "items" in needed:
+        yield from _missing(needed["items"], live.get("items"), f"{path}[]")
+    if "additionalProperties" in needed:
+        yield from _missing(needed["additionalProperties"], live.get("additionalProperties"), f"{path}{{}}")
 
 
-def _definition(resource: Resource) -> Schema:
-    host = resource is MANAGED_HOSTS
-    singular, short = ("managedhost", "mh") if host else ("estate", "est")
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What makes the definition of one kind."""
+
+    resource: Resource
+    short: str
+    description: str
+    spec: type
+    status: type
+    columns: tuple[Schema, ...]
+    selectable: tuple[str, ...] = ()
+    default: Schema | None = None
+    """Of `status`, before the operator wrote it: a default on `conditions` alone does not apply then."""
+    rules: tuple[Rule, ...] = ()
+
+
+def _crd(kind: _Kind) -> Schema:
+    names = kind.resource
     version = {
         "name": VERSION,
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": list(_HOST_COLUMNS if host else _ESTATE_COLUMNS),
-        **({"selectableFields": [{"jsonPath": path} for path in _SELECTABLE]} if host else {}),
-        "schema": {"openAPIV3Schema": _object(host=host)},
+        "additionalPrinterColumns": list(kind.columns),
+        **({"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}),
+        "schema": {"openAPIV3Schema": _object(kind)},
     }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource.plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "microseg"}},
+        "metadata": {"name": f"{names.plural}.{GROUP}", "labels": {"app.kubernetes.io/name": "microseg"}},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": resource.kind,
-                "listKind": f"{resource.kind}List",
-                "plural": resource.plural,
-                "singular": singular,
-                "shortNames": [short],
+                "kind": names.kind,
+                "listKind": f"{names.kind}List",
+                "plural": names.plural,
+                "singular": names.kind.lower(),
+                "shortNames": [kind.short],
                 "categories": ["microseg"],
             },
             "versions": [version],
@@ -142,9 +131,26 @@ def _definition(resource: Resource) -> Schema:
     }
 
 
-def _object(*, host: bool) -> Schema:
-    spec, status = (HostSpec, HostStatus) if host else (EstateSpec, EstateStatus)
-    never = {
+def _object(kind: _Kind) -> Schema:
+    rules = [{"rule": rule.expression, "message": rule.message} for rule in kind.rules]
+    default = {"default": kind.default} if kind.default is not None else {}
+    return {
+        "description": kind.description,
+        "type": "object",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": Structural(RULES, defaults=True).of(msgspec.inspect.type_info(kind.spec), "spec"),
+            "status": Structural(RULES).of(msgspec.inspect.type_info(kind.status), "status") | default,
+        },
+        **({"x-kubernetes-validations": rules} if rules else {}),
+    }
+
+
+def _never_decided() -> Schema:
+    condition = {
         "type": ConditionType.READY.value,
         "status": ConditionStatus.UNKNOWN.value,
         "reason": Reason.NEVER_DECIDED.value,
@@ -152,32 +158,21 @@ def _object(*, host: bool) -> Schema:
         "lastTransitionTime": _EPOCH,
         "observedGeneration": 0,
     }
-    # On `status` as a whole: a default on `conditions` alone shows nothing, since nobody writes the status around it.
-    default = {"ready": never["status"], "reason": never["reason"], "conditions": [never]}
-    rules = [] if host else [{"rule": _NAME_RULE.expression, "message": _NAME_RULE.message}]
-    return {
-        "description": _HOST if host else _ESTATE,
-        "type": "object",
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": Structural(RULES, defaults=True).of(types.type_info(spec), "spec"),
-            "status": Structural(RULES).of(types.type_info(status), "status") | {"default": default},
-        },
-        **({"x-kubernetes-validations": rules} if rules else {}),
-    }
+    return {"ready": condition["status"], "reason": condition["reason"], "conditions": [condition]}
 
 
 _HOST = (
-    "One Azure VM, from its discovery to its retirement. The operator makes it; its status is the record of what Azure,"
-    " the Illumio PCE and Check Point have confirmed about the VM. Deleting it changes nothing outside the cluster: the"
-    " record is made again from what can be observed."
+    "One Azure VM, from its discovery to its retirement. The operator creates it; its status records what Azure, the"
+    " Illumio PCE and Check Point have confirmed about the VM. Deleting it changes nothing outside the cluster: the"
+    " operator creates it again from what it observes."
 )
 _ESTATE = (
     "The VMs of some Azure subscriptions, with the one Illumio PCE organisation and the one Check Point domain that"
     " protect them. A person writes it; mode Observe plans everything and changes nothing outside the cluster."
+)
+_APPROVAL = (
+    "A person's word that lets through what the operator holds, and the evidence of who gave it, when and why. Made by"
+    " `microseg approve`; it never changes, and lets nothing through a day after it was made if it was not used."
 )
 
 
@@ -188,17 +183,16 @@ def _column(name: str, path: str, kind: str = "string", *, description: str = ""
 
 _AGE = _column("Age", ".metadata.creationTimestamp", "date")
 _HOST_COLUMNS = (
-    _column("Stage", ".status.stage", description="The first stage that does not hold yet."),
     _column("Ready", ".status.ready", description="Whether all stages hold."),
     _column("Reason", ".status.reason", description="Why it is, or is not, ready."),
-    _column("IP", ".status.ip", description="Primary private address."),
-    _AGE,
-    _column("VM", ".status.azure.name", wide=True),
-    _column("Resource Group", ".status.azure.resourceGroup", wide=True),
+    _column("Stage", ".status.stage", description="The first stage that does not hold yet.", wide=True),
+    _column("IP", ".status.ip", description="Primary private address.", wide=True),
     _column("OS", ".status.azure.osType", wide=True),
-    _column("Labels", ".status.summary.labels", wide=True),
-    _column("Groups", ".status.summary.groups", wide=True),
+    _AGE | {"priority": 1},
+    _column("Resource Group", ".status.azure.resourceGroup", wide=True),
 )
+"""Within 80 columns, and 160 when wide, with the longest reason: a test computes it. Labels and groups, which have no
+usual length, are in `microseg report`."""
 _ESTATE_COLUMNS = (
     _column("Mode", ".spec.mode", description="Observe changes nothing outside."),
     _column("Ready", ".status.ready", description="Whether every host is commissioned, or waits for a named fact."),
@@ -207,7 +201,15 @@ _ESTATE_COLUMNS = (
     _column("Blocked", ".status.hosts.blocked", "integer", description="Hosts that need a person."),
     _AGE,
     _column("Reason", ".status.reason", wide=True),
-    _column("Mapping", ".status.mapping.revision", wide=True, description="Revision of the mapping in force."),
+)
+_APPROVAL_COLUMNS = (
+    _column("Estate", ".spec.estate"),
+    _column("Action", ".spec.action"),
+    _column("By", ".spec.by", description="Who approved."),
+    _column("Outcome", ".status.outcome", description="What came of it; nothing: it was not used yet."),
+    _AGE,
+    _column("What", ".spec.what", wide=True),
+    _column("Reason", ".spec.reason", wide=True),
 )
 _SELECTABLE = (
     ".spec.estate",
@@ -220,16 +222,29 @@ _SELECTABLE = (
 )
 
 
+_KINDS = (
+    _Kind(
+        MANAGED_HOSTS, "mh", _HOST, HostSpec, HostStatus, _HOST_COLUMNS,
+        selectable=_SELECTABLE, default=_never_decided(),
+    ),
+    _Kind(
+        ESTATES, "est", _ESTATE, EstateSpec, EstateStatus, _ESTATE_COLUMNS,
+        default=_never_decided(), rules=(_NAME_RULE,),
+    ),
+    _Kind(APPROVALS, "appr", _APPROVAL, ApprovalSpec, ApprovalStatus, _APPROVAL_COLUMNS),
+)  # fmt: skip
+
+
 class _Plain(yaml.SafeDumper):
-    """Block style without anchors: a shared part is written out each time."""
+    """Block style without anchors: a shared part is written each time."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's own signature
         return True
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check the files in the named folder; 1 if a checked one differs."""
-    parser = argparse.ArgumentParser(prog="microseg.kube.schema", description="The custom resources' definitions.")
+    """Write or check the files in the named folder; returns 1 if a checked one differs."""
+    parser = argparse.ArgumentParser(prog="microseg.kube.schema", description="Writes or checks the CRDs.")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="FOLDER", help="write the files")
     action.add_argument("--check", type=Path, metavar="FOLDER", help="fail if a file is not up to date")

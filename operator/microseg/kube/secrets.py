@@ -1,6 +1,6 @@
-"""Secrets and ConfigMaps, read one by one and by name. `wiring.py` reads them again when they change.
+"""Secrets and ConfigMaps, read singly and by name. `engine/leadership/credentials.py` reads an estate's.
 
-A value of a Secret leaves here only as a `model.secret.Secret`, whose every text form is a mask.
+The values of a Secret are returned only as `model.secret.Secret`, which shows a mask in every text.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import msgspec
 
 from microseg.kube.client import Api
 from microseg.kube.resources import CONFIG_MAPS, SECRETS
-from microseg.kube.wire import Metadata
+from microseg.kube.serialization import Metadata
 from microseg.model.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class SecretData:
-    """A Secret's values that are text; a binary one has no use here and is left out."""
+    """The values of a Secret that are text in UTF-8, and the names of the keys that are not."""
 
     resource_version: str
     values: Mapping[str, Secret]
+    not_text: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +35,34 @@ class ConfigMapData:
     resource_version: str
     data: Mapping[str, str]
     annotations: Mapping[str, str]
-    """Those of our own prefix."""
+    """Those with our own prefix."""
 
 
 def read_secret(api: Api, namespace: str, name: str) -> SecretData:
-    """Read one Secret. Raises NotFound, Forbidden, Invalid, Unavailable; none of them holds a value."""
-    wire = api.get(SECRETS.one(namespace, name), _SecretWire)
-    texts = {key: _text(value) for key, value in (wire.data or {}).items()}
+    """Read one Secret. Raises NotFound, Forbidden, Invalid, Unavailable; none of them contains a value."""
+    serialized = api.get(SECRETS.one(namespace, name), _SerializedSecret)
+    texts = {key: _text(value) for key, value in (serialized.data or {}).items()}
     values = {key: Secret(text) for key, text in texts.items() if text is not None}
-    return SecretData(wire.metadata.resource_version, values)
+    not_text = frozenset(key for key, text in texts.items() if text is None)
+    return SecretData(serialized.metadata.resource_version, values, not_text)
 
 
 def read_config_map(api: Api, namespace: str, name: str) -> ConfigMapData:
     """Read one ConfigMap. Raises NotFound, Forbidden, Unavailable."""
-    wire = api.get(CONFIG_MAPS.one(namespace, name), _ConfigMapWire)
-    meta = wire.metadata
+    serialized = api.get(CONFIG_MAPS.one(namespace, name), _SerializedConfigMap)
+    meta = serialized.metadata
     return ConfigMapData(
-        meta.name, meta.namespace, meta.uid, meta.resource_version, wire.data or {}, meta.our_annotations()
+        meta.name, meta.namespace, meta.uid, meta.resource_version, serialized.data or {}, meta.our_annotations()
     )
 
 
-class _SecretWire(msgspec.Struct):
+class _SerializedSecret(msgspec.Struct):
     metadata: Metadata
     data: dict[str, bytes] | None = None
     """msgspec decodes base64 into bytes, as Kubernetes encodes it."""
 
 
-class _ConfigMapWire(msgspec.Struct):
+class _SerializedConfigMap(msgspec.Struct):
     metadata: Metadata
     data: dict[str, str] | None = None
 

@@ -1,7 +1,7 @@
-"""From the model's types to structural OpenAPI v3 schemas, as CustomResourceDefinitions want them.
+"""From the model's types to structural OpenAPI v3 schemas, as CustomResourceDefinitions need them.
 
-`kube.schema` calls it. It refuses what has no limit: a string, list or map without one is an error here, long before an
-API server refuses a CEL rule for its cost or a status grows without end.
+`kube.schema` calls it. A string, list or map without a limit is an error here, long before an API server refuses a CEL
+rule for its cost, or a status grows without bound.
 Structural schemas: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
@@ -14,27 +14,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import inspect as types
+import msgspec.inspect
 
 from microseg.model.condition import Condition
 
 Schema = dict[str, Any]
 
 _DATE_TIME = 64
-"""Characters that a date-time may have; the format allows any number of decimals."""
+"""Characters of a date-time at most; the format allows any number of decimals."""
 _CHOICE = re.compile(r"\^\(([A-Za-z0-9_|-]+)\)\$")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL rule and the sentence that a person gets who breaks it."""
+    """A CEL rule, and the message for a person who breaks it."""
 
     expression: str
     message: str
 
 
 Rules = Mapping[tuple[type, str], tuple[Rule, ...]]
-"""Keyed by the struct and its field as YAML names it; an empty name: the struct as a whole."""
+"""By the struct and its field as named in YAML; an empty name: the struct as a whole."""
 
 
 class Unbounded(TypeError):
@@ -42,33 +42,33 @@ class Unbounded(TypeError):
 
 
 class Structural:
-    """Makes schemas. `defaults`: whether the model's defaults become the schema's (for a spec that people write)."""
+    """Builds schemas. `defaults`: whether the model's defaults become the schema's, as for a spec that people write."""
 
     def __init__(self, rules: Rules, *, defaults: bool = False) -> None:
-        """Take the CEL rules and the choice."""
+        """`rules`: the CEL rules."""
         self._rules = rules
         self._defaults = defaults
 
-    def of(self, kind: types.Type, where: str) -> Schema:
-        """Schema of one type; `where` is its path, for complaints. Raises Unbounded."""
+    def of(self, kind: msgspec.inspect.Type, where: str) -> Schema:
+        """The schema of one type; `where`: its path, for error messages. Raises Unbounded."""
         match kind:
-            case types.Metadata():
+            case msgspec.inspect.Metadata():
                 schema = self.of(kind.type, where) | (kind.extra_json_schema or {})
                 return {"description": schema.pop("description"), **schema} if "description" in schema else schema
-            case types.UnionType():
+            case msgspec.inspect.UnionType():
                 return self.of(_only(kind, where), where)
-            case types.StructType():
+            case msgspec.inspect.StructType():
                 return self._struct(kind, where)
-            case types.VarTupleType() | types.ListType():
+            case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
                 return self._list(kind, where)
-            case types.DictType():
+            case msgspec.inspect.DictType():
                 limit = _limited(kind.max_length, where)
                 values = self.of(kind.value_type, f"{where}[*]")
                 return {"type": "object", "maxProperties": limit, "additionalProperties": values}
             case _:
                 return _scalar(kind, where)
 
-    def _struct(self, kind: types.StructType, where: str) -> Schema:
+    def _struct(self, kind: msgspec.inspect.StructType, where: str) -> Schema:
         properties: Schema = {}
         for field in kind.fields:
             schema = self.of(field.type, f"{where}.{field.encode_name}")
@@ -85,11 +85,11 @@ class Structural:
             **self._validations(kind.cls, ""),
         }
 
-    def _list(self, kind: types.VarTupleType | types.ListType, where: str) -> Schema:
+    def _list(self, kind: msgspec.inspect.VarTupleType | msgspec.inspect.ListType, where: str) -> Schema:
         limits: Schema = {"maxItems": _limited(kind.max_length, where)}
         if kind.min_length:
             limits["minItems"] = kind.min_length
-        by_type = isinstance(kind.item_type, types.StructType) and kind.item_type.cls is Condition
+        by_type = isinstance(kind.item_type, msgspec.inspect.StructType) and kind.item_type.cls is Condition
         behaviour = {"x-kubernetes-list-type": "atomic"}
         if by_type:
             behaviour = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}  # type: ignore[dict-item]
@@ -97,30 +97,30 @@ class Structural:
 
     def _validations(self, owner: type, field: str) -> Schema:
         rules = self._rules.get((owner, field), ())
-        written = [{"rule": rule.expression, "message": rule.message} for rule in rules]
-        return {"x-kubernetes-validations": written} if written else {}
+        validations = [{"rule": rule.expression, "message": rule.message} for rule in rules]
+        return {"x-kubernetes-validations": validations} if validations else {}
 
 
-def _scalar(kind: types.Type, where: str) -> Schema:
+def _scalar(kind: msgspec.inspect.Type, where: str) -> Schema:
     match kind:
-        case types.StrType():
+        case msgspec.inspect.StrType():
             return _text(kind, where)
-        case types.IntType():
+        case msgspec.inspect.IntType():
             bounds = {"minimum": kind.ge, "maximum": kind.le}
-            given = {key: value for key, value in bounds.items() if value is not None}
-            return {"type": "integer", "format": "int64", **given}
-        case types.BoolType():
+            limits = {key: value for key, value in bounds.items() if value is not None}
+            return {"type": "integer", "format": "int64", **limits}
+        case msgspec.inspect.BoolType():
             return {"type": "boolean"}
-        case types.DateTimeType():
+        case msgspec.inspect.DateTimeType():
             return {"type": "string", "format": "date-time", "maxLength": _DATE_TIME}
-        case types.EnumType():
+        case msgspec.inspect.EnumType():
             return {"type": "string", "enum": [member.value for member in kind.cls]}
         case _:
             raise TypeError(f"{where}: {type(kind).__name__} has no structural schema here")
 
 
-def _text(kind: types.StrType, where: str) -> Schema:
-    # A pattern that lists words is an enum: `kubectl explain` shows it, and a typo is answered with the words.
+def _text(kind: msgspec.inspect.StrType, where: str) -> Schema:
+    # A pattern of alternatives becomes an enum: `kubectl explain` shows it, and the error for a typo lists the words.
     if kind.pattern and (choice := _CHOICE.fullmatch(kind.pattern)):
         return {"type": "string", "enum": choice[1].split("|")}
     schema: Schema = {"type": "string", "maxLength": _limited(kind.max_length, where)}
@@ -131,9 +131,9 @@ def _text(kind: types.StrType, where: str) -> Schema:
     return schema
 
 
-def _only(kind: types.UnionType, where: str) -> types.Type:
-    """The one type beside None. Absence says None: no field is nullable, since no null is ever written."""
-    others = [one for one in kind.types if not isinstance(one, types.NoneType)]
+def _only(kind: msgspec.inspect.UnionType, where: str) -> msgspec.inspect.Type:
+    """The one type besides None, which is an absent field: no field is nullable, because no null is ever written."""
+    others = [one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType)]
     if len(others) != 1:
         raise TypeError(f"{where}: a union of {len(others)} types has no structural schema")
     return others[0]
@@ -145,8 +145,8 @@ def _limited(limit: int | None, where: str) -> int:
     return limit
 
 
-def _default(field: types.Field, schema: Schema) -> Any:
-    """The default to write: a scalar that says something, or {} where something inside has one."""
+def _default(field: msgspec.inspect.Field, schema: Schema) -> Any:
+    """The default in the schema: a scalar that is not empty, or {} if a field inside has a default."""
     value = field.default
     if isinstance(value, msgspec.Struct):
         inner = any("default" in part for part in schema["properties"].values())

@@ -1,7 +1,7 @@
-"""Tombstones: that a host was retired, why and when, written before its first trace is removed (S6).
+"""Tombstones: that a host was retired, why and when; written before its first trace is removed (S6).
 
-A ConfigMap an estate and day, with one key a vmId; a second one for the day where the first is full. They are what the
-guard counts, so a restart forgets nothing.
+One ConfigMap per estate and day, one key per vmId; another ConfigMap for the same day when the first is full. The guard
+counts the tombstones, so a restart forgets nothing. `engine/retirement.py` writes and reads them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import msgspec
 
 from microseg.kube.client import Api
 from microseg.kube.errors import AlreadyExists, NotFound
-from microseg.kube.resources import CONFIG_MAPS, GROUP
-from microseg.kube.wire import Metadata
+from microseg.kube.resources import CONFIG_MAPS
+from microseg.kube.serialization import Metadata
+from microseg.model.names import TOMBSTONES_LABEL
 
-TOMBSTONE_LABEL = f"{GROUP}/tombstones"
 _FULL = 500
-"""Tombstones in one ConfigMap: each is under 1 KiB, and a ConfigMap holds 1 MiB."""
+"""Tombstones in one ConfigMap: each has less than 1 KiB, and a ConfigMap may have 1 MiB."""
 
 
 class Tombstone(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -30,85 +30,96 @@ class Tombstone(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit_
     host: str
     """Name of its ManagedHost."""
     vm: str
-    """Name that the VM had."""
+    """Name of the VM."""
     at: datetime
     proof: str
     resource_id: str = ""
-    """ARM id that the VM had: what Azure is asked for where the record was lost midway."""
+    """ARM id of the VM: what is looked for in Azure if the record is lost during the retirement."""
+    began_at: datetime | None = None
+    """When the retirement that runs began, where it is not the first one within an hour; else it is `at`."""
     ended_at: datetime | None = None
-    """When the last trace was removed and the record went."""
+    """When the last trace and the record were removed."""
     workload: str = ""
     left: str = ""
-    """The workload where the PCE still listed it then: its VEN never acknowledged the unpairing."""
+    """Href of the workload if the PCE still listed it then, because its VEN never acknowledged, or was adopted."""
     objects: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+
+    @property
+    def began(self) -> datetime:
+        """When the retirement of this tombstone began: the record must say the same."""
+        return self.began_at or self.at
 
 
 class Tombstones:
     """The tombstones of one estate. Methods raise `KubeError`s."""
 
     def __init__(self, api: Api, namespace: str, estate: str) -> None:
-        """Take the client and whose they are."""
+        """`estate`: its name."""
         self._api, self._namespace, self._estate = api, namespace, estate
 
     def all(self) -> tuple[Tombstone, ...]:
-        """All that are kept; one that cannot be read is left out, and its ConfigMap stays."""
-        return tuple(stone for wire in self._maps() for stone in _stones(wire))
+        """All that are kept. One that cannot be decoded is left out; its ConfigMap stays."""
+        return tuple(tombstone for config_map in self._config_maps() for tombstone in _tombstones_in(config_map))
 
-    def write(self, stone: Tombstone) -> None:
-        """Write one; one that is there already for this vmId is as good (kind 2: named by vmId and day)."""
-        day = stone.at.strftime("%Y%m%d")
+    def write(self, tombstone: Tombstone) -> None:
+        """Write one (named, by vmId and day): it replaces the one of the same VM and day."""
+        day = tombstone.at.strftime("%Y%m%d")
         number = 1
         while True:
             name = f"microseg-tombstones-{self._estate[:30]}-{day}-{number}"
             try:
-                wire = self._api.get(CONFIG_MAPS.one(self._namespace, name), _ConfigMapWire)
+                config_map = self._api.get(CONFIG_MAPS.one(self._namespace, name), _SerializedConfigMap)
             except NotFound:
-                wire = self._create(name)
-            if len(wire.data or {}) < _FULL or stone.vm_id in (wire.data or {}):
+                config_map = self._create(name)
+            if len(config_map.data or {}) < _FULL or tombstone.vm_id in (config_map.data or {}):
                 break
             number += 1
-        body = {"data": {stone.vm_id: msgspec.json.encode(stone).decode()}}
-        self._api.merge_patch(CONFIG_MAPS.one(self._namespace, name), body, _ConfigMapWire)
+        body = {"data": {tombstone.vm_id: msgspec.json.encode(tombstone).decode()}}
+        self._api.merge_patch(CONFIG_MAPS.one(self._namespace, name), body, _SerializedConfigMap)
 
     def prune(self, before: datetime) -> tuple[str, ...]:
-        """Delete the ConfigMaps whose newest tombstone is older; their names."""
-        old = [wire.metadata.name for wire in self._maps() if _newest(_stones(wire), before) < before]
+        """Delete the ConfigMaps whose newest tombstone is older than `before`; returns their names."""
+        old = [
+            config_map.metadata.name
+            for config_map in self._config_maps()
+            if _newest(_tombstones_in(config_map), before) < before
+        ]
         for name in old:
             with contextlib.suppress(NotFound):
                 self._api.delete(CONFIG_MAPS.one(self._namespace, name))
         return tuple(old)
 
-    def _maps(self) -> list[_ConfigMapWire]:
-        query = {"labelSelector": f"{TOMBSTONE_LABEL}={self._estate}"}
-        return self._api.get(CONFIG_MAPS.all(self._namespace), _ConfigMapWires, query=query, timeout=30.0).items
+    def _config_maps(self) -> list[_SerializedConfigMap]:
+        query = {"labelSelector": f"{TOMBSTONES_LABEL}={self._estate}"}
+        return self._api.get(CONFIG_MAPS.all(self._namespace), _ConfigMapList, query=query, timeout=30.0).items
 
-    def _create(self, name: str) -> _ConfigMapWire:
+    def _create(self, name: str) -> _SerializedConfigMap:
         body: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": self._namespace, "labels": {TOMBSTONE_LABEL: self._estate}},
+            "metadata": {"name": name, "namespace": self._namespace, "labels": {TOMBSTONES_LABEL: self._estate}},
         }
         try:
-            return self._api.create(CONFIG_MAPS.all(self._namespace), body, _ConfigMapWire)
+            return self._api.create(CONFIG_MAPS.all(self._namespace), body, _SerializedConfigMap)
         except AlreadyExists:
-            return self._api.get(CONFIG_MAPS.one(self._namespace, name), _ConfigMapWire)
+            return self._api.get(CONFIG_MAPS.one(self._namespace, name), _SerializedConfigMap)
 
 
-class _ConfigMapWire(msgspec.Struct):
+class _SerializedConfigMap(msgspec.Struct):
     metadata: Metadata
     data: dict[str, str] | None = None
 
 
-class _ConfigMapWires(msgspec.Struct):
-    items: list[_ConfigMapWire]
+class _ConfigMapList(msgspec.Struct):
+    items: list[_SerializedConfigMap]
 
 
-def _stones(wire: _ConfigMapWire) -> Iterable[Tombstone]:
-    for text in (wire.data or {}).values():
+def _tombstones_in(config_map: _SerializedConfigMap) -> Iterable[Tombstone]:
+    for text in (config_map.data or {}).values():
         with contextlib.suppress(msgspec.DecodeError):
             yield msgspec.json.decode(text, type=Tombstone)
 
 
-def _newest(stones: Iterable[Tombstone], default: datetime) -> datetime:
-    return max((stone.at for stone in stones), default=default)
+def _newest(tombstones: Iterable[Tombstone], default: datetime) -> datetime:
+    return max((tombstone.at for tombstone in tombstones), default=default)

@@ -6,6 +6,7 @@ the command line call these; nothing here knows who calls.
 """
 
 from .document import (
+    SHOWN,
     Answer,
     Group,
     GroupAnswer,
@@ -13,7 +14,7 @@ from .document import (
     LabelAnswer,
     LabelTable,
     LintWarning,
-    Mapping,
+    MappingDocument,
     MappingError,
     Miss,
     OnMiss,
@@ -25,16 +26,17 @@ from .document import (
     Value,
     When,
 )
-from .explaining import explain
+from .document_tests import TestFailure, run_tests
+from .evaluator import OVERRIDE, Evaluator, evaluate, override_ends, tags_read
+from .explanation import explain
 from .lint import lint
-from .proving import TestFailure, run_tests
-from .reading import parse
+from .parser import parse
 from .schema import json_schema
-from .tables import OVERRIDE, Evaluator, evaluate, override_ends
 from .wording import plain
 
 __all__ = [
     "OVERRIDE",
+    "SHOWN",
     "Answer",
     "Evaluator",
     "Group",
@@ -43,7 +45,7 @@ __all__ = [
     "LabelAnswer",
     "LabelTable",
     "LintWarning",
-    "Mapping",
+    "MappingDocument",
     "MappingError",
     "Miss",
     "OnMiss",
@@ -63,4 +65,5 @@ __all__ = [
     "parse",
     "plain",
     "run_tests",
+    "tags_read",
 ]

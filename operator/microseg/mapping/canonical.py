@@ -1,4 +1,4 @@
-"""The digest of a mapping: the same for the same meaning. Called by `reading` when it has a whole document.
+"""The digest of a mapping: the same for the same meaning. Called by `parser` when it has a whole document.
 
 Comments, layout, quoting, and the order of keys and of lists where order means nothing do not reach it; the order
 of cases and of fromTag decides who wins, so it does. Change this form and every digest changes: revisions that
@@ -11,15 +11,15 @@ import datetime
 import hashlib
 import json
 
-from .document import API_VERSION, Asked, Example, Group, LabelTable, Mapping, Override, When
+from microseg.model.names import MAPPING_API_VERSION
 
-DIGEST_LENGTH = 12
+from .document import AcceptedValues, Example, Group, LabelTable, MappingDocument, Override, When
 
 
-def digest(mapping: Mapping) -> str:
-    """12 hex digits of the SHA-256 of the canonical form."""
+def digest(mapping: MappingDocument) -> str:
+    """SHA-256 of the canonical form, 64 hex digits."""
     form = {
-        "apiVersion": API_VERSION,
+        "apiVersion": MAPPING_API_VERSION,
         "name": mapping.name,
         "owner": mapping.owner,
         "labels": {key: _table(table) for key, table in mapping.tables.items()},
@@ -27,7 +27,7 @@ def digest(mapping: Mapping) -> str:
         "groups": {group.name: _group(group) for group in mapping.groups},
         "tests": [_example(example) for example in mapping.tests],
     }
-    return hashlib.sha256(_dumped(form).encode("ascii")).hexdigest()[:DIGEST_LENGTH]
+    return hashlib.sha256(_dumped(form).encode("ascii")).hexdigest()
 
 
 def _dumped(form: object) -> str:
@@ -48,19 +48,19 @@ def _table(table: LabelTable) -> dict[str, object]:
 
 def _when(when: When) -> dict[str, object]:
     return {
-        "tags": _asked(when.tags),
-        "notTags": _asked(when.not_tags),
+        "tags": _accepted_values(when.tags),
+        "notTags": _accepted_values(when.not_tags),
         "name": sorted(when.name),
         "location": sorted(when.location),
         "resourceGroup": sorted(when.resource_group),
         "subscription": sorted(when.subscription),
         "os": sorted(when.os),
-        "labels": _asked(when.labels),
+        "labels": _accepted_values(when.labels),
     }
 
 
-def _asked(asked: Asked) -> dict[str, list[str]]:
-    return {key: sorted(values) for key, values in asked.items()}
+def _accepted_values(accepted: AcceptedValues) -> dict[str, list[str]]:
+    return {key: sorted(values) for key, values in accepted.items()}
 
 
 def _override(override: Override) -> dict[str, object]:
@@ -81,11 +81,18 @@ def _group(group: Group) -> dict[str, object]:
 
 
 def _example(example: Example) -> dict[str, object]:
-    given = example.given
+    subject = example.subject
     return {
         "name": example.name,
-        "given": [given.name, given.location, given.resource_group, given.subscription, given.os, given.vm_id],
-        "tags": sorted(list(pair) for pair in given.tags),
+        "given": [
+            subject.name,
+            subject.location,
+            subject.resource_group,
+            subject.subscription,
+            subject.os,
+            subject.vm_id,
+        ],
+        "tags": sorted(list(pair) for pair in subject.tags),
         "current": dict(example.current),
         "labels": dict(example.labels),
         "groups": None if example.groups is None else sorted(example.groups),

@@ -1,7 +1,7 @@
 """What a mapping says, as frozen data: the types that every other module of this package passes around.
 
-Nothing here reads YAML or decides anything. `reading` makes these from text; `tables`, `groups`, `lint`,
-`explaining` and `proving` only read them. Places (line and column) ride along for messages and are never
+Nothing here reads YAML or decides anything. `parser` makes these from text; `evaluator`, `groups`, `lint`,
+`explanation` and `document_tests` only read them. Places (line and column) ride along for messages and are never
 part of equality.
 """
 
@@ -12,7 +12,8 @@ import enum
 from collections import abc
 from dataclasses import dataclass, field
 
-API_VERSION = "mapping.microseg.dev/v1"
+SHOWN = 12
+"""Digits of a digest that are shown. Compared is the whole one, which nobody can make another document have."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,8 +49,8 @@ class LintWarning:
     hint: str = ""
 
     def __str__(self) -> str:
-        told = f"{self.file}:{self.line}:{self.column}: warning: {self.message}"
-        return told + (f" ({self.hint})" if self.hint else "")
+        text = f"{self.file}:{self.line}:{self.column}: warning: {self.message}"
+        return text + (f" ({self.hint})" if self.hint else "")
 
 
 class MappingError(Exception):
@@ -76,21 +77,21 @@ class Normal(enum.StrEnum):
     LOWER = "lower"
 
 
-Asked = abc.Mapping[str, tuple[str, ...]]
+AcceptedValues = abc.Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class When:
     """A condition: every part that is not empty must hold; inside a part any one value is enough."""
 
-    tags: Asked
-    not_tags: Asked
+    tags: AcceptedValues
+    not_tags: AcceptedValues
     name: tuple[str, ...] = ()
     location: tuple[str, ...] = ()
     resource_group: tuple[str, ...] = ()
     subscription: tuple[str, ...] = ()
     os: tuple[str, ...] = ()
-    labels: Asked = field(default_factory=dict)
+    labels: AcceptedValues = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class Example:
     """One entry of `tests:`; an expectation that is None was not written and is not checked."""
 
     name: str
-    given: Subject
+    subject: Subject
     current: abc.Mapping[str, str]
     labels: abc.Mapping[str, str]
     groups: tuple[str, ...] | None
@@ -173,8 +174,8 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """A whole document. Equal content gives equal `digest` (12 hex), whatever its comments and layout."""
+class MappingDocument:
+    """A whole document. Equal content gives equal `digest` (64 hex), whatever its comments and layout."""
 
     name: str
     owner: str
@@ -185,6 +186,11 @@ class Mapping:
     digest: str
     source: str = field(compare=False)
     places: abc.Mapping[tuple[str | int, ...], Place] = field(compare=False, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The digits of the digest that people see."""
+        return self.digest[:SHOWN]
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -198,7 +204,7 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The label `key` is to be `value`; `case` names the rule that said so."""
+    """The label `key` is to be `value`; `case` names the rule that decided."""
 
     key: str
     value: str
@@ -247,13 +253,13 @@ class Answer:
     """Everything that a mapping says about one host.
 
     `labels` has one entry for each owned key, sorted by key; `groups` one for each group, sorted by name.
-    While `held`, no label and no membership may change, and every `member` is None.
+    While `undecided`, no label may change, and groups that depend on what misses have `member` None.
     `cases` are the names of the cases that won, in the order of `labels`.
     """
 
     labels: tuple[LabelAnswer, ...]
     groups: tuple[GroupAnswer, ...]
-    held: bool
+    undecided: bool
     miss_message: str
     cases: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from . import document as doc
+from .evaluator import evaluate
 from .groups import LabelState
-from .tables import evaluate
 from .wording import plain, quoted
 
 BEFORE_EVERY_END = datetime.datetime.min.replace(tzinfo=datetime.UTC)
@@ -35,7 +35,7 @@ class TestFailure:
         return f"{self.file}:{self.line}:{self.column}: test {quoted(self.test)}: {self.message}"
 
 
-def run_tests(mapping: doc.Mapping) -> tuple[TestFailure, ...]:
+def run_tests(mapping: doc.MappingDocument) -> tuple[TestFailure, ...]:
     """Every failure, in the order of the document.
 
     What a test does not name is not checked; where it names `groups`, that is the whole list.
@@ -47,25 +47,27 @@ def run_tests(mapping: doc.Mapping) -> tuple[TestFailure, ...]:
     )
 
 
-def _failures(mapping: doc.Mapping, index: int, example: doc.Example) -> Iterator[tuple[doc.Place, str]]:
-    answer = evaluate(mapping, example.given, current=example.current, now=BEFORE_EVERY_END)
+def _failures(mapping: doc.MappingDocument, index: int, example: doc.Example) -> Iterator[tuple[doc.Place, str]]:
+    answer = evaluate(mapping, example.subject, current=example.current, now=BEFORE_EVERY_END)
     state = LabelState.of(answer.labels, example.current)
     missed = tuple(label.key for label in answer.labels if isinstance(label, doc.Miss))
     for key, expected in example.labels.items():
-        got = state.known.get(key)
+        got = state.values.get(key)
         if got != expected:
-            found = "on hold" if key in missed else "absent" if got is None else plain(got)
-            yield mapping.place("tests", index, "labels", key), f"label {key} is {found}, expected {plain(expected)}"
+            actual = "on hold" if key in missed else "absent" if got is None else plain(got)
+            yield mapping.place("tests", index, "labels", key), f"label {key} is {actual}, expected {plain(expected)}"
     if example.holds is not None and set(missed) != set(example.holds):
         expected = _named(example.holds)
         yield mapping.place("tests", index, "holds"), f"on hold: {_named(missed)}, expected {expected}"
-    if example.groups is not None and answer.held and example.groups:
-        yield mapping.place("tests", index, "groups"), f"groups are on hold: {answer.miss_message}"
-    elif example.groups is not None:
-        joined = {group.name for group in answer.groups if group.member}
+    if example.groups is not None:
+        members = {group.name: group.member for group in answer.groups}
+        joined = {name for name, member in members.items() if member}
         for name in sorted(joined ^ set(example.groups)):
-            told = "a member" if name in joined else "not a member"
-            yield mapping.place("tests", index, "groups"), f"the host is {told} of group {plain(name)}"
+            membership = "a member" if name in joined else "not a member"
+            told = f"the host is {membership} of group {plain(name)}"
+            if answer.undecided and members.get(name, False) is None:
+                told = f"group {plain(name)} is on hold: {answer.miss_message}"
+            yield mapping.place("tests", index, "groups"), told
 
 
 def _named(keys: tuple[str, ...]) -> str:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from . import document as doc
-from .groups import CompiledGroup, LabelState
-from .limits import MAX_REMEMBERED
-from .matching import FIELDS, FieldAsked, Question, TagAsked, View, all_hold, fold, normalizer, questions
+from .groups import CompiledGroup, LabelState, waiting_groups
+from .limits import MAX_CACHED
+from .matching import FIELDS, FieldQuestion, HostIndex, Question, TagQuestion, all_hold, fold, normalizer, questions
 from .wording import plain, quoted
 
 _NAME = FIELDS["name"]
@@ -39,7 +39,7 @@ class CompiledCase:
     """A case and its questions."""
 
     case: doc.Case
-    asked: tuple[Question, ...]
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +58,38 @@ class CompiledTable:
         self.spell = normalizer(table.normalize)
         self.cases = tuple(CompiledCase(case, questions(case.when, self.spell)) for case in table.cases)
         self.from_tag = tuple((key, fold(key)) for key in table.from_tag)
-        self._known: dict[str, doc.Value] = {}
+        asked = itertools.chain.from_iterable(case.questions for case in self.cases)
+        in_cases = {question.folded for question in asked if isinstance(question, TagQuestion)}
+        self.tags = frozenset(in_cases | {folded for _, folded in self.from_tag})
+        self._values: dict[str, doc.Value] = {}
         for value in table.allowed:
             part = "oneOf" if value in table.one_of else "value"
-            self._known[self.spell(value)] = doc.Value(table.key, value, f"{part} {value}")
+            self._values[self.spell(value)] = doc.Value(table.key, value, f"{part} {value}")
         # A synonym, being written on purpose, goes before a label's own name.
         for key, value in sorted(table.values.items()):
-            self._known[self.spell(key)] = doc.Value(table.key, value, f"values {key}")
+            self._values[self.spell(key)] = doc.Value(table.key, value, f"values {key}")
 
-    def tag(self, view: View) -> TagHit | None:
+    def tag(self, index: HostIndex) -> TagHit | None:
         """The first tag of `fromTag` that the host has."""
         for _, folded in self.from_tag:
-            pair = view.tags.get(folded)
+            pair = index.tags.get(folded)
             if pair is not None:
                 return TagHit(*pair)
         return None
 
-    def rule(self, view: View, overrides: Iterable[doc.Override] = ()) -> Ruling:
+    def rule(self, index: HostIndex, overrides: Iterable[doc.Override] = ()) -> Ruling:
         """Exactly one answer: an override, else the first case that holds, else the tag, else `onMiss`."""
         key = self.table.key
         for override in overrides:
             if key in override.labels:
                 return Ruling(doc.Value(key, override.labels[key], "override"), override)
         for each in self.cases:
-            if all_hold(each.asked, view):
+            if all_hold(each.questions, index):
                 return Ruling(doc.Value(key, each.case.value, each.case.name), each)
-        hit = self.tag(view)
-        known = None if hit is None else self._known.get(self.spell(hit.value))
-        if known is not None:
-            return Ruling(known, hit)
+        hit = self.tag(index)
+        translated = None if hit is None else self._values.get(self.spell(hit.value))
+        if translated is not None:
+            return Ruling(translated, hit)
         return Ruling(self._missed(hit), None)
 
     def _missed(self, hit: TagHit | None) -> doc.LabelAnswer:
@@ -114,7 +117,7 @@ def miss_text(miss: doc.Miss) -> str:
     return f"{miss.key}: no rule knows tag {plain(miss.tag)}={quoted(miss.value)}"
 
 
-class Remembered:
+class CachedAnswers:
     """Answers for all hosts that differ in nothing that rules read but the name."""
 
     __slots__ = ("answers", "names")
@@ -124,28 +127,29 @@ class Remembered:
         self.answers: dict[tuple[bool, ...], doc.Answer] = {}
 
 
-def _by_name(asked: tuple[Question, ...]) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+def _by_name(questions: tuple[Question, ...]) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
     """The questions of a condition about anything but the name, and those about the name."""
-    names = tuple(each for each in asked if isinstance(each, FieldAsked) and each.attribute == _NAME)
-    return tuple(each for each in asked if each not in names), names
+    names = tuple(each for each in questions if isinstance(each, FieldQuestion) and each.attribute == _NAME)
+    return tuple(each for each in questions if each not in names), names
 
 
 class Evaluator:
     """A compiled mapping. Make one for each accepted revision and keep it; it is cheap to ask again."""
 
-    def __init__(self, mapping: doc.Mapping) -> None:
+    def __init__(self, mapping: doc.MappingDocument) -> None:
         self.mapping = mapping
         self.tables = tuple(CompiledTable(mapping.tables[key]) for key in sorted(mapping.tables))
         self.groups = tuple(CompiledGroup(group) for group in sorted(mapping.groups, key=lambda group: group.name))
         self._tags = tuple(sorted(self._tags_read()))
-        self._read = frozenset(self._tags)
+        self._tags_of = {table.table.key: table.tags for table in self.tables}
+        self.tags_read = frozenset(self._tags)
         self._named = tuple(filter(operator.itemgetter(1), map(_by_name, self._conditions())))
         self._fields = _getter([each for each in self._fields_read() if each != _NAME])
         self._current = tuple(sorted({key for group in self.groups for key in group.labels}))
         self._overrides: dict[str, tuple[doc.Override, ...]] = {}
         for override in mapping.overrides:
             self._overrides[override.vm_id] = (*self._overrides.get(override.vm_id, ()), override)
-        self._remembered: dict[object, Remembered] = {}
+        self._cache: dict[object, CachedAnswers] = {}
         self._count = 0
 
     def evaluate(
@@ -159,7 +163,7 @@ class Evaluator:
         if now.tzinfo is None:
             raise ValueError("now has no time zone")
         tags, doubled = self.tags(subject)
-        active, view = self.overrides(subject, now), View(subject, tags)
+        active, index = self.overrides(subject, now), HostIndex(subject, tags)
         key = (
             tuple(map(tags.get, self._tags)),
             self._fields(subject),
@@ -167,32 +171,32 @@ class Evaluator:
             tuple([id(override) for override in active]),  # they live as long as the mapping does
             None if current is None else tuple(map(current.get, self._current)),
         )
-        known = self._remembered.get(key)
-        if known is None:
-            known = self._remembered[key] = Remembered(self._names_that_matter(view))
-        named = tuple([question.holds(view) for question in known.names])
-        answer = known.answers.get(named)
+        cached = self._cache.get(key)
+        if cached is None:
+            cached = self._cache[key] = CachedAnswers(self._names_that_matter(index))
+        named = tuple([question.holds(index) for question in cached.names])
+        answer = cached.answers.get(named)
         if answer is None:
-            answer = known.answers[named] = self._answer(view, doubled, active, current)
+            answer = cached.answers[named] = self._answer(index, doubled, active, current)
             self._count += 1
-            if self._count > MAX_REMEMBERED:
-                self._remembered.clear()
+            if self._count > MAX_CACHED:
+                self._cache.clear()
                 self._count = 0
         return answer
 
     def tags(self, subject: doc.Subject) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
         """The tags that rules read, by folded key; and a warning for each key that the VM has in two spellings."""
-        found: dict[str, tuple[str, str]] = {}
+        tags: dict[str, tuple[str, str]] = {}
         doubled: set[str] = set()
         for pair in subject.tags:
             folded = fold(pair[0])
-            if folded in self._read:
-                first = found.setdefault(folded, pair)
+            if folded in self.tags_read:
+                first = tags.setdefault(folded, pair)
                 if first is not pair:
                     doubled.add(folded)
-                    found[folded] = min(pair, first)
-        kept = (plain(found[each][0]) for each in sorted(doubled))
-        return found, tuple(f"tag keys that differ only in case from {key} are ignored" for key in kept)
+                    tags[folded] = min(pair, first)
+        kept = (plain(tags[each][0]) for each in sorted(doubled))
+        return tags, tuple(f"tag keys that differ only in case from {key} are ignored" for key in kept)
 
     def overrides(self, subject: doc.Subject, now: datetime.datetime) -> tuple[doc.Override, ...]:
         """The overrides of this VM that have not ended."""
@@ -209,21 +213,23 @@ class Evaluator:
 
     def _answer(
         self,
-        view: View,
+        index: HostIndex,
         warnings: tuple[str, ...],
         active: tuple[doc.Override, ...],
         current: Mapping[str, str] | None,
     ) -> doc.Answer:
-        rulings = [table.rule(view, active) for table in self.tables]
+        rulings = [table.rule(index, active) for table in self.tables]
         labels = tuple(ruling.answer for ruling in rulings)
         misses = [label for label in labels if isinstance(label, doc.Miss)]
         state = LabelState.of(labels, current)
+        waiting = waiting_groups(self.groups, self._tags_of, {label.key for label in misses})
         return doc.Answer(
             labels=labels,
             groups=tuple(
-                doc.GroupAnswer(group.name, None if misses else group.member(view, state)) for group in self.groups
+                doc.GroupAnswer(group.name, None if group.name in waiting else group.member(index, state))
+                for group in self.groups
             ),
-            held=bool(misses),
+            undecided=bool(misses),
             miss_message="; ".join(map(miss_text, misses)),
             cases=tuple(name for ruling in rulings if (name := _won(ruling))),
             warnings=warnings,
@@ -233,27 +239,27 @@ class Evaluator:
         return itertools.chain.from_iterable(self._conditions())
 
     def _tags_read(self) -> set[str]:
-        asked = {question.folded for question in self._questions() if isinstance(question, TagAsked)}
-        return asked | {folded for table in self.tables for _, folded in table.from_tag}
+        keys = {question.folded for question in self._questions() if isinstance(question, TagQuestion)}
+        return keys | {folded for table in self.tables for _, folded in table.from_tag}
 
-    def _names_that_matter(self, view: View) -> tuple[Question, ...]:
+    def _names_that_matter(self, index: HostIndex) -> tuple[Question, ...]:
         """Questions about the name in conditions that otherwise hold: no other name can make a difference.
 
         Every VM has a name of its own, so answers are remembered by what these questions say of it.
         """
-        matter = (names for others, names in self._named if all_hold(others, view))
+        matter = (names for others, names in self._named if all_hold(others, index))
         return tuple(dict.fromkeys(question for names in matter for question in names))
 
     def _conditions(self) -> Iterable[tuple[Question, ...]]:
         for table in self.tables:
             for case in table.cases:
-                yield case.asked
+                yield case.questions
         for group in self.groups:
-            yield group.asked
+            yield group.questions
 
     def _fields_read(self) -> list[str]:
-        asked = {question.attribute for question in self._questions() if not isinstance(question, TagAsked)}
-        return [attribute for attribute in FIELDS.values() if attribute in asked]
+        attributes = {question.attribute for question in self._questions() if not isinstance(question, TagQuestion)}
+        return [attribute for attribute in FIELDS.values() if attribute in attributes]
 
 
 def _won(ruling: Ruling) -> str:
@@ -272,18 +278,23 @@ def _getter(attributes: list[str]) -> Callable[[doc.Subject], Any]:
 
 
 @functools.lru_cache(maxsize=16)
-def evaluator(mapping: doc.Mapping) -> Evaluator:
+def evaluator(mapping: doc.MappingDocument) -> Evaluator:
     """The evaluator of a mapping; the last few are kept."""
     return Evaluator(mapping)
 
 
-def override_ends(mapping: doc.Mapping, vm_id: str, now: datetime.datetime) -> datetime.datetime | None:
+def tags_read(mapping: doc.MappingDocument) -> frozenset[str]:
+    """Keys of the tags that any rule reads, in lower case."""
+    return evaluator(mapping).tags_read
+
+
+def override_ends(mapping: doc.MappingDocument, vm_id: str, now: datetime.datetime) -> datetime.datetime | None:
     """When the first override of this VM that is in force ends; None: there is none."""
     return evaluator(mapping).next_end(vm_id, now)
 
 
 def evaluate(
-    mapping: doc.Mapping, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
+    mapping: doc.MappingDocument, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
 ) -> doc.Answer:
     """What `mapping` says about a host; see `Evaluator.evaluate`."""
     return evaluator(mapping).evaluate(subject, current=current, now=now)

@@ -1,7 +1,7 @@
 """Says in words why a host gets its labels and groups; for `microseg explain` and for events.
 
-Asks the same compiled tables and questions that decide, so that what is told is what is done. One line a label key,
-one a group, then one a warning; every text of a host or rule is shown escaped and cut.
+Asks the same compiled tables and questions that decide, so the explanation is what happens. One line per label key,
+one per group, then one per warning; every text of a host or rule is escaped and cut.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from . import document as doc
+from .evaluator import CompiledCase, CompiledTable, Ruling, TagHit, evaluator, miss_text
 from .groups import CompiledGroup, LabelState
-from .matching import Question, View
-from .tables import CompiledCase, CompiledTable, Ruling, TagHit, evaluator, miss_text
+from .matching import HostIndex, Question
 from .wording import plain, quoted
 
 MAX_LOSERS = 8
 
 
 def explain(
-    mapping: doc.Mapping, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
+    mapping: doc.MappingDocument, subject: doc.Subject, *, current: Mapping[str, str] | None, now: datetime.datetime
 ) -> tuple[str, ...]:
     """The lines, keys and groups each in alphabetical order. Arguments as for `evaluate`."""
     compiled = evaluator(mapping)
     answer = compiled.evaluate(subject, current=current, now=now)
     tags, warnings = compiled.tags(subject)
-    view = View(subject, tags)
+    index = HostIndex(subject, tags)
     active, ended = compiled.overrides(subject, now), compiled.ended(subject, now)
-    revision = f"({mapping.name}@{mapping.digest})"
+    revision = f"({mapping.name}@{mapping.shown})"
     lines: list[str] = []
     for table in compiled.tables:
-        ruling = table.rule(view, active)
-        lost = list(_losers(table, ruling, view, ended))
-        told = f"{_ruled(table, ruling, view, current)} {revision}"
-        lines.append(f"{told}; {'; '.join(_few(lost))}" if lost else told)
+        ruling = table.rule(index, active)
+        lost = list(_losers(table, ruling, index, ended))
+        line = f"{_ruled(table, ruling, index, current)} {revision}"
+        lines.append(f"{line}; {'; '.join(_few(lost))}" if lost else line)
     state = LabelState.of(answer.labels, current)
-    for group, said in zip(compiled.groups, answer.groups, strict=True):
-        lines.append(f"group {plain(group.name)}: {_membership(group, said, view, state, answer)}")
+    for group, verdict in zip(compiled.groups, answer.groups, strict=True):
+        lines.append(f"group {plain(group.name)}: {_membership(group, verdict, index, state, answer)}")
     return (*lines, *(f"warning: {warning}" for warning in warnings))
 
 
@@ -45,31 +45,31 @@ def _few(lost: list[str]) -> list[str]:
     return lost if len(lost) <= MAX_LOSERS else [*lost[:MAX_LOSERS], f"and {len(lost) - MAX_LOSERS} more"]
 
 
-def _ruled(table: CompiledTable, ruling: Ruling, view: View, current: Mapping[str, str] | None) -> str:
+def _ruled(table: CompiledTable, ruling: Ruling, index: HostIndex, current: Mapping[str, str] | None) -> str:
     """`key = value <- why`."""
     answer = ruling.answer
     match answer:
         case doc.Value(key=key, value=value):
-            return f"{key} = {plain(value)} <- {_because(answer, ruling, table, view)}"
+            return f"{key} = {plain(value)} <- {_because(answer, ruling, table, index)}"
         case doc.Keep(key=key):
-            return f"{key} is kept ({_kept(key, current)}) <- onMiss keep: {_no_answer(table, view)}"
+            return f"{key} is kept ({_kept(key, current)}) <- onMiss keep: {_no_answer(table, index)}"
         case doc.Remove(key=key):
-            return f"{key} is removed <- onMiss remove: {_no_answer(table, view)}"
+            return f"{key} is removed <- onMiss remove: {_no_answer(table, index)}"
         case doc.Miss(key=key):
-            return f"{key} waits for a person <- onMiss hold: {_no_answer(table, view)}"
+            return f"{key} waits for a person <- onMiss hold: {_no_answer(table, index)}"
     assert_never(answer)
 
 
-def _because(answer: doc.Value, ruling: Ruling, table: CompiledTable, view: View) -> str:
+def _because(answer: doc.Value, ruling: Ruling, table: CompiledTable, index: HostIndex) -> str:
     match ruling.source:
         case doc.Override(reason=reason, until=until):
             return f"override until {until.isoformat()}, {quoted(reason)}"
-        case CompiledCase(case=case, asked=asked):
-            return f"case {plain(case.name)}: {' and '.join(question.seen(view) for question in asked)}"
+        case CompiledCase(case=case, questions=questions):
+            return f"case {plain(case.name)}: {' and '.join(question.evidence(index) for question in questions)}"
         case TagHit(key=key, value=value):
             return f"tag {plain(key)}={quoted(value)} -> {plain(answer.case)}"
         case None:
-            return f"default: {_no_answer(table, view)}"
+            return f"default: {_no_answer(table, index)}"
     assert_never(ruling.source)
 
 
@@ -79,13 +79,13 @@ def _kept(key: str, current: Mapping[str, str] | None) -> str:
     return f"{quoted(current[key])} in the PCE" if key in current else "the PCE has none"
 
 
-def _no_answer(table: CompiledTable, view: View) -> str:
-    hit = table.tag(view)
+def _no_answer(table: CompiledTable, index: HostIndex) -> str:
+    hit = table.tag(index)
     tag, value = (" or ".join(table.table.from_tag), None) if hit is None else (hit.key, hit.value)
     return miss_text(doc.Miss(table.table.key, tag, value)).partition(": ")[2]
 
 
-def _losers(table: CompiledTable, ruling: Ruling, view: View, ended: tuple[doc.Override, ...]) -> Iterator[str]:
+def _losers(table: CompiledTable, ruling: Ruling, index: HostIndex, ended: tuple[doc.Override, ...]) -> Iterator[str]:
     """What else could have answered, and why it did not."""
     key = table.table.key
     for override in ended:
@@ -97,26 +97,28 @@ def _losers(table: CompiledTable, ruling: Ruling, view: View, ended: tuple[doc.O
         if each is winner:
             won = True
             continue
-        failed = _failed(each.asked, view)
+        failed = _failed(each.questions, index)
         if failed is not None:
             yield f"not case {plain(each.case.name)}: {failed}"
         else:  # the first that holds wins, so this one came after it, or an override before both
             yield f"not case {plain(each.case.name)}: it holds, but comes later"
-    hit = table.tag(view)
+    hit = table.tag(index)
     if won and hit is not None:
         yield f"tag {plain(hit.key)}={quoted(hit.value)} was not asked"
 
 
-def _failed(asked: tuple[Question, ...], view: View) -> str | None:
-    return next((question.seen(view) for question in asked if not question.holds(view)), None)
+def _failed(questions: tuple[Question, ...], index: HostIndex) -> str | None:
+    return next((question.evidence(index) for question in questions if not question.holds(index)), None)
 
 
-def _membership(group: CompiledGroup, said: doc.GroupAnswer, view: View, state: LabelState, answer: doc.Answer) -> str:
-    if answer.held:
+def _membership(
+    group: CompiledGroup, verdict: doc.GroupAnswer, index: HostIndex, state: LabelState, answer: doc.Answer
+) -> str:
+    if answer.undecided and verdict.member is None:
         return f"unchanged while the labels wait: {answer.miss_message}"
-    reasons = [(question.holds(view), question.seen(view)) for question in group.asked]
-    labels = [(asked.holds(state), asked.seen(state)) for asked in group.labels_asked]
-    told = [seen for holds, seen in (*reasons, *labels) if holds is said.member]
-    if said.member is None:
-        return f"unchanged for now: {told[0]}"
-    return f"member <- {' and '.join(told)}" if said.member else f"not a member: {told[0]}"
+    reasons = [(question.holds(index), question.evidence(index)) for question in group.questions]
+    labels = [(each.holds(state), each.evidence(state)) for each in group.label_questions]
+    evidence = [text for holds, text in (*reasons, *labels) if holds is verdict.member]
+    if verdict.member is None:
+        return f"unchanged for now: {evidence[0]}"
+    return f"member <- {' and '.join(evidence)}" if verdict.member else f"not a member: {evidence[0]}"

@@ -1,4 +1,4 @@
-"""How large a mapping may be. Each number bounds memory and time; `reading` refuses what is beyond.
+"""How large a mapping may be. Each number bounds memory and time; `parser` refuses what is beyond.
 
 They are far above any estate we know of: a table of 2,000 synonyms is a list nobody can review.
 """
@@ -25,4 +25,4 @@ MAX_NAME = 50  # of the document: it becomes part of an object's name
 MAX_TEXT = 256  # an Azure tag's value, and every other string
 MAX_TAG_KEY = 512
 
-MAX_REMEMBERED = 65_536  # answers that an evaluator keeps before it forgets them all
+MAX_CACHED = 65_536  # answers that an evaluator keeps before it forgets them all

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from .document import LabelTable, LintWarning, Mapping, OnMiss, Place, Problem, When
+from .document import LabelTable, LintWarning, MappingDocument, OnMiss, Place, Problem, When
 from .matching import PRESENT, fold, is_glob, normalizer, questions
 from .reachability import can_never_hold, condition, taken_by
 from .wording import did_you_mean, listed, plain, quoted
@@ -17,24 +17,24 @@ Finding = Problem | LintWarning
 Path = tuple[str | int, ...]
 
 
-def lint(mapping: Mapping, allowed_groups: Collection[str] | None = None) -> tuple[Finding, ...]:
+def lint(mapping: MappingDocument, allowed_groups: Collection[str] | None = None) -> tuple[Finding, ...]:
     """All findings, in the order of the text. `allowed_groups` are the estate's; None where no estate is known."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for table in mapping.tables.values():
-        found += _values_outside_one_of(mapping, table)
-        found += _unreachable_cases(mapping, table)
-        found += _unused_synonyms(mapping, table)
-        found += _unused_default(mapping, table)
-        found += _spellings_of_one_label(mapping, table)
-    found += _groups_nobody_joins(mapping)
-    found += _patterns_in_tags(mapping)
-    found += _spellings_of_one_tag(mapping)
+        findings += _values_outside_one_of(mapping, table)
+        findings += _unreachable_cases(mapping, table)
+        findings += _unused_synonyms(mapping, table)
+        findings += _unused_default(mapping, table)
+        findings += _spellings_of_one_label(mapping, table)
+    findings += _groups_nobody_joins(mapping)
+    findings += _patterns_in_tags(mapping)
+    findings += _spellings_of_one_tag(mapping)
     if allowed_groups is not None:
-        found += _groups_not_allowed(mapping, allowed_groups)
-    return tuple(sorted(found, key=lambda finding: (finding.line, finding.column, finding.message)))
+        findings += _groups_not_allowed(mapping, allowed_groups)
+    return tuple(sorted(findings, key=lambda finding: (finding.line, finding.column, finding.message)))
 
 
-def _warning(mapping: Mapping, path: Path, message: str, hint: str = "") -> LintWarning:
+def _warning(mapping: MappingDocument, path: Path, message: str, hint: str = "") -> LintWarning:
     place = mapping.place(*path)
     return LintWarning(mapping.source, place.line, place.column, message, hint)
 
@@ -49,7 +49,7 @@ def _targets(table: LabelTable) -> Iterator[tuple[Path, str]]:
         yield ("labels", table.key, "default"), table.default
 
 
-def _values_outside_one_of(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
+def _values_outside_one_of(mapping: MappingDocument, table: LabelTable) -> Iterator[Finding]:
     for path, value in _targets(table) if table.one_of else ():
         if value not in table.one_of:
             yield _warning(
@@ -57,7 +57,7 @@ def _values_outside_one_of(mapping: Mapping, table: LabelTable) -> Iterator[Find
             )
 
 
-def _unreachable_cases(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
+def _unreachable_cases(mapping: MappingDocument, table: LabelTable) -> Iterator[Finding]:
     spell = normalizer(table.normalize)
     conditions = [condition(questions(case.when, spell)) for case in table.cases]
     for index, case in enumerate(table.cases):
@@ -80,7 +80,7 @@ def _unreachable_cases(mapping: Mapping, table: LabelTable) -> Iterator[Finding]
             )
 
 
-def _unused_synonyms(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
+def _unused_synonyms(mapping: MappingDocument, table: LabelTable) -> Iterator[Finding]:
     spell = normalizer(table.normalize)
     first: dict[str, str] = {}
     for key, value in table.values.items():
@@ -100,7 +100,7 @@ def _unused_synonyms(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
             )
 
 
-def _unused_default(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
+def _unused_default(mapping: MappingDocument, table: LabelTable) -> Iterator[Finding]:
     if table.default is not None and table.on_miss is not OnMiss.DEFAULT:
         yield _warning(
             mapping,
@@ -110,7 +110,7 @@ def _unused_default(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
         )
 
 
-def _spellings_of_one_label(mapping: Mapping, table: LabelTable) -> Iterator[Finding]:
+def _spellings_of_one_label(mapping: MappingDocument, table: LabelTable) -> Iterator[Finding]:
     """A PCE takes labels that differ only in case for one."""
     first: dict[str, str] = {}
     for value in table.allowed:
@@ -124,7 +124,7 @@ def _spellings_of_one_label(mapping: Mapping, table: LabelTable) -> Iterator[Fin
             )
 
 
-def _groups_nobody_joins(mapping: Mapping) -> Iterator[Finding]:
+def _groups_nobody_joins(mapping: MappingDocument) -> Iterator[Finding]:
     for index, group in enumerate(mapping.groups):
         path: Path = ("groups", index)
         if can_never_hold(condition(questions(group.when, normalizer(group.normalize)))):
@@ -140,12 +140,12 @@ def _groups_nobody_joins(mapping: Mapping) -> Iterator[Finding]:
                     yield _warning(
                         mapping,
                         (*path, "when", "labels", key, number),
-                        f"group {quoted(group.name)} asks for {key}={plain(value)}, which nobody sets",
+                        f"group {quoted(group.name)} asks for {key}={plain(value)}, which no rule sets",
                         did_you_mean(value, table.allowed),
                     )
 
 
-def _conditions(mapping: Mapping) -> Iterator[tuple[Path, When]]:
+def _conditions(mapping: MappingDocument) -> Iterator[tuple[Path, When]]:
     for key, table in mapping.tables.items():
         for index, case in enumerate(table.cases):
             yield ("labels", key, "cases", index, "when"), case.when
@@ -153,10 +153,10 @@ def _conditions(mapping: Mapping) -> Iterator[tuple[Path, When]]:
         yield ("groups", index, "when"), group.when
 
 
-def _patterns_in_tags(mapping: Mapping) -> Iterator[Finding]:
+def _patterns_in_tags(mapping: MappingDocument) -> Iterator[Finding]:
     for path, when in _conditions(mapping):
-        for part, asked in (("tags", when.tags), ("notTags", when.not_tags)):
-            for key, values in asked.items():
+        for part, tags in (("tags", when.tags), ("notTags", when.not_tags)):
+            for key, values in tags.items():
                 for number, value in enumerate(values):
                     if values != PRESENT and is_glob(value):
                         yield _warning(
@@ -167,18 +167,18 @@ def _patterns_in_tags(mapping: Mapping) -> Iterator[Finding]:
                         )
 
 
-def _tag_keys(mapping: Mapping) -> Iterator[tuple[Place, str]]:
+def _tag_keys(mapping: MappingDocument) -> Iterator[tuple[Place, str]]:
     for key, table in mapping.tables.items():
         for number, tag in enumerate(table.from_tag):
             yield mapping.place("labels", key, "fromTag", number), tag
     for path, when in _conditions(mapping):
-        for part, asked in (("tags", when.tags), ("notTags", when.not_tags)):
-            for tag in asked:
+        for part, tags in (("tags", when.tags), ("notTags", when.not_tags)):
+            for tag in tags:
                 yield mapping.place(*path, part, tag), tag
 
 
-def _spellings_of_one_tag(mapping: Mapping) -> Iterator[Finding]:
-    """Harmless to the machine, which ignores case; a trap for whoever searches the file."""
+def _spellings_of_one_tag(mapping: MappingDocument) -> Iterator[Finding]:
+    """Harmless to the machine, which ignores case; a trap for people who search the file."""
     first: dict[str, tuple[Place, str]] = {}
     for place, tag in sorted(_tag_keys(mapping)):
         line, spelled = first.setdefault(fold(tag), (place, tag))
@@ -192,9 +192,10 @@ def _spellings_of_one_tag(mapping: Mapping) -> Iterator[Finding]:
             )
 
 
-def _groups_not_allowed(mapping: Mapping, allowed: Collection[str]) -> Iterator[Finding]:
+def _groups_not_allowed(mapping: MappingDocument, allowed: Collection[str]) -> Iterator[Finding]:
+    folded = {name.casefold() for name in allowed}  # as Check Point compares them
     for index, group in enumerate(mapping.groups):
-        if group.name not in allowed:
+        if group.name.casefold() not in folded:
             place = mapping.place("groups", index, "name")
             yield Problem(
                 mapping.source,

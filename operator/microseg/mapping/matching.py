@@ -1,7 +1,7 @@
 """Asks a condition of a host: the only place that compares a rule's text with a host's.
 
-Used by `tables` and `groups` (compiled once a mapping) and, for the reason why a question failed, by
-`explaining`: one implementation answers and explains, so that the two cannot differ. Nothing here is a regular
+Used by `evaluator` and `groups` (compiled once per mapping) and, for the reason why a question failed, by
+`explanation`: one implementation answers and explains, so that the two cannot differ. Nothing here is a regular
 expression; a glob is matched in time bounded by the product of two short lengths.
 """
 
@@ -45,7 +45,7 @@ def normalizer(ways: tuple[Normal, ...]) -> Normalizer:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class HostIndex:
     """A host as questions see it: the tags that rules read, by folded key, as (key as spelled, value)."""
 
     subject: Subject
@@ -53,99 +53,99 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class TagAsked:
-    """Whether a tag has one of these values (None: any), or with `wanted` False, has none of them."""
+class TagQuestion:
+    """Whether a tag has one of these values (None: any), or with `present` False, has none of them."""
 
     key: str
     folded: str
     accepted: frozenset[str] | None
     spell: Normalizer
-    wanted: bool
-    shown: tuple[str, ...]
+    present: bool
+    printable: tuple[str, ...]
 
-    def holds(self, view: View) -> bool:
+    def holds(self, index: HostIndex) -> bool:
         """The answer."""
-        pair = view.tags.get(self.folded)
+        pair = index.tags.get(self.folded)
         hit = pair is not None and (self.accepted is None or self.spell(pair[1]) in self.accepted)
-        return hit is self.wanted
+        return hit is self.present
 
-    def seen(self, view: View) -> str:
+    def evidence(self, index: HostIndex) -> str:
         """What the host shows that decided the answer."""
-        pair = view.tags.get(self.folded)
-        told = f"tag {plain(self.key)} is absent" if pair is None else f"tag {plain(pair[0])}={quoted(pair[1])}"
-        if self.holds(view):
-            return told
-        if not self.wanted:
-            return f"{told} is excluded"
-        return told if pair is None else f"{told}, not {listed(self.shown)}"
+        pair = index.tags.get(self.folded)
+        text = f"tag {plain(self.key)} is absent" if pair is None else f"tag {plain(pair[0])}={quoted(pair[1])}"
+        if self.holds(index):
+            return text
+        if not self.present:
+            return f"{text} is excluded"
+        return text if pair is None else f"{text}, not {listed(self.printable)}"
 
 
 @dataclass(frozen=True, slots=True)
-class FieldAsked:
+class FieldQuestion:
     """Whether a field of the host is one of these texts or matches one of these globs (None: is not empty)."""
 
     field: str
     attribute: str
     accepted: frozenset[str] | None
     globs: tuple[Glob, ...]
-    shown: tuple[str, ...]
+    printable: tuple[str, ...]
 
-    def holds(self, view: View) -> bool:
+    def holds(self, index: HostIndex) -> bool:
         """The answer."""
-        found = fold(self._read(view))
+        value = fold(self._read(index))
         if self.accepted is None:
-            return found != ""
-        return found in self.accepted or any(glob.matches(found) for glob in self.globs)
+            return value != ""
+        return value in self.accepted or any(glob.matches(value) for glob in self.globs)
 
-    def seen(self, view: View) -> str:
+    def evidence(self, index: HostIndex) -> str:
         """What the host shows that decided the answer."""
-        read = self._read(view)
-        told = f"{self.field} {quoted(read)}"
-        if self.holds(view):
+        read = self._read(index)
+        text = f"{self.field} {quoted(read)}"
+        if self.holds(index):
             fitting = [glob.pattern for glob in self.globs if glob.matches(fold(read))]
-            return f"{told} matches {plain(fitting[0])}" if fitting else told
-        return f"{told}, not {listed(self.shown)}"
+            return f"{text} matches {plain(fitting[0])}" if fitting else text
+        return f"{text}, not {listed(self.printable)}"
 
-    def _read(self, view: View) -> str:
-        found: str = getattr(view.subject, self.attribute)
-        return found
+    def _read(self, index: HostIndex) -> str:
+        value: str = getattr(index.subject, self.attribute)
+        return value
 
 
-Question = TagAsked | FieldAsked
+Question = TagQuestion | FieldQuestion
 
 
 def questions(when: When, spell: Normalizer) -> tuple[Question, ...]:
     """A condition, labels aside, as questions that must all hold; cheap ones first.
 
-    Sorted, so that what is told of a condition does not depend on how it was written down.
+    Sorted, so that the text about a condition does not depend on how it was written down.
     """
     fields = [_field(name, getattr(when, attribute)) for name, attribute in FIELDS.items() if getattr(when, attribute)]
-    wanted = [_tag(key, values, spell, wanted=True) for key, values in sorted(when.tags.items())]
-    unwanted = [_tag(key, values, spell, wanted=False) for key, values in sorted(when.not_tags.items())]
-    return (*wanted, *unwanted, *fields)
+    required = [_tag(key, values, spell, present=True) for key, values in sorted(when.tags.items())]
+    excluded = [_tag(key, values, spell, present=False) for key, values in sorted(when.not_tags.items())]
+    return (*required, *excluded, *fields)
 
 
-def all_hold(asked: tuple[Question, ...], view: View) -> bool:
+def all_hold(questions: tuple[Question, ...], index: HostIndex) -> bool:
     """Whether the host meets the condition."""
-    return all(question.holds(view) for question in asked)
+    return all(question.holds(index) for question in questions)
 
 
-def _tag(key: str, values: tuple[str, ...], spell: Normalizer, *, wanted: bool) -> TagAsked:
+def _tag(key: str, values: tuple[str, ...], spell: Normalizer, *, present: bool) -> TagQuestion:
     accepted = None if values == PRESENT else frozenset(spell(value) for value in values)
-    return TagAsked(key, fold(key), accepted, spell, wanted, tuple(sorted(values)))
+    return TagQuestion(key, fold(key), accepted, spell, present, tuple(sorted(values)))
 
 
-def _field(name: str, values: tuple[str, ...]) -> FieldAsked:
+def _field(name: str, values: tuple[str, ...]) -> FieldQuestion:
     if values == PRESENT:
-        return FieldAsked(name, FIELDS[name], None, (), values)
+        return FieldQuestion(name, FIELDS[name], None, (), values)
     folded = frozenset(map(fold, values))
     patterns = {text for text in folded if name in GLOB_FIELDS and is_glob(text)}
     globs = tuple(Glob.of(text) for text in sorted(patterns))
-    return FieldAsked(name, FIELDS[name], folded - patterns, globs, tuple(sorted(values)))
+    return FieldQuestion(name, FIELDS[name], folded - patterns, globs, tuple(sorted(values)))
 
 
 def is_glob(text: str) -> bool:
-    """Whether `*` or `?` stands in it."""
+    """Whether it contains `*` or `?`."""
     return "*" in text or "?" in text
 
 

@@ -2,7 +2,7 @@
 
 Either everything in the document is known, typed and consistent, or there is a MappingError that names every
 problem with its place. What merely looks unintended is for `lint`; whether the rules do what their author wants is
-for `proving`.
+for `document_tests`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import datetime
 import re
 from types import MappingProxyType
 
+from microseg.model.names import MAPPING_API_VERSION
+
 from .canonical import digest
 from .decoding import Reader
-from .document import API_VERSION, Example, Group, LabelTable, Mapping, Override, Place, Subject
+from .document import Example, Group, LabelTable, MappingDocument, Override, Place, Subject
 from .limits import (
     MAX_GROUPS,
     MAX_LABEL_KEY,
@@ -26,9 +28,9 @@ from .limits import (
     MAX_TESTS,
     MAX_TEXT,
 )
-from .reading_tables import read_normalize, read_table, read_when
+from .table_parser import read_normalize, read_table, read_when
 from .wording import did_you_mean, quoted
-from .yamltree import Fields, Items, Node, Scalar, grow
+from .yaml_tree import Fields, Items, Node, Scalar, grow
 
 DOCUMENT_FIELDS = ("apiVersion", "name", "owner", "labels", "overrides", "groups", "tests")
 OVERRIDE_FIELDS = ("vmId", "labels", "reason", "until")
@@ -45,7 +47,7 @@ RFC3339 = re.compile(
 )
 
 
-def parse(text: str, source: str) -> Mapping:
+def parse(text: str, source: str) -> MappingDocument:
     """The mapping that `text` holds. `source` is the file's name in messages.
 
     Raises MappingError, and nothing else, whatever the text; its time is bounded by the limits of `limits`.
@@ -59,18 +61,18 @@ def parse(text: str, source: str) -> Mapping:
             "the mapping is the text under its data, mapping.yaml",
         )
         reader.finish()
-    found = reader.fields(root, "the document", DOCUMENT_FIELDS, required=("apiVersion", "name", "labels"))
-    if "apiVersion" in found:
-        reader.word(found["apiVersion"], "apiVersion", (API_VERSION,))
-    tables = _read_tables(reader, found.get("labels"))
-    groups = _read_groups(reader, found.get("groups"), tables)
-    mapping = Mapping(
-        name=_read_name(reader, found.get("name")),
-        owner=_text(reader, found.get("owner"), "owner"),
+    fields = reader.fields(root, "the document", DOCUMENT_FIELDS, required=("apiVersion", "name", "labels"))
+    if "apiVersion" in fields:
+        reader.word(fields["apiVersion"], "apiVersion", (MAPPING_API_VERSION,))
+    tables = _read_tables(reader, fields.get("labels"))
+    groups = _read_groups(reader, fields.get("groups"), tables)
+    mapping = MappingDocument(
+        name=_read_name(reader, fields.get("name")),
+        owner=_text(reader, fields.get("owner"), "owner"),
         tables=MappingProxyType(tables),
-        overrides=_read_overrides(reader, found.get("overrides"), tables),
+        overrides=_read_overrides(reader, fields.get("overrides"), tables),
         groups=groups,
-        tests=_read_tests(reader, found.get("tests"), tables, groups),
+        tests=_read_tests(reader, fields.get("tests"), tables, groups),
         digest="",
         source=source,
         places=MappingProxyType(_places(root)),
@@ -85,10 +87,10 @@ def _text(reader: Reader, node: Node | None, what: str) -> str:
 
 def _read_name(reader: Reader, node: Node | None) -> str:
     """The document's name; it becomes part of Kubernetes names."""
-    found = None if node is None else reader.text(node, "name", MAX_NAME)
-    if node is not None and found is not None and not NAME.fullmatch(found):
-        reader.problem(node.place, f"name is {quoted(found)}; it must be lower-case letters, digits and -")
-    return found or ""
+    text = None if node is None else reader.text(node, "name", MAX_NAME)
+    if node is not None and text is not None and not NAME.fullmatch(text):
+        reader.problem(node.place, f"name is {quoted(text)}; it must be lower-case letters, digits and -")
+    return text or ""
 
 
 def _read_tables(reader: Reader, node: Node | None) -> dict[str, LabelTable]:
@@ -127,11 +129,11 @@ def _read_overrides(reader: Reader, node: Node | None, tables: dict[str, LabelTa
     first: dict[tuple[str, str], Place] = {}
     for index, part in enumerate(() if node is None else reader.items(node, "overrides", MAX_OVERRIDES)):
         what = f"overrides[{index}]"
-        found = reader.fields(part, what, OVERRIDE_FIELDS, required=OVERRIDE_FIELDS)
-        if found.keys() != set(OVERRIDE_FIELDS):
+        fields = reader.fields(part, what, OVERRIDE_FIELDS, required=OVERRIDE_FIELDS)
+        if fields.keys() != set(OVERRIDE_FIELDS):
             continue
-        vm_id = _vm_id(reader, found["vmId"], f"{what}.vmId")
-        labels = _read_labels(reader, found["labels"], f"{what}.labels", tables)
+        vm_id = _vm_id(reader, fields["vmId"], f"{what}.vmId")
+        labels = _read_labels(reader, fields["labels"], f"{what}.labels", tables)
         for key in labels:
             if (vm_id, key) in first:
                 reader.problem(
@@ -140,37 +142,39 @@ def _read_overrides(reader: Reader, node: Node | None, tables: dict[str, LabelTa
                     f"first in line {first[vm_id, key].line}",
                 )
             first[vm_id, key] = part.place
-        reason = reader.target(found["reason"], f"{what}.reason", MAX_TEXT) or ""
-        overrides.append(Override(vm_id, labels, reason, _until(reader, found["until"], f"{what}.until")))
+        reason = reader.target(fields["reason"], f"{what}.reason", MAX_TEXT) or ""
+        overrides.append(Override(vm_id, labels, reason, _until(reader, fields["until"], f"{what}.until")))
     return tuple(overrides)
 
 
 def _vm_id(reader: Reader, node: Node, what: str) -> str:
-    found = reader.text(node, what) or ""
-    if found and not VM_ID.fullmatch(found.lower()):
+    text = reader.text(node, what) or ""
+    if text and not VM_ID.fullmatch(text.lower()):
         reader.problem(
             node.place,
-            f"{what} is {quoted(found)}, not a whole vmId",
+            f"{what} is {quoted(text)}, not a whole vmId",
             "8-4-4-4-12 hex digits, as `az vm show --query vmId` prints",
         )
-    return found.lower()
+    return text.lower()
 
 
 def _until(reader: Reader, node: Node, what: str) -> datetime.datetime:
     """A moment with its zone; the one place where YAML's own dates may stand unquoted."""
     never = datetime.datetime.max.replace(tzinfo=datetime.UTC)
-    found = reader.scalar(node, what)
-    if found is None:
+    scalar = reader.scalar(node, what)
+    if scalar is None:
         return never
     try:
-        if RFC3339.fullmatch(found.text):
-            moment = datetime.datetime.fromisoformat(found.text.upper())
+        if RFC3339.fullmatch(scalar.text):
+            moment = datetime.datetime.fromisoformat(scalar.text.upper())
             moment.astimezone(datetime.UTC)  # a moment outside of the calendar's years has no UTC
             return moment
     except (ValueError, OverflowError):
         pass  # told below, like every other text that is no moment
     reader.problem(
-        found.place, f"{what} is {quoted(found.text)}, not a moment with its zone", "such as 2027-01-31T00:00:00+11:00"
+        scalar.place,
+        f"{what} is {quoted(scalar.text)}, not an RFC 3339 time with a time zone",
+        "such as 2027-01-31T00:00:00+11:00",
     )
     return never
 
@@ -179,32 +183,32 @@ def _read_groups(reader: Reader, node: Node | None, tables: dict[str, LabelTable
     groups: dict[str, Group] = {}
     for index, part in enumerate(() if node is None else reader.items(node, "groups", MAX_GROUPS)):
         what = f"groups[{index}]"
-        found = reader.fields(part, what, GROUP_FIELDS, required=("name", "when"))
-        if not {"name", "when"} <= found.keys():
+        fields = reader.fields(part, what, GROUP_FIELDS, required=("name", "when"))
+        if not {"name", "when"} <= fields.keys():
             continue
-        name = reader.target(found["name"], f"{what}.name", MAX_TEXT) or ""
-        when = read_when(reader, found["when"], f"{what}.when", group=True)
+        name = reader.target(fields["name"], f"{what}.name", MAX_TEXT) or ""
+        when = read_when(reader, fields["when"], f"{what}.when", group=True)
         for key in when.labels:
             if key not in tables:
                 reader.problem(
-                    found["when"].place,
+                    fields["when"].place,
                     f"{what} asks for the label {quoted(key)}, which has no table",
                     did_you_mean(key, tables),
                 )
         if name in groups:
-            reader.problem(found["name"].place, f"two groups are named {quoted(name)}", "put both in one question")
-        normalize = read_normalize(reader, found.get("normalize"), f"{what}.normalize")
-        groups[name] = Group(name, when, normalize, _read_scope(reader, found.get("scope"), f"{what}.scope"))
+            reader.problem(fields["name"].place, f"two groups are named {quoted(name)}", "put both into one group")
+        normalize = read_normalize(reader, fields.get("normalize"), f"{what}.normalize")
+        groups[name] = Group(name, when, normalize, _read_scope(reader, fields.get("scope"), f"{what}.scope"))
     return tuple(groups.values())
 
 
 def _read_scope(reader: Reader, node: Node | None, what: str) -> tuple[str, ...]:
     if node is None:
         return ()
-    found = reader.fields(node, what, ("subscriptions",), required=("subscriptions",))
-    if "subscriptions" not in found:
+    fields = reader.fields(node, what, ("subscriptions",), required=("subscriptions",))
+    if "subscriptions" not in fields:
         return ()
-    return reader.texts(found["subscriptions"], f"{what}.subscriptions", MAX_LISTED)
+    return reader.texts(fields["subscriptions"], f"{what}.subscriptions", MAX_LISTED)
 
 
 def _read_tests(
@@ -213,48 +217,48 @@ def _read_tests(
     tests: list[Example] = []
     for index, part in enumerate(() if node is None else reader.items(node, "tests", MAX_TESTS)):
         what = f"tests[{index}]"
-        found = reader.fields(part, what, TEST_FIELDS, required=("name", "given"))
-        if not {"labels", "groups", "holds"} & found.keys():
+        fields = reader.fields(part, what, TEST_FIELDS, required=("name", "given"))
+        if not {"labels", "groups", "holds"} & fields.keys():
             reader.problem(part.place, f"{what} expects nothing", "say labels, groups or holds")
-        given, current = _read_given(reader, found.get("given"), f"{what}.given", tables)
-        labels = _read_labels(reader, found["labels"], f"{what}.labels", tables) if "labels" in found else {}
+        subject, current = _read_given(reader, fields.get("given"), f"{what}.given", tables)
+        labels = _read_labels(reader, fields["labels"], f"{what}.labels", tables) if "labels" in fields else {}
         names = tuple(group.name for group in groups)
         tests.append(
             Example(
-                _text(reader, found.get("name"), f"{what}.name"),
-                given,
+                _text(reader, fields.get("name"), f"{what}.name"),
+                subject,
                 current,
                 labels,
-                _read_known(reader, found.get("groups"), f"{what}.groups", names),
-                _read_known(reader, found.get("holds"), f"{what}.holds", tuple(tables)),
+                _read_known(reader, fields.get("groups"), f"{what}.groups", names),
+                _read_known(reader, fields.get("holds"), f"{what}.holds", tuple(tables)),
             )
         )
     return tuple(tests)
 
 
-def _read_known(reader: Reader, node: Node | None, what: str, known: tuple[str, ...]) -> tuple[str, ...] | None:
+def _read_known(reader: Reader, node: Node | None, what: str, allowed: tuple[str, ...]) -> tuple[str, ...] | None:
     """A list, perhaps empty, of names that the document defines."""
     if node is None:
         return None
-    found = reader.texts(node, what, max(MAX_GROUPS, MAX_TABLES), empty=True)
-    names = frozenset(known)
-    for name in found:
+    texts = reader.texts(node, what, max(MAX_GROUPS, MAX_TABLES), empty=True)
+    names = frozenset(allowed)
+    for name in texts:
         if name not in names:
-            reader.problem(node.place, f"{what}: nothing here is named {quoted(name)}", did_you_mean(name, known))
-    return found
+            reader.problem(node.place, f"{what}: nothing here is named {quoted(name)}", did_you_mean(name, allowed))
+    return texts
 
 
 def _read_given(
     reader: Reader, node: Node | None, what: str, tables: dict[str, LabelTable]
 ) -> tuple[Subject, MappingProxyType[str, str]]:
-    """The host of a test, what is not said being empty, and the labels that it has in the PCE."""
-    found = {} if node is None else reader.fields(node, what, GIVEN_FIELDS)
+    """The host of a test, a field that is left out being empty, and the labels that it has in the PCE."""
+    fields = {} if node is None else reader.fields(node, what, GIVEN_FIELDS)
     name, location, resource_group, subscription, system, vm_id = (
-        _text(reader, found.get(field), f"{what}.{field}") for field in GIVEN_TEXTS
+        _text(reader, fields.get(field), f"{what}.{field}") for field in GIVEN_TEXTS
     )
-    pairs = reader.entries(found["tags"], f"{what}.tags", MAX_LISTED) if "tags" in found else []
+    pairs = reader.entries(fields["tags"], f"{what}.tags", MAX_LISTED) if "tags" in fields else []
     tags = tuple((key, _text(reader, part, f"{what}.tags.{key}")) for key, part in pairs)
-    labels = reader.entries(found["labels"], f"{what}.labels", MAX_TABLES) if "labels" in found else []
+    labels = reader.entries(fields["labels"], f"{what}.labels", MAX_TABLES) if "labels" in fields else []
     current = {key: _text(reader, part, f"{what}.labels.{key}") for key, part in labels}
     for key, part in labels:
         if key not in tables:

@@ -10,35 +10,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .matching import FieldAsked, Question, TagAsked
+from .matching import FieldQuestion, Question, TagQuestion
 
 Slot = tuple[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class QuestionTexts:
     """A question and the values and globs that it names; none for "present"."""
 
-    asked: Question
+    question: Question
     texts: frozenset[str]
 
 
-Condition = Mapping[Slot, Sorted]
+Condition = Mapping[Slot, QuestionTexts]
 
 
-def condition(asked: tuple[Question, ...]) -> Condition:
+def condition(questions: tuple[Question, ...]) -> Condition:
     """Questions by slot."""
-    return {_slot(question): Sorted(question, _texts(question)) for question in asked}
+    return {_slot(question): QuestionTexts(question, _texts(question)) for question in questions}
 
 
-def can_never_hold(asked: Condition) -> bool:
+def can_never_hold(condition: Condition) -> bool:
     """Whether what a tag must be is also what it must not be."""
     return any(
-        isinstance(refused.asked, TagAsked)
-        and not refused.asked.wanted
-        and (wanted := asked.get((refused.asked.folded, True))) is not None
-        and (refused.asked.accepted is None or (wanted.asked.accepted is not None and wanted.texts <= refused.texts))
-        for refused in asked.values()
+        isinstance(refused.question, TagQuestion)
+        and not refused.question.present
+        and (required := condition.get((refused.question.folded, True))) is not None
+        and (
+            refused.question.accepted is None
+            or (required.question.accepted is not None and required.texts <= refused.texts)
+        )
+        for refused in condition.values()
     )
 
 
@@ -47,23 +50,25 @@ def taken_by(later: Condition, earlier: Sequence[Condition]) -> tuple[int, ...]:
     for index, each in enumerate(earlier):
         if all(_implied(slot, question, later) for slot, question in each.items()):
             return (index,)
-    for slot, wanted in later.items():
-        helpers = _taken_piecewise(slot, wanted, later, earlier)
+    for slot, required in later.items():
+        helpers = _taken_piecewise(slot, required, later, earlier)
         if helpers:
             return helpers
     return ()
 
 
-def _taken_piecewise(slot: Slot, wanted: Sorted, later: Condition, earlier: Sequence[Condition]) -> tuple[int, ...]:
-    """Earlier conditions that each take some of the values that `wanted` accepts, and together all of them."""
-    if not _is_wish(wanted.asked) or not wanted.texts:
+def _taken_piecewise(
+    slot: Slot, required: QuestionTexts, later: Condition, earlier: Sequence[Condition]
+) -> tuple[int, ...]:
+    """Earlier conditions that each take some of the values that `required` accepts, and together all of them."""
+    if not _is_positive(required.question) or not required.texts:
         return ()
-    left = wanted.texts
+    left = required.texts
     helpers: list[int] = []
     for index, each in enumerate(earlier):
         same = each.get(slot)
         taken = frozenset() if same is None else _taken(same, left)
-        if taken and all(other == slot or _implied(other, asked, later) for other, asked in each.items()):
+        if taken and all(other == slot or _implied(other, question, later) for other, question in each.items()):
             left -= taken
             helpers.append(index)
         if not left:
@@ -71,62 +76,63 @@ def _taken_piecewise(slot: Slot, wanted: Sorted, later: Condition, earlier: Sequ
     return ()
 
 
-def _slot(asked: Question) -> Slot:
-    return (asked.folded, asked.wanted) if isinstance(asked, TagAsked) else (f"\0{asked.field}", True)
+def _slot(question: Question) -> Slot:
+    return (question.folded, question.present) if isinstance(question, TagQuestion) else (f"\0{question.field}", True)
 
 
-def _is_wish(asked: Question) -> bool:
+def _is_positive(question: Question) -> bool:
     """Whether it says what must be, not what must not be."""
-    return isinstance(asked, FieldAsked) or asked.wanted
+    return isinstance(question, FieldQuestion) or question.present
 
 
-def _texts(asked: Question) -> frozenset[str]:
-    if asked.accepted is None:
+def _texts(question: Question) -> frozenset[str]:
+    if question.accepted is None:
         return frozenset()
-    if isinstance(asked, TagAsked):
-        return asked.accepted
-    return asked.accepted | {glob.pattern for glob in asked.globs}
+    if isinstance(question, TagQuestion):
+        return question.accepted
+    return question.accepted | {glob.pattern for glob in question.globs}
 
 
-def _taken(by: Sorted, texts: frozenset[str]) -> frozenset[str]:
+def _taken(by: QuestionTexts, texts: frozenset[str]) -> frozenset[str]:
     """Those of `texts` (a value, or all that a glob matches) that `by` takes."""
-    if by.asked.accepted is None:
+    if by.question.accepted is None:
         return texts
-    if isinstance(by.asked, TagAsked) or not by.asked.globs:
+    if isinstance(by.question, TagQuestion) or not by.question.globs:
         return texts & by.texts
     # A `?` takes one character, so it must not meet a `*`; otherwise a glob that matches a glob takes all of it.
     fitting = {
         text
         for text in texts - by.texts
-        if any(glob.matches(text) and not ("?" in glob.pattern and "*" in text) for glob in by.asked.globs)
+        if any(glob.matches(text) and not ("?" in glob.pattern and "*" in text) for glob in by.question.globs)
     }
     return (texts & by.texts) | fitting
 
 
-def _implied(slot: Slot, question: Sorted, later: Condition) -> bool:
-    """Whether `question` holds for every host for which `later` does."""
-    if not _is_wish(question.asked):
-        return _excluded(slot[0], question, later)
-    if isinstance(question.asked, FieldAsked) and question.asked.accepted is None:
+def _implied(slot: Slot, earlier: QuestionTexts, later: Condition) -> bool:
+    """Whether `earlier` holds for every host for which `later` does."""
+    if not _is_positive(earlier.question):
+        return _excluded(slot[0], earlier, later)
+    if isinstance(earlier.question, FieldQuestion) and earlier.question.accepted is None:
         return True  # every VM has a name, a place, a subscription and a system
-    asked = later.get(slot)
-    if asked is None:
+    other = later.get(slot)
+    if other is None:
         return False
-    if question.asked.accepted is None:
+    if earlier.question.accepted is None:
         return True
-    return asked.asked.accepted is not None and _taken(question, asked.texts) == asked.texts
+    return other.question.accepted is not None and _taken(earlier, other.texts) == other.texts
 
 
-def _excluded(tag: str, refused: Sorted, later: Condition) -> bool:
+def _excluded(tag: str, refused: QuestionTexts, later: Condition) -> bool:
     """Whether `later` keeps out all that `refused` (a notTags question) keeps out."""
-    wanted, unwanted = later.get((tag, True)), later.get((tag, False))
-    if unwanted is not None and (
-        unwanted.asked.accepted is None or (refused.asked.accepted is not None and refused.texts <= unwanted.texts)
+    required, excluded = later.get((tag, True)), later.get((tag, False))
+    if excluded is not None and (
+        excluded.question.accepted is None
+        or (refused.question.accepted is not None and refused.texts <= excluded.texts)
     ):
         return True
     return (
-        wanted is not None
-        and wanted.asked.accepted is not None
-        and refused.asked.accepted is not None
-        and not wanted.texts & refused.texts
+        required is not None
+        and required.question.accepted is not None
+        and refused.question.accepted is not None
+        and not required.texts & refused.texts
     )

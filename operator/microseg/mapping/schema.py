@@ -1,11 +1,13 @@
 """The JSON Schema of a mapping, for editors; generated into the tree and compared in CI.
 
-It helps while typing and is never the judge: `reading` refuses more than a schema can say.
+It helps while typing and is never the judge: `parser` refuses more than a schema can say.
 """
 
 from __future__ import annotations
 
-from .document import API_VERSION, Normal, OnMiss
+from microseg.model.names import MAPPING_API_VERSION
+
+from .document import Normal, OnMiss
 from .limits import (
     MAX_CASES,
     MAX_FROM_TAG,
@@ -20,8 +22,8 @@ from .limits import (
     MAX_TEXT,
     MAX_VALUES,
 )
-from .reading import GIVEN_TEXTS, LABEL_KEY, NAME
-from .reading_tables import SYSTEMS
+from .parser import GIVEN_TEXTS, LABEL_KEY, NAME
+from .table_parser import SYSTEMS
 
 Schema = dict[str, object]
 
@@ -33,12 +35,12 @@ def json_schema() -> Schema:
     """The schema as JSON-ready data (draft 2020-12)."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"https://{API_VERSION}/schema.json",
+        "$id": f"https://{MAPPING_API_VERSION}/schema.json",
         "title": "microseg mapping",
         **_fields(
             "Tags of a VM to Illumio labels and Check Point groups.",
             {
-                "apiVersion": {"const": API_VERSION},
+                "apiVersion": {"const": MAPPING_API_VERSION},
                 "name": {
                     **_described("The mapping's identity, named by Estates."),
                     "type": "string",
@@ -65,27 +67,27 @@ def _described(text: str) -> Schema:
     return {"description": text}
 
 
-def _fields(told: str, properties: Schema, required: tuple[str, ...] = ()) -> Schema:
-    found: Schema = {
-        **_described(told),
+def _fields(description: str, properties: Schema, required: tuple[str, ...] = ()) -> Schema:
+    schema: Schema = {
+        **_described(description),
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
     }
-    return {**found, "required": list(required)} if required else found
+    return {**schema, "required": list(required)} if required else schema
 
 
-def _map(value: Schema, most: int, told: str, keys: Schema | None = None) -> Schema:
-    found: Schema = {**_described(told), "type": "object", "maxProperties": most, "additionalProperties": value}
-    return found if keys is None else {**found, "propertyNames": keys}
+def _map(value: Schema, most: int, description: str, keys: Schema | None = None) -> Schema:
+    schema: Schema = {**_described(description), "type": "object", "maxProperties": most, "additionalProperties": value}
+    return schema if keys is None else {**schema, "propertyNames": keys}
 
 
-def _list(items: Schema, most: int, told: str, least: int = 0) -> Schema:
-    return {**_described(told), "type": "array", "minItems": least, "maxItems": most, "items": items}
+def _list(items: Schema, most: int, description: str, least: int = 0) -> Schema:
+    return {**_described(description), "type": "array", "minItems": least, "maxItems": most, "items": items}
 
 
-def _texts(told: str, most: int = MAX_LISTED, items: Schema = _TEXT) -> Schema:
-    return {**_list(items, most, told, least=1), "uniqueItems": True}
+def _texts(description: str, most: int = MAX_LISTED, items: Schema = _TEXT) -> Schema:
+    return {**_list(items, most, description, least=1), "uniqueItems": True}
 
 
 def _normalize() -> Schema:
@@ -119,10 +121,10 @@ def _case() -> Schema:
 
 
 def _when(*, group: bool) -> Schema:
-    asked = _texts('Any of these values; ["*"] means present.')
+    texts = _texts('Any of these values; ["*"] means present.')
     parts: Schema = {
-        "tags": _map(asked, MAX_LISTED, "Tags that the VM must have."),
-        "notTags": _map(asked, MAX_LISTED, "Tags that the VM must not have."),
+        "tags": _map(texts, MAX_LISTED, "Tags that the VM must have."),
+        "notTags": _map(texts, MAX_LISTED, "Tags that the VM must not have."),
         "name": _texts("Names or patterns with * and ?."),
         "location": _texts("Azure locations, such as australiaeast."),
         "resourceGroup": _texts("Resource groups or patterns with * and ?."),
@@ -130,12 +132,16 @@ def _when(*, group: bool) -> Schema:
         "os": _texts("Operating systems.", items={"enum": [*SYSTEMS, "*"]}),
     }
     if group:
-        parts["labels"] = _map(asked, MAX_LISTED, "Labels that the host must have, as just decided.")
+        parts["labels"] = _map(texts, MAX_LISTED, "Labels that the host must have, as just decided.")
     return {**_fields("All parts must hold; in a part, any value.", parts), "minProperties": 1}
 
 
 def _override() -> Schema:
-    until: Schema = {**_described("The moment it ends, with its zone."), "type": "string", "format": "date-time"}
+    until: Schema = {
+        **_described("When it ends: an RFC 3339 time with a time zone."),
+        "type": "string",
+        "format": "date-time",
+    }
     labels = _map(_TARGET, MAX_TABLES, "Label key to value.")
     names = ("vmId", "labels", "reason", "until")
     return _fields(
@@ -157,8 +163,8 @@ def _group() -> Schema:
 
 
 def _test() -> Schema:
-    given = _fields(
-        "The host; what is not said is empty.",
+    subject = _fields(
+        "The host; a field that is left out is empty.",
         {
             **dict.fromkeys(GIVEN_TEXTS, _TEXT),
             "tags": _map(_TEXT, MAX_LISTED, "The VM's tags."),
@@ -169,7 +175,7 @@ def _test() -> Schema:
         "A host and what it must get.",
         {
             "name": _TEXT,
-            "given": given,
+            "given": subject,
             "labels": _map(_TARGET, MAX_TABLES, "Expected labels; others are not checked."),
             "groups": _list(_TEXT, MAX_GROUPS, "All the groups that it must be in."),
             "holds": _list(_TEXT, MAX_TABLES, "The labels that no rule knows, and so wait for a person."),

@@ -28,15 +28,15 @@ def quoted(text: str) -> str:
 
 def listed(texts: Sequence[str], joint: str = "or", most: int = 6) -> str:
     """`a, b or c`; the rest beyond `most` is counted."""
-    shown = [plain(text) for text in texts[:most]]
+    words = [plain(text) for text in texts[:most]]
     if len(texts) > most:
-        return f"{', '.join(shown)} {joint} {len(texts) - most} more"
-    return f" {joint} ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
+        return f"{', '.join(words)} {joint} {len(texts) - most} more"
+    return f" {joint} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """A hint that names the nearest known word, or the known words where they are few, or nothing."""
-    names = list(dict.fromkeys(map(str, known)))
+    names = list(dict.fromkeys(map(str, candidates)))
     folded: dict[str, str] = {}
     for name in names:
         folded.setdefault(name.lower(), name)

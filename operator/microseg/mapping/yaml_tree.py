@@ -1,8 +1,8 @@
-"""Text to a tree of strings, lists and fields, each with its place; called by `reading` only.
+"""Text to a tree of strings, lists and fields, each with its place; called by `parser` only.
 
 Built from the events of libyaml (PyYAML's C parser), never by constructing Python objects: what the text
 could make a loader do (anchors, aliases, tags, merge keys, deep nesting) is refused at the event that begins it.
-Scalars keep their text; `kind` says what a YAML reader would have made of it, so that `reading` can demand strings.
+Scalars keep their text; `kind` says what a YAML reader would have made of it, so that `parser` can demand strings.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class _Builder:
                 case yaml.DocumentStartEvent():
                     self._refuse_document(event, root)
                 case yaml.NodeEvent():
-                    self._refuse_tricks(event)
+                    self._refuse_aliases_anchors_and_tags(event)
                     root = self._begin(event) or root
                 case yaml.CollectionEndEvent():
                     root = self._end() or root
@@ -118,7 +118,7 @@ class _Builder:
         if event.version or event.tags:
             raise self._refuse(event, "YAML directives are not allowed", "leave out the lines that begin with %")
 
-    def _refuse_tricks(self, event: yaml.NodeEvent) -> None:
+    def _refuse_aliases_anchors_and_tags(self, event: yaml.NodeEvent) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise self._refuse(event, f"the document has more than {MAX_NODES} values")
@@ -174,9 +174,9 @@ def _refusal(source: str, place: Place, message: str, hint: str = "") -> Mapping
 
 def _syntax(source: str, error: yaml.MarkedYAMLError) -> MappingError:
     place = _place(error.problem_mark or error.context_mark)
-    told = ": ".join(part for part in (error.context, error.problem) if part)
-    hint = "indent with blanks, not tabs" if "cannot start any token" in told else ""
-    return _refusal(source, place, f"not YAML: {told}", hint)
+    message = ": ".join(part for part in (error.context, error.problem) if part)
+    hint = "indent with blanks, not tabs" if "cannot start any token" in message else ""
+    return _refusal(source, place, f"not YAML: {message}", hint)
 
 
 class _Mark(Protocol):

@@ -1,4 +1,4 @@
-"""What the mapping wants for one host: the answer of `mapping/`, in words that the stages can read."""
+"""The state that the mapping asks for: the answer of `mapping/` in a form that the stages read."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Labels and groups wanted for one host."""
+class Desired:
+    """Labels and groups of one host."""
 
     revision: str
     labels: tuple[tuple[str, str], ...] = ()
     """(key, value) that must be set."""
     removed: tuple[str, ...] = ()
-    """Keys whose label of ours must go."""
-    kept: tuple[str, ...] = ()
-    """Owned keys that stay as the PCE has them."""
+    """Keys whose label, if the operator set it, is removed."""
     groups: tuple[str, ...] = ()
     pending_groups: tuple[str, ...] = ()
-    """Groups whose question waits for the PCE's labels: never a no."""
+    """Groups that depend on labels of the PCE that are not read yet, or that miss: membership stays as it is."""
     cases: tuple[str, ...] = ()
+    keeps_objects: bool = False
+    """Whether the published objects stay as they are, whatever addresses the VM has now: the guard holds the host."""
+    keeps_workload: bool = False
+    """Whether a workload that the PCE lost is not paired anew: the guard holds the host, or has not judged it yet."""
     miss: str = ""
-    """Non-empty: no rule knows the tags, labels and groups wait; the sentence names key and tag."""
+    """Non-empty: no rule matches the tags, so labels and the groups that depend on them wait; it names key and tag."""

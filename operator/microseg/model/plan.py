@@ -1,4 +1,11 @@
-"""The plan as data: every wanted effect on an outside system. Printed by `microseg plan`, carried out by the lanes."""
+"""The plan as data: every effect on an outside system that a decision asks for. The lanes carry them out.
+
+Each effect says in its docstring what may be done after an answer was lost:
+
+    repeatable   do it again: the second call changes nothing
+    named        do it again: the second call finds what the first one made, by its name
+    once         never do it again: an intent is written first, and looking settles what came of it
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,7 @@ from microseg.model.host import GoneProof
 
 @dataclass(frozen=True, slots=True)
 class StartScript:
-    """Run the constant script on the VM once, by the effect protocol (kind 3: never repeated)."""
+    """Run the constant script on the VM once, by the effect protocol (once)."""
 
     vm_id: str
     mode: str
@@ -19,15 +26,22 @@ class StartScript:
 
 @dataclass(frozen=True, slots=True)
 class ReadRunCommand:
-    """Look at one run-command: at its expected end, or in doubt (kind 1: repeatable)."""
+    """Look at one run-command: at its expected end, or in doubt (repeatable)."""
 
     vm_id: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteRunCommands:
+    """Delete our run-commands of a VM that is paired, with the settings that hold the used key (repeatable)."""
+
+    vm_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StampWorkload:
-    """Write our mark and the vmId on the proven workload (kind 1: repeatable)."""
+    """Write our mark and the vmId on the proven workload (repeatable)."""
 
     vm_id: str
     workload: str
@@ -35,7 +49,7 @@ class StampWorkload:
 
 @dataclass(frozen=True, slots=True)
 class RaiseEnforcement:
-    """Bring a workload that we paired up to the estate's floor; never down (kind 1: repeatable)."""
+    """Bring a workload that we paired up to the estate's floor; never down (repeatable)."""
 
     vm_id: str
     workload: str
@@ -44,7 +58,7 @@ class RaiseEnforcement:
 
 @dataclass(frozen=True, slots=True)
 class CreateLabel:
-    """Create a label that the mapping names and the PCE lacks (kind 2: named by key and value)."""
+    """Create a label that the mapping names and the PCE lacks (named by key and value)."""
 
     vm_id: str
     key: str
@@ -53,7 +67,7 @@ class CreateLabel:
 
 @dataclass(frozen=True, slots=True)
 class SetLabels:
-    """Set labels by key on one workload; other keys stay (kind 1: repeatable)."""
+    """Set labels by key on one workload; other keys stay (repeatable)."""
 
     vm_id: str
     workload: str
@@ -65,7 +79,7 @@ class SetLabels:
 
 @dataclass(frozen=True, slots=True)
 class PutObject:
-    """Create, or bring to its wanted form, one host object (kind 2: named)."""
+    """Create one host object, or bring it to its desired form (named)."""
 
     vm_id: str
     name: str
@@ -80,7 +94,7 @@ class PutObject:
 
 @dataclass(frozen=True, slots=True)
 class DropObject:
-    """Take one host object of ours out of its groups and delete it (kind 2: named)."""
+    """Take one host object of ours out of its groups and delete it (named)."""
 
     vm_id: str
     name: str
@@ -90,7 +104,7 @@ class DropObject:
 
 @dataclass(frozen=True, slots=True)
 class InstallPolicy:
-    """Bring targets of a package to a revision published at or after `published_at` (kind 3; coalesced per package)."""
+    """Bring targets of a package to a revision published at or after `published_at` (once; one per package)."""
 
     vm_id: str
     package: str
@@ -100,7 +114,7 @@ class InstallPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseAddress:
-    """Take another VM's object of ours out of its groups, in the publish that brings its address's new holder (S2)."""
+    """Take another VM's object of ours out of its groups, in the publish of the address's new holder (S2; named)."""
 
     vm_id: str
     """The new holder."""
@@ -111,7 +125,7 @@ class ReleaseAddress:
 
 @dataclass(frozen=True, slots=True)
 class ProveGone:
-    """Ask Azure for one VM by its id, because lists may lie (kind 1: a look)."""
+    """Ask Azure for one VM by its id, because lists may lie (repeatable: a look)."""
 
     vm_id: str
     resource_id: str
@@ -119,7 +133,7 @@ class ProveGone:
 
 @dataclass(frozen=True, slots=True)
 class BeginRetirement:
-    """Write the tombstone, then the record's retirement: before the first trace is removed (kind 2: named by vmId)."""
+    """Write the tombstone, then the record's retirement: before the first trace is removed (named by vmId)."""
 
     vm_id: str
     proof: GoneProof
@@ -127,7 +141,7 @@ class BeginRetirement:
 
 @dataclass(frozen=True, slots=True)
 class UnpairWorkload:
-    """Unpair the VEN of a VM that is gone; its workload leaves the PCE with it (kind 1: repeatable)."""
+    """Unpair the VEN of a VM that is gone; its workload leaves the PCE with it (repeatable)."""
 
     vm_id: str
     ven: str
@@ -137,14 +151,14 @@ class UnpairWorkload:
 
 @dataclass(frozen=True, slots=True)
 class DeleteRecord:
-    """Delete the ManagedHost: the last step of a retirement (kind 2: named by uid)."""
+    """Delete the ManagedHost: the last step of a retirement (named by uid)."""
 
     vm_id: str
     left: str = ""
-    """Href of the workload that the PCE still lists, because its VEN never acknowledged; empty: nothing is left."""
+    """Href of a workload that the PCE still lists: its VEN never acknowledged, or was adopted. Empty: none is left."""
 
 
-AzureAction = StartScript | ReadRunCommand | ProveGone
+AzureAction = StartScript | ReadRunCommand | ProveGone | DeleteRunCommands
 IllumioAction = StampWorkload | RaiseEnforcement | CreateLabel | SetLabels | UnpairWorkload
 FirewallChange = PutObject | DropObject | ReleaseAddress
 CheckPointAction = FirewallChange | InstallPolicy

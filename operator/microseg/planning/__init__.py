@@ -1,1 +1,1 @@
-"""Pure: from facts to verdicts, from verdicts to a plan and a status. No clock, no I/O; the keeper calls it."""
+"""Pure: from facts to verdicts, from verdicts to a plan and a status. No clock, no I/O; the reconciler calls it."""

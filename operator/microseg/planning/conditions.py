@@ -6,13 +6,16 @@ Ready, Reconciling and Stalled are derived here and `stage` last of all; no code
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
 import msgspec
 
-from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason, find
-from microseg.model.host import HostStatus, ManagedHost, Summary, Timeline, clip
+from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
+from microseg.model.fields import clip
+from microseg.model.host import HostStatus, ManagedHost, Summary, Timeline
+from microseg.model.illumio_record import IllumioRecord
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.planning import history
 from microseg.planning.drift import Drift
@@ -32,19 +35,28 @@ _TIMELINE = {
 }
 
 
-def status(
-    host: ManagedHost,
-    *,
-    before: HostStatus,
-    verdicts: Mapping[ConditionType, Verdict],
-    drifted: Drift,
-    now: datetime,
-) -> HostStatus:
+@dataclass(frozen=True, slots=True)
+class HostJudgement:
+    """What `decide` concluded of one host: everything that its conditions follow from."""
+
+    before: HostStatus
+    """As it was stored."""
+    verdicts: Mapping[ConditionType, Verdict]
+    """As people see them."""
+    satisfied: frozenset[ConditionType]
+    """Stages that are satisfied: done, done as far as is known, or confirmed earlier and unreadable now."""
+    drifted: Drift
+    moving: bool
+    """Whether something is under way."""
+    unread: frozenset[ConditionType] = frozenset()
+    """Stages of which nothing new is known since the start: see `stays_as_stored`."""
+
+
+def status(host: ManagedHost, judgement: HostJudgement, now: datetime) -> HostStatus:
     """The next status: conditions, mirrors, timeline and history over the host's (already updated) record."""
     now = now.replace(microsecond=0)
-    conditions = tuple(_all(host, verdicts, drifted, now))
-    ready = _of(conditions, ConditionType.READY)
-    record = host.status
+    by_type = _all(host, judgement, now)
+    conditions, ready, record = tuple(by_type.values()), by_type[ConditionType.READY], host.status
     return msgspec.structs.replace(
         record,
         observed_generation=host.generation,
@@ -52,9 +64,9 @@ def status(
         ready=ready.status.value,
         reason=ready.reason,
         summary=_summary(record),
-        timeline=_timeline(host, conditions, now),
-        history=history.lines(before, record, conditions, now),
-        stage=_stage(conditions, retiring=record.retirement is not None),
+        timeline=_timeline(host, by_type, now),
+        history=history.lines(judgement.before, record, conditions, now),
+        stage=_stage(by_type, retiring=record.retirement is not None),
     )
 
 
@@ -69,12 +81,11 @@ def condition(
     reason: Reason,
     message: str,
     *,
-    before: tuple[Condition, ...],
+    old: Condition | None,
     generation: int,
     now: datetime,
 ) -> Condition:
-    """A condition whose transition time moves only when its status does."""
-    old = find(before, kind)
+    """A condition whose transition time moves only when its status does. `old`: the one of this type, as stored."""
     since = old.last_transition_time if old is not None and old.status == value else now
     return Condition(
         type=kind,
@@ -86,33 +97,44 @@ def condition(
     )
 
 
-def _all(
-    host: ManagedHost, verdicts: Mapping[ConditionType, Verdict], drifted: Drift, now: datetime
-) -> list[Condition]:
+def _all(host: ManagedHost, judgement: HostJudgement, now: datetime) -> dict[ConditionType, Condition]:
     """Every condition of a host, stages first."""
-    before, generation = host.status.conditions, host.generation
+    before = {condition.type: condition for condition in reversed(judgement.before.conditions)}
+    verdicts, generation = judgement.verdicts, host.generation
+    conditions: dict[ConditionType, Condition] = {}
 
-    def make(kind: ConditionType, value: ConditionStatus, reason: Reason, message: str) -> Condition:
-        return condition(kind, value, reason, message, before=before, generation=generation, now=now)
+    def make(kind: ConditionType, value: ConditionStatus, reason: Reason, message: str) -> None:
+        conditions[kind] = condition(kind, value, reason, message, old=before.get(kind), generation=generation, now=now)
 
-    made: list[Condition] = []
     for kind, verdict in verdicts.items():
-        old = find(before, kind)
-        if takes_nothing_back(old, verdict) and old is not None:
-            made.append(msgspec.structs.replace(old, observed_generation=generation))
+        confirmed = kind in judgement.satisfied and isinstance(verdict, Wait) and not verdict.partly
+        if confirmed or kind in judgement.unread:
+            conditions[kind] = msgspec.structs.replace(before[kind], observed_generation=generation)
         else:
-            made.append(make(kind, *_stated(verdict)))
-    made.append(make(ConditionType.READY, *_ready(tuple(made), verdicts)))
-    made.append(make(ConditionType.RECONCILING, *_reconciling(made, verdicts)))
-    made.append(make(ConditionType.STALLED, *_stalled(verdicts, drifted)))
-    made.append(make(ConditionType.DRIFTED, *_drifted(drifted)))
-    return made
+            make(kind, *_stated(verdict))
+    stages = tuple(conditions.values())
+    missing = [condition for condition in stages if condition.status != ConditionStatus.TRUE]
+    blocked = _blocked(missing, judgement, before.get(ConditionType.STALLED))
+    make(ConditionType.READY, *_ready(missing, blocked, host.status.illumio))
+    make(ConditionType.STALLED, *_stalled(blocked, judgement.drifted))  # kstatus takes the first that is True
+    make(ConditionType.RECONCILING, *_reconciling(under_way=bool(missing) and judgement.moving))
+    make(ConditionType.DRIFTED, *_drifted(judgement.drifted))
+    return conditions
 
 
-def takes_nothing_back(old: Condition | None, verdict: Verdict) -> bool:
+def stays_confirmed(old: Condition | None, verdict: Verdict) -> bool:
     """A reading that failed leaves what was confirmed as it is; the Estate's conditions show the doubt."""
     unread = isinstance(verdict, Wait) and verdict.doubt and verdict.reason in _UNREADABLE
     return unread and old is not None and old.status == ConditionStatus.TRUE
+
+
+def stays_as_stored(old: Condition | None, verdict: Verdict, unread: frozenset[Reason]) -> bool:
+    """Before a system was first read nothing is said anew of whoever waits: a start or a new spec is no news of a host.
+
+    `unread`: the reasons that stand for the systems that were not read since the start.
+    """
+    doubt = isinstance(verdict, Wait) and verdict.doubt and verdict.reason in unread
+    return doubt and old is not None and old.reason not in _UNREADABLE
 
 
 def _stated(verdict: Verdict) -> tuple[ConditionStatus, Reason, str]:
@@ -131,67 +153,78 @@ def _stated(verdict: Verdict) -> tuple[ConditionStatus, Reason, str]:
             assert_never(unexpected)
 
 
+def _blocked(missing: list[Condition], judgement: HostJudgement, stalled: Condition | None) -> list[Condition]:
+    """The stages that a person must do something for; before a system was read, those that waited for one."""
+    waited = stalled.reason if stalled is not None and stalled.status == ConditionStatus.TRUE else None
+    return [
+        each
+        for each in missing
+        if isinstance(judgement.verdicts[each.type], Blocked)
+        or (each.type in judgement.unread and each.reason == waited)
+    ]
+
+
 def _ready(
-    stages: tuple[Condition, ...], verdicts: Mapping[ConditionType, Verdict]
+    missing: list[Condition], blocked: list[Condition], illumio: IllumioRecord | None
 ) -> tuple[ConditionStatus, Reason, str]:
-    """Ready is True when all stages are; else it tells the one thing that a person should read first."""
-    missing = [made for made in stages if made.status != ConditionStatus.TRUE]
+    """Ready is True when no stage is missing; else it shows the one thing that a person should read first."""
     if not missing:
-        return ConditionStatus.TRUE, Reason.COMMISSIONED, "All stages hold: the host is protected."
-    blocked = [made for made in missing if isinstance(verdicts[made.type], Blocked)]
-    telling = [made for made in missing if made.reason not in _DEPENDENT]
+        return ConditionStatus.TRUE, Reason.COMMISSIONED, _protection(illumio.enforcement_mode if illumio else "")
+    telling = [each for each in missing if each.reason not in _DEPENDENT]
     first = (blocked or telling or missing)[0]
-    doubtful = all(made.status == ConditionStatus.UNKNOWN for made in missing)
+    doubtful = all(each.status == ConditionStatus.UNKNOWN for each in missing)
     return (
         ConditionStatus.UNKNOWN if doubtful else ConditionStatus.FALSE,
-        _REASONS[first.reason],
+        REASONS[first.reason],
         f"{first.type.value}: {first.message}",
     )
 
 
-def _reconciling(
-    made: list[Condition], verdicts: Mapping[ConditionType, Verdict]
-) -> tuple[ConditionStatus, Reason, str]:
-    """Whether something is under way."""
-    settled = all(item.status == ConditionStatus.TRUE for item in made)
-    if settled or not moving(verdicts):
-        return ConditionStatus.FALSE, Reason.SETTLED, "Nothing is under way."
+def _protection(mode: str) -> str:
+    """What a host has whose stages all hold: only a workload that enforces is protected."""
+    match mode:
+        case "full" | "selective":
+            return f"All stages hold: the host is protected ({mode})."
+        case "visibility_only":
+            return "All stages hold: the host is visible, not enforced (visibility_only)."
+        case "idle":
+            return "All stages hold: the host is idle, neither visible nor enforced."
+        case _:
+            return "All stages hold."
+
+
+def _reconciling(*, under_way: bool) -> tuple[ConditionStatus, Reason, str]:
+    """Whether the operator is working on the host."""
+    if not under_way:
+        return ConditionStatus.FALSE, Reason.SETTLED, "Nothing is in progress."
     return ConditionStatus.TRUE, Reason.IN_PROGRESS, "The operator is working on it."
 
 
 def _drifted(drifted: Drift) -> tuple[ConditionStatus, Reason, str]:
-    """Whether something that was right was changed from outside: what, and since when."""
-    if not drifted.found:
+    """Whether something that was correct was changed from outside: what, and since when."""
+    if not drifted.messages:
         return ConditionStatus.FALSE, Reason.NO_DRIFT, "Nothing was changed from outside."
     reason = Reason.CONTENTION if drifted.contended else Reason.DRIFT_FOUND
-    return ConditionStatus.TRUE, reason, " ".join({**drifted.found, **drifted.contended}.values())
+    return ConditionStatus.TRUE, reason, " ".join({**drifted.messages, **drifted.contended}.values())
 
 
-def _stalled(verdicts: Mapping[ConditionType, Verdict], drifted: Drift) -> tuple[ConditionStatus, Reason, str]:
+def _stalled(blocked: list[Condition], drifted: Drift) -> tuple[ConditionStatus, Reason, str]:
     """Whether a person must change something."""
-    for said in drifted.contended.values():
-        return ConditionStatus.TRUE, Reason.CONTENTION, said
-    for verdict in verdicts.values():
-        if isinstance(verdict, Blocked):
-            return ConditionStatus.TRUE, verdict.reason, verdict.message
+    for message in drifted.contended.values():
+        return ConditionStatus.TRUE, Reason.CONTENTION, message
+    for each in blocked:
+        return ConditionStatus.TRUE, REASONS[each.reason], each.message
     return ConditionStatus.FALSE, Reason.NOTHING_BLOCKS, "No person is needed."
 
 
-def _of(conditions: tuple[Condition, ...], kind: ConditionType) -> Condition:
-    """The condition of this type, which is always there."""
-    found = find(conditions, kind)
-    assert found is not None  # noqa: S101 - `_all` makes every one
-    return found
-
-
-def _stage(conditions: tuple[Condition, ...], *, retiring: bool) -> str:
+def _stage(conditions: Mapping[ConditionType, Condition], *, retiring: bool) -> str:
     """The word that people see."""
     if retiring:
         return "Retiring"
-    if _of(conditions, ConditionType.STALLED).status == ConditionStatus.TRUE:
+    if conditions[ConditionType.STALLED].status == ConditionStatus.TRUE:
         return "Blocked"
     for stage in STAGES:
-        if _of(conditions, stage.condition).status != ConditionStatus.TRUE:
+        if conditions[stage.condition].status != ConditionStatus.TRUE:
             return stage.doing
     return "Commissioned"
 
@@ -203,15 +236,15 @@ def _summary(record: HostStatus) -> Summary:
     return Summary(labels=clip(labels, 1024), groups=clip(groups, 1024))
 
 
-def _timeline(host: ManagedHost, conditions: tuple[Condition, ...], now: datetime) -> Timeline:
-    """When each stage first held: set once, never moved."""
+def _timeline(host: ManagedHost, conditions: Mapping[ConditionType, Condition], now: datetime) -> Timeline:
+    """When each stage was first satisfied: set once, never moved."""
     timeline = host.status.timeline or Timeline(created_at=host.created_at)
     first = {
         field: now
         for kind, field in _TIMELINE.items()
-        if _of(conditions, kind).status == ConditionStatus.TRUE and getattr(timeline, field) is None
+        if conditions[kind].status == ConditionStatus.TRUE and getattr(timeline, field) is None
     }
     return msgspec.structs.replace(timeline, **first) if first else timeline
 
 
-_REASONS = {reason.value: reason for reason in Reason}
+REASONS = {reason.value: reason for reason in Reason}

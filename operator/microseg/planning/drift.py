@@ -1,7 +1,7 @@
-"""Drift: what the record says was confirmed still satisfies the mapping, yet the owning system shows something else.
+"""Drift: the record says that what the mapping asks for was confirmed, yet the owning system shows something else.
 
-Compared from facts and record alone, so that nothing which stands in the way of a repair hides it. What was put right
-again and again is left alone: somebody else wants it otherwise, and a person must settle that.
+It follows from the differences on the stages' verdicts and from the record, so an obstacle to the repair does not hide
+it. What was repaired again and again is left alone: somebody else changes it, and a person must decide.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from microseg.model.checkpoint_facts import EnforcementPoint, HostObject
 from microseg.model.condition import ConditionType
-from microseg.model.facts import FirewallView, Gateway, HostObject, Seen
+from microseg.model.facts import ObjectMatches, Seen
 from microseg.model.host import DriftRecord, ManagedHost
-from microseg.model.plan import DropObject, PutObject
-from microseg.model.verdict import Done, Verdict, Wait
-from microseg.stages import agent, firewall, policy, retirement
-from microseg.stages.situation import Policy, Situation
+from microseg.model.names import Annotation
+from microseg.model.plan import DropObject, PutObject, RaiseEnforcement
+from microseg.model.spelling import same_name
+from microseg.model.verdict import Done, LabelDifference, PolicyDifference, Verdict, Wait
+from microseg.stages import agent
+from microseg.stages.context import HostContext, Policy
+from microseg.stages.object_names import without_mark
 
 MOST_REPAIRS = 3
 """Repairs of one stage in one series; then it is left alone."""
@@ -30,8 +34,8 @@ QUIET = timedelta(days=1)
 class Drift:
     """One host's."""
 
-    found: Mapping[ConditionType, str] = field(default_factory=dict)
-    """Condition -> what differs, since when, and who wrote last where the system says so."""
+    messages: Mapping[ConditionType, str] = field(default_factory=dict)
+    """Condition -> what differs, since when, and who wrote last where the system shows it."""
     contended: Mapping[ConditionType, str] = field(default_factory=dict)
     """Those that are left alone, with the whole sentence."""
     records: tuple[DriftRecord, ...] = ()
@@ -39,32 +43,32 @@ class Drift:
 
 
 def judge(
-    before: ManagedHost, situation: Situation, verdicts: Mapping[ConditionType, Verdict], *, repairing: bool
+    before: ManagedHost, context: HostContext, verdicts: Mapping[ConditionType, Verdict], *, repairing: bool
 ) -> Drift:
-    """Compare, and count. `repairing`: what is found is put right by us."""
-    if retirement.begun(situation):
+    """Compare, and count. `repairing`: what is found is repaired by us."""
+    if context.host.status.retirement is not None:
         return Drift()
-    said = {kind: text for kind, look in _LOOKS if (text := look(before, situation))}
-    known = {record.stage: record for record in before.status.drift}
+    texts = {kind: text for kind, look in _LOOKS if (text := look(before, context, verdicts[kind]))}
+    records_before = {record.stage: record for record in before.status.drift}
     records = {}
     for kind, verdict in verdicts.items():
-        record = known.get(kind.value)
-        if kind in said:
-            record = _opened(kind, record, situation.now.replace(microsecond=0), asked=_asked(before, kind))
+        record = records_before.get(kind.value)
+        if kind in texts:
+            record = _opened(kind, record, context.now.replace(microsecond=0), retry=_retry_wanted(before, kind))
         elif record is not None:
-            record = _closed(record, verdict, situation.now.replace(microsecond=0), repairing=repairing)
+            record = _closed(record, verdict, context.now.replace(microsecond=0), repairing=repairing)
         if record is not None:
             records[kind] = record
-    found = {kind: f"{text} Found {_at(records[kind].at)}." for kind, text in said.items()}
+    messages = {kind: f"{text} Found {_at(records[kind].at)}." for kind, text in texts.items()}
     return Drift(
-        found=found,
-        contended={kind: _contention(found[kind], records[kind]) for kind in said if _exhausted(records[kind])},
+        messages=messages,
+        contended={kind: _contention(messages[kind], records[kind]) for kind in texts if _exhausted(records[kind])},
         records=tuple(records.values()),
     )
 
 
 def contended(host: ManagedHost) -> bool:
-    """Whether the record says that something is left alone."""
+    """Whether the record shows that something is left alone."""
     return any(_exhausted(record) for record in host.status.drift)
 
 
@@ -72,21 +76,21 @@ def _exhausted(record: DriftRecord) -> bool:
     return record.open and record.repairs >= MOST_REPAIRS
 
 
-def _asked(host: ManagedHost, kind: ConditionType) -> bool:
-    """Whether a person has looked, and wants it put right again."""
-    word = host.annotations.get(agent.RETRY_ANNOTATION)
+def _retry_wanted(host: ManagedHost, kind: ConditionType) -> bool:
+    """Whether a person has looked, and wants it repaired again."""
+    word = host.annotations.get(Annotation.RETRY)
     return word == agent.DRIFT or (kind == ConditionType.AGENT_PAIRED and agent.retry_wanted(host))
 
 
-def _opened(kind: ConditionType, record: DriftRecord | None, now: datetime, *, asked: bool) -> DriftRecord:
+def _opened(kind: ConditionType, record: DriftRecord | None, now: datetime, *, retry: bool) -> DriftRecord:
     """It differs now."""
-    if record is None or (not record.open and now - record.at > QUIET) or (asked and _exhausted(record)):
+    if record is None or (not record.open and now - record.at > QUIET) or (retry and _exhausted(record)):
         return DriftRecord(stage=kind.value, since=now, at=now, open=True)
     return record if record.open else msgspec.structs.replace(record, at=now, open=True)
 
 
 def _closed(record: DriftRecord, verdict: Verdict, now: datetime, *, repairing: bool) -> DriftRecord | None:
-    """It does not differ, or nobody can say. None: the series is over, or has another cause."""
+    """It does not differ, or that is not known. None: the series is over, or has another cause."""
     if not record.open:
         return None if now - record.at > QUIET else record
     if isinstance(verdict, Done):
@@ -97,9 +101,9 @@ def _closed(record: DriftRecord, verdict: Verdict, now: datetime, *, repairing: 
 
 def _contention(text: str, record: DriftRecord) -> str:
     return (
-        f"{text} Since {_at(record.since)} it was put right {record.repairs} times and changed back each time, so it "
-        "is left alone. Find who changes it, or change what is wanted; then annotate the host with "
-        f"{agent.RETRY_ANNOTATION}={agent.DRIFT}."
+        f"{text} Since {_at(record.since)} it was repaired {record.repairs} times and changed back each time, so it "
+        "is left alone. Find out who changes it, or change the desired state; then annotate the host with "
+        f"{Annotation.RETRY}={agent.DRIFT}."
     )
 
 
@@ -107,41 +111,48 @@ def _at(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _agent(before: ManagedHost, situation: Situation) -> str:
-    """The workload is not ours any more, or enforces less than it did."""
-    view, known = situation.facts.pce, before.status.illumio
-    if not isinstance(view, Seen) or known is None or not known.workload:
+def _agent(before: ManagedHost, context: HostContext, verdict: Verdict) -> str:
+    """The workload lost our stamp, or enforces less than it did."""
+    matches, recorded = context.facts.illumio, before.status.illumio
+    if not isinstance(matches, Seen) or recorded is None or not recorded.workload:
         return ""
-    stamped = view.value.stamped
+    stamped = matches.value.stamped
     if stamped is None:
-        gone = view.value.recorded is None
-        return (
-            f"Workload {known.workload} {'was unpaired' if gone else 'lost our stamp'}.{_writer(view.value.recorded)}"
-        )
+        gone = matches.value.recorded is None
+        change = "was unpaired" if gone else "lost our stamp"
+        return f"Workload {recorded.workload} {change}.{_writer(matches.value.recorded)}"
     open_before = any(record.open and record.stage == ConditionType.AGENT_PAIRED for record in before.status.drift)
-    lowered = agent.rank(known.enforcement_mode) >= agent.rank(situation.estate.enforcement_floor) or open_before
-    if lowered and agent.below_floor(situation, stamped):
-        floor = situation.estate.enforcement_floor
+    floor = context.estate.enforcement_floor
+    lowered = agent.rank(recorded.enforcement_mode) >= agent.rank(floor) or open_before
+    raised = isinstance(verdict, Done) and any(isinstance(each, RaiseEnforcement) for each in verdict.actions)
+    if lowered and raised:  # the stage raises it again
         return f"Enforcement was lowered to {stamped.enforcement_mode}, below {floor}.{_writer(stamped)}"
     return ""
 
 
-def _labels(before: ManagedHost, situation: Situation) -> str:
-    """Labels that were confirmed as wanted and differ now."""
-    view, known, wanted = situation.facts.pce, before.status.illumio, situation.wanted
-    if not isinstance(view, Seen) or view.value.stamped is None or known is None or wanted is None or wanted.miss:
+def _labels(before: ManagedHost, context: HostContext, verdict: Verdict) -> str:
+    """Labels that were confirmed and differ now."""
+    changed = [each for each in verdict.differences if isinstance(each, LabelDifference)]
+    matches, recorded, desired = context.facts.illumio, before.status.illumio, context.desired
+    if (
+        not changed
+        or not isinstance(matches, Seen)
+        or matches.value.stamped is None
+        or recorded is None
+        or desired is None
+    ):
         return ""
-    stamped = view.value.stamped
-    confirmed = {label.key: label.value for label in known.labels}
-    if known.workload != stamped.href or any(confirmed.get(key) != value for key, value in wanted.labels):
+    stamped = matches.value.stamped
+    confirmed = {label.key: label.value for label in recorded.labels}
+    if recorded.workload != stamped.href or any(confirmed.get(key) != value for key, value in desired.labels):
         return ""
-    carried = {label.key: label.value for label in stamped.labels}
-    changed = [
-        f"label {key} is {carried[key]} instead of {value}" if key in carried else f"label {key}={value} was taken off"
-        for key, value in wanted.labels
-        if carried.get(key) != value
-    ]
-    return f"In the PCE {', '.join(changed)}.{_writer(stamped)}" if changed else ""
+    return f"In the PCE {', '.join(map(_relabelled, changed))}.{_writer(stamped)}"
+
+
+def _relabelled(change: LabelDifference) -> str:
+    if change.carried is None:
+        return f"label {change.key}={change.desired} was removed"
+    return f"label {change.key} is {change.carried} instead of {change.desired}"
 
 
 def _writer(workload: object) -> str:
@@ -150,45 +161,54 @@ def _writer(workload: object) -> str:
     return f" It was last written by {by}." if by else ""
 
 
-def _objects(before: ManagedHost, situation: Situation) -> str:
-    """Objects or memberships that were published as wanted and differ now."""
-    record, wanted, view = before.status.check_point, situation.wanted, situation.facts.firewall
-    if record is None or wanted is None or situation.vm is None or not isinstance(view, Seen):
+def _objects(before: ManagedHost, context: HostContext, verdict: Verdict) -> str:
+    """Objects or memberships that were published and differ now."""
+    changed = [each for each in verdict.differences if isinstance(each, PutObject | DropObject)]
+    record, desired, matches = before.status.check_point, context.desired, context.facts.check_point
+    if not changed or record is None or desired is None or context.vm is None or not isinstance(matches, Seen):
         return ""
-    if record.published_at is None or wanted.miss or wanted.pending_groups or not record.hosts:
+    if record.published_at is None or not record.hosts:
         return ""
-    addresses = [address.ip for address in situation.vm.record.addresses()]
-    wanted_now = set(addresses if situation.estate.all_addresses else addresses[:1])
-    if tuple(sorted(wanted.groups)) != record.groups or wanted_now != {item.address for item in record.hosts}:
+    addresses = [address.ip for address in context.vm.record.addresses()]
+    wanted_now = set(addresses if context.estate.all_addresses else addresses[:1])
+    recorded = {item.address for item in record.hosts}
+    same = wanted_now <= recorded if context.vm.record.unreadable_nics() else wanted_now == recorded
+    if tuple(sorted(desired.groups)) != record.groups or not same:
         return ""
-    told = [
-        text
-        for change in firewall.differences(situation, wanted, view.value)
-        if isinstance(change, PutObject | DropObject)
-        for text in _told(change, view.value, situation)
-    ]
-    return f"In Check Point {', '.join(dict.fromkeys(told))}." if told else ""
+    texts = [text for change in changed for text in _describe(change, matches.value, context)]
+    return f"In Check Point {', '.join(dict.fromkeys(texts))}." if texts else ""
 
 
-def _told(change: PutObject | DropObject, view: FirewallView, situation: Situation) -> Iterator[str]:
-    """What a change would put right, with who wrote it last."""
-    shown = next((item for item in view.own if item.uid == change.uid), None)
-    last = situation.estate.last_revision
-    if shown is None:
+def _describe(change: PutObject | DropObject, matches: ObjectMatches, context: HostContext) -> Iterator[str]:
+    """What a change would repair, with who wrote it last."""
+    existing = next((item for item in matches.own if item.uid == change.uid), None)
+    addresses = sorted(item.address for item in matches.own if item.uid == change.uid)
+    last = context.estate.last_revision
+    unmarked = without_mark(matches, context.host.status.check_point)
+    foreign = next((item for item in unmarked if same_name(item.name, change.name)), None)
+    if foreign is not None:
+        yield f"object {change.name} lost the operator's mark, its comment or its tag{_by(foreign.modifier)}"
+    elif existing is None:
         yield f"object {change.name} was deleted{_by(last.by if last else '', 'the latest publish is by')}"
     elif isinstance(change, DropObject):
-        yield f"object {change.name} carries this host's mark and is not wanted{_by(shown.modifier)}"
+        yield f"object {change.name} carries this host's mark and is not desired{_by(existing.modifier)}"
     else:
-        yield from _altered(change, shown, situation)
+        yield from _altered(change, existing, addresses, context)
 
 
-def _altered(change: PutObject, shown: HostObject, situation: Situation) -> Iterator[str]:
-    if shown.name != change.name:
-        yield f"object {change.name} was renamed to {shown.name}{_by(shown.modifier)}"
-    if shown.address != change.address:
-        yield f"object {change.name} has the address {shown.address} instead of {change.address}{_by(shown.modifier)}"
+def _altered(change: PutObject, existing: HostObject, addresses: list[str], context: HostContext) -> Iterator[str]:
+    if existing.name != change.name:
+        yield f"object {change.name} was renamed to {existing.name}{_by(existing.modifier)}"
+    added = ", ".join(address for address in addresses if address != change.address)
+    if added:
+        has = (
+            f"also has {added}"
+            if change.address in addresses
+            else f"has the address {added} instead of {change.address}"
+        )
+        yield f"object {change.name} {has}{_by(existing.modifier)}"
     for name in change.join:
-        group = situation.estate.groups.get(name)
+        group = context.estate.groups.get(name)
         yield f"object {change.name} was taken out of group {name}{_by(group.modifier if group else '')}"
 
 
@@ -196,44 +216,47 @@ def _by(name: str, how: str = "last written by") -> str:
     return f" ({how} {name})" if name else ""
 
 
-def _policy(_: ManagedHost, situation: Situation) -> str:
+def _policy(_: ManagedHost, context: HostContext, verdict: Verdict) -> str:
     """Targets had a policy that covered this host, and have another now."""
-    record = situation.host.status.check_point
-    if record is None or not record.installed_at or not isinstance(situation.facts.firewall, Seen):
+    changed = [each for each in verdict.differences if isinstance(each, PolicyDifference)]
+    record = context.host.status.check_point
+    if not changed or record is None:
         return ""
-    known = {installed.target for installed in record.installed_at}
-    told = [
-        _shown(target, package.package, situation.estate.gateways.get(target))
-        for package, targets in policy.late(situation)
-        for target in targets
-        if target in known
+    targets = {installed.target for installed in record.installed_at}
+    texts = [
+        _describe_target(target, change.package, context.estate.gateways.get(target))
+        for change in changed
+        for target in change.late
+        if target in targets
     ]
-    return f"{'; '.join(told)}." if told else ""
+    return f"{'; '.join(texts)}." if texts else ""
 
 
-def _shown(target: str, package: str, gateway: Gateway | None) -> str:
+def _describe_target(target: str, package: str, gateway: EnforcementPoint | None) -> str:
     if gateway is None:
         return f"Target {target} is not in Check Point's list of gateways any more"
-    if gateway.policy != package:
+    if not same_name(gateway.policy, package):
         return f"Target {target} has {gateway.policy or 'no policy'} installed instead of {package}"
     at = gateway.revision.published_at if gateway.revision else gateway.installed_at
-    told = f", published {_at(at)}" if at else ""
-    return f"Target {target} has an older revision of {package} installed{told}"
+    published = f", published {_at(at)}" if at else ""
+    return f"Target {target} has an older revision of {package} installed{published}"
 
 
-def taken_back(before: Mapping[str, Gateway], after: Mapping[str, Gateway], policies: Iterable[Policy]) -> list[str]:
+def taken_back(
+    before: Mapping[str, EnforcementPoint], after: Mapping[str, EnforcementPoint], policies: Iterable[Policy]
+) -> list[str]:
     """Targets that had a package between two readings and do not any more, or an older revision: a sentence each."""
-    told = []
+    sentences = []
     for package in policies:
         had = {name for name, gateway in before.items() if gateway.policy == package.package}
         for target in sorted(had | set(package.targets)):
             old, new = before.get(target), after.get(target)
             if old is not None and old.policy == package.package and (new is None or _is_back(old, new)):
-                told.append(f"{_shown(target, package.package, new)}.")
-    return told
+                sentences.append(f"{_describe_target(target, package.package, new)}.")
+    return sentences
 
 
-def _is_back(old: Gateway, new: Gateway) -> bool:
+def _is_back(old: EnforcementPoint, new: EnforcementPoint) -> bool:
     if new.policy != old.policy:
         return True
     return bool(old.revision and new.revision and new.revision.published_at < old.revision.published_at)

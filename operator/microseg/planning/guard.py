@@ -1,31 +1,37 @@
 """The guard: a change of rules that touches too many commissioned hosts is held until a person approves its kind (S6).
 
 It compares what the rules want with what the records say was confirmed, so a restart finds the same answer. `microseg
-plan` asks the same functions, so what it prints is what then happens.
+plan` calls the same functions, so what it prints is what happens.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
-from microseg.model.estate import Approval
-from microseg.model.host import CheckPointRecord, IllumioRecord, ManagedHost
-from microseg.model.wanted import Wanted
-
-APPROVE_ANNOTATION = "microseg.dev/approve"
+from microseg.model.approval import Approval
+from microseg.model.checkpoint_record import CheckPointRecord
+from microseg.model.condition import ConditionType, Reason, find
+from microseg.model.desired import Desired
+from microseg.model.estate_status import UsedApproval
+from microseg.model.host import ManagedHost
+from microseg.model.illumio_record import IllumioRecord
+from microseg.model.spelling import fold, same_name
+from microseg.planning.approvals import use
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class PlanHold:
     """A plan that waits for approval."""
 
     digest: str
-    """Of the kinds of change, without host names, so that it still matches a living fleet."""
+    """SHA-256 of the revision, and of each host with its changes: an approval lets through what a person saw."""
     hosts: frozenset[str]
     """vmIds that stay as they are meanwhile."""
     kinds: tuple[str, ...]
@@ -35,13 +41,19 @@ class Hold:
     """When an approval of this very text was used up."""
     instead: str = ""
     """Revision whose changes were let through last; empty: unknown."""
+    changes: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
+    """vmId -> its kinds of change."""
+    cause: str = "mapping"
+    """What changed: `mapping`, or `facts`: tags, addresses and whatever else the rules look at."""
+    lacking: tuple[str, ...] = ()
+    """What it names and the outside lacks, a sentence each: as long as there is any, no approval counts."""
 
     @property
     def approval(self) -> str:
-        """What the annotation must say."""
+        """What an Approval must name."""
         return f"{self.digest}:{len(self.hosts)}"
 
-    def told(self, most: int) -> str:
+    def summary(self, most: int) -> str:
         """The kinds that touch most hosts, for a person."""
         counts = self.counts or (0,) * len(self.kinds)
         ranked = sorted(zip(self.kinds, counts, strict=True), key=lambda row: (-row[1], row[0]))
@@ -49,147 +61,234 @@ class Hold:
         more = [f"{len(ranked) - most} more kinds"] if len(ranked) > most else []
         return "; ".join([*texts, *more])
 
+    @property
+    def obstacle(self) -> str:
+        """What must come before an approval, as a further sentence; empty: nothing."""
+        return obstacle(self.lacking)
 
-def difference(host: ManagedHost, wanted: Wanted) -> frozenset[str]:
+
+def obstacle(lacking: Sequence[str]) -> str:
+    """What must come before an approval, as a further sentence; empty: nothing. `lacking`: names, a sentence each."""
+    if not lacking:
+        return ""
+    more = f" There are {len(lacking) - _MOST_SHOWN} more such names." if len(lacking) > _MOST_SHOWN else ""
+    return (
+        f" {' '.join(lacking[:_MOST_SHOWN])}{more} Hosts that need it would be blocked, so no approval counts before "
+        "that: create it, or correct the mapping."
+    )
+
+
+def difference(host: ManagedHost, desired: Desired) -> frozenset[str]:
     """The kinds of change that the rules ask of a commissioned host, against its record; empty: none."""
-    if wanted.miss:
-        return frozenset()  # labels and groups wait for a person; what is there stays
-    illumio, firewall = host.status.illumio or IllumioRecord(), host.status.check_point or CheckPointRecord()
+    if desired.miss:  # what depends on the miss waits for a person and stays, but the host is Ready no more
+        return _group_kinds(host, desired) | frozenset(() if missed(host) else (NO_ANSWER,))
+    illumio = host.status.illumio or IllumioRecord()
     recorded = {label.key: label.value for label in illumio.labels}
     kinds = {
         f"label {key}: {recorded.get(key, '(none)')} -> {value}"
-        for key, value in wanted.labels
-        if recorded.get(key) != value
+        for key, value in desired.labels
+        if not same_name(recorded.get(key, ""), value)
     }
     owned = set(illumio.owned_keys)
-    kinds |= {f"label {key}: {recorded[key]} -> (none)" for key in wanted.removed if key in recorded and key in owned}
-    if not wanted.pending_groups:
-        groups = set(wanted.groups)
-        kinds |= {f"group {name}: join" for name in groups - set(firewall.groups)}
-        kinds |= {f"group {name}: leave" for name in set(firewall.groups) - groups}
-    return frozenset(kinds)
+    kinds |= {f"label {key}: {recorded[key]} -> (none)" for key in desired.removed if key in recorded and key in owned}
+    return frozenset(kinds) if desired.pending_groups else _group_kinds(host, desired) | kinds
 
 
-def caused(host: ManagedHost, wanted: Wanted, before: Wanted | None) -> frozenset[str]:
+def _group_kinds(host: ManagedHost, desired: Desired) -> frozenset[str]:
+    """The groups to join and to leave; those that wait stay as they are. Where only such are left, all stay (S4)."""
+    recorded = host.status.check_point.groups if host.status.check_point is not None else ()
+    leaves = without(recorded, (*desired.groups, *desired.pending_groups))
+    if desired.pending_groups and not desired.groups and len(leaves) == len(recorded):
+        return frozenset()
+    kinds = {f"group {name}: join" for name in without(desired.groups, recorded)}
+    return frozenset(kinds | {f"group {name}: leave" for name in leaves})
+
+
+_MOST_SHOWN = 3
+NO_ANSWER = "no rule of the mapping matches any more"
+PAIRED_ANEW = "workload: gone from the PCE, paired anew"
+AT_LEAST = 5
+"""Hosts whose change within an hour is let through in an estate of any size."""
+
+
+def missed(host: ManagedHost) -> bool:
+    """Whether the rules have no answer for the host already."""
+    labelled = find(host.status.conditions, ConditionType.LABELLED)
+    return labelled is not None and labelled.reason == Reason.MAPPING_MISS
+
+
+def moved(host: ManagedHost, addresses: frozenset[str] | None) -> frozenset[str]:
+    """The kinds of change of a host's published addresses; None: it needs no objects, which `difference` tells."""
+    recorded = {item.address for item in (host.status.check_point or CheckPointRecord()).hosts}
+    if addresses is None or not recorded or recorded <= addresses:
+        return frozenset()
+    if not addresses:
+        return frozenset({"object: no address any more"})
+    return frozenset({"object: fewer addresses" if addresses < recorded else "object: another address"})
+
+
+def judge_hour(
+    changing: Mapping[str, frozenset[str]], counted: Collection[str], *, commissioned: int, percent: int
+) -> PlanHold | None:
+    """Hold these changes where, with the hosts `counted` within the hour, they are too many (S6).
+
+    Too many: more than five, and more than `percent` of the commissioned hosts. A host counts once in an hour.
+    """
+    fresh = {vm_id: kinds for vm_id, kinds in changing.items() if vm_id not in counted}
+    total = len(fresh) + len(counted)
+    if not fresh or total <= AT_LEAST or total * 100 <= percent * commissioned:
+        return None
+    return _hold("", fresh, "facts")
+
+
+def without(names: Iterable[str], others: Iterable[str]) -> frozenset[str]:
+    """The names that the others lack in any letter case: a spelling alone is no change."""
+    folded = set(map(fold, others))
+    return frozenset(name for name in names if fold(name) not in folded)
+
+
+def caused(host: ManagedHost, desired: Desired, before: Desired | None) -> frozenset[str]:
     """The part of `difference` that a change of rules brings: nothing where the rules `before` ask for the very same.
 
     So a VM whose tags changed, or whose override ended, is never held. `before` None: nobody knows the rules before.
     """
-    kinds = difference(host, wanted)
+    kinds = difference(host, desired)
     return frozenset() if not kinds or (before is not None and kinds == difference(host, before)) else kinds
 
 
 def judge(
     changes: Mapping[str, frozenset[str]],
     *,
+    revision: str,
     commissioned: int,
     percent: int,
-    approvals: Mapping[str, int],
-) -> Hold | None:
-    """Hold the changes if they touch more than `percent` of the commissioned hosts and no approval covers them.
+    lacking: tuple[str, ...] = (),
+) -> PlanHold | None:
+    """Hold the changes if they touch more than `percent` of the commissioned hosts, or if a name is missing outside.
 
-    `changes`: vmId -> kinds, for the hosts that would change. `approvals`: digest -> hosts that a person admitted.
+    `changes`: vmId -> kinds, for the hosts that would change. Slices below it are counted by `judge_hour`.
     """
-    touched = frozenset(vm_id for vm_id, kinds in changes.items() if kinds)
-    if not touched or len(touched) * 100 <= percent * commissioned:
+    touched = {vm_id: kinds for vm_id, kinds in changes.items() if kinds}
+    if not touched or (not lacking and len(touched) * 100 <= percent * commissioned):
         return None
-    counted = Counter(kind for vm_id in touched for kind in changes[vm_id])
+    return replace(_hold(revision, touched, "mapping"), lacking=lacking)
+
+
+def _hold(revision: str, touched: Mapping[str, frozenset[str]], cause: str) -> PlanHold:
+    """The hold of these hosts."""
+    counted = Counter(kind for kinds in touched.values() for kind in kinds)
     kinds = tuple(sorted(counted))
-    digest = hashlib.sha256("\n".join(kinds).encode()).hexdigest()[:12]
-    if len(touched) <= approvals.get(digest, 0):
-        return None
-    return Hold(digest, touched, kinds, tuple(counted[kind] for kind in kinds))
+    return PlanHold(
+        digest=_digest(f"{cause} {revision}", touched),
+        hosts=frozenset(touched),
+        kinds=kinds,
+        counts=tuple(counted[kind] for kind in kinds),
+        cause=cause,
+        changes=touched,
+    )
 
 
-def weigh(
+def _digest(revision: str, changes: Mapping[str, frozenset[str]]) -> str:
+    """Whole, because it is what a person trusts; JSON, so that no text can look like two."""
+    listed = [revision, sorted((vm_id, sorted(kinds)) for vm_id, kinds in changes.items())]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def shown(digest: str, changes: Mapping[str, frozenset[str]], revision: str) -> PlanHold | None:
+    """The hold of these changes, as an Approval lists them; None: the digest is not theirs under this revision."""
+    found = _hold(revision, changes, "mapping")
+    return found if found.digest == digest else None
+
+
+def beyond(hold: PlanHold, approved: PlanHold) -> dict[str, frozenset[str]]:
+    """What `hold` changes that a person did not see in the list that was approved."""
+    return {vm_id: kinds for vm_id, kinds in hold.changes.items() if approved.changes.get(vm_id) != kinds}
+
+
+def evaluate(
     hosts: Iterable[ManagedHost],
-    wanted: Callable[[ManagedHost], Wanted | None],
-    before: Callable[[ManagedHost], Wanted | None],
+    desired: Callable[[ManagedHost], Desired | None],
+    before: Callable[[ManagedHost], Desired | None],
     percent: int,
-) -> tuple[dict[str, frozenset[str]], Hold | None]:
-    """What new rules change on commissioned hosts (vmId -> kinds), and the hold where that is too much.
+    *,
+    revision: str,
+    lacking: tuple[str, ...] = (),
+) -> tuple[dict[str, frozenset[str]], PlanHold | None]:
+    """What new rules change on commissioned hosts (vmId -> kinds), and the hold where that must not happen yet.
 
-    `wanted`, `before`: what the new rules and those before ask for; None: nothing is known of the VM, or of the rules.
+    `desired`, `before`: what the new rules and those before ask for; None: nothing is known of the VM, or of the rules.
+    `lacking`: what the new rules name and the outside lacks (`known_names`).
     """
     settled = commissioned(hosts)
     changes = {}
     for host in settled:
-        asked = wanted(host)
-        if asked is not None:
-            changes[host.spec.vm_id] = caused(host, asked, before(host))
-    return changes, judge(changes, commissioned=len(settled), percent=percent, approvals={})
+        target = desired(host)
+        if target is not None:
+            changes[host.spec.vm_id] = caused(host, target, before(host))
+    held = judge(changes, revision=revision, commissioned=len(settled), percent=percent, lacking=lacking)
+    return changes, held
 
 
-def as_recorded(host: ManagedHost, wanted: Wanted) -> Wanted:
-    """What a held host goes on wanting: what its record says was confirmed."""
-    illumio, firewall = host.status.illumio or IllumioRecord(), host.status.check_point or CheckPointRecord()
+def as_recorded(host: ManagedHost, desired: Desired) -> Desired:
+    """The desired state of a held host: what its record shows as confirmed."""
+    illumio, check_point = host.status.illumio or IllumioRecord(), host.status.check_point or CheckPointRecord()
     keys = set(illumio.owned_keys)
     mapping = host.status.mapping
-    return Wanted(
-        revision=mapping.revision if mapping else wanted.revision,
+    return Desired(
+        revision=mapping.revision if mapping else desired.revision,
         labels=tuple((label.key, label.value) for label in illumio.labels if label.key in keys),
-        groups=firewall.groups,
+        groups=check_point.groups,
         cases=mapping.cases if mapping else (),
     )
 
 
 def parse_approvals(text: str) -> dict[str, int]:
     """`<digest>:<maxHosts>` pairs of the annotation, comma-separated. What is malformed approves nothing."""
-    found: dict[str, int] = {}
+    approvals: dict[str, int] = {}
     for part in text.split(","):
         digest, _, hosts = part.strip().partition(":")
         if digest and re.fullmatch(r"[0-9]{1,9}", hosts):
-            found[digest] = int(hosts)
-    return found
+            approvals[digest] = int(hosts)
+    return approvals
 
 
-def admitting(hold: Hold, annotation: str, used: Iterable[Approval], now: datetime) -> Approval | None:
-    """The approval that lets `hold` through, if the annotation has one that was not used yet: each admits once."""
+def admitting(
+    hold: PlanHold,
+    annotation: str,
+    used: Iterable[UsedApproval],
+    now: datetime,
+    given: Mapping[str, Approval] = MappingProxyType({}),
+) -> UsedApproval | None:
+    """What lets `hold` through: an Approval, or one of the annotation that was not used yet. Each admits once.
+
+    None does while the outside lacks what the hold names: it is kept, and counts as soon as that is there. `given`: the
+    Approvals that are open, by digest.
+    """
+    approval = given.get(hold.digest)
+    if approval is not None and approval.most >= len(hold.hosts) and not hold.lacking:
+        return use(approval, now)
     hosts = parse_approvals(annotation).get(hold.digest, 0)
-    if hosts < len(hold.hosts) or spent(hold.digest, hosts, used) is not None:
+    if hold.lacking or hosts < len(hold.hosts) or spent(hold.digest, hosts, used) is not None:
         return None
-    return Approval(digest=hold.digest, max_hosts=hosts, at=now.replace(microsecond=0))
+    return UsedApproval(digest=hold.digest, max_hosts=hosts, at=now.replace(microsecond=0))
 
 
-def spent(digest: str, hosts: int, used: Iterable[Approval]) -> datetime | None:
+def spent(digest: str, hosts: int, used: Iterable[UsedApproval]) -> datetime | None:
     """When this very approval was used; None: never, as long as the annotation has named it."""
-    return next((each.at for each in used if (each.digest, each.max_hosts) == (digest, hosts)), None)
+    return next((each.at for each in used if (each.digest, each.max_hosts, each.uid) == (digest, hosts, "")), None)
 
 
-def remembered(used: Iterable[Approval], annotation: str) -> tuple[Approval, ...]:
-    """Used approvals that the annotation still names. Whoever takes one off and sets it again approves anew."""
+def remembered(used: Iterable[UsedApproval], annotation: str) -> tuple[UsedApproval, ...]:
+    """Used Approvals, and what the annotation still names. Whoever takes one off and sets it again approves anew."""
     named = parse_approvals(annotation)
-    return tuple(each for each in used if named.get(each.digest) == each.max_hosts)
+    return tuple(each for each in used if each.uid or named.get(each.digest) == each.max_hosts)
 
 
 def commissioned(hosts: Iterable[ManagedHost]) -> tuple[ManagedHost, ...]:
     """Hosts that were commissioned once: the ones that a change of rules could take protection from."""
-    return tuple(host for host in hosts if host.status.timeline and host.status.timeline.commissioned_at)
+    return tuple(host for host in hosts if was_commissioned(host))
 
 
-@dataclass(frozen=True, slots=True)
-class RetirementHold:
-    """Retirements that wait for approval: none of them begins."""
-
-    digest: str
-    hosts: frozenset[str]
-
-    @property
-    def approval(self) -> str:
-        """What the annotation must say."""
-        return f"{self.digest}:{len(self.hosts)}"
-
-
-def judge_retirements(
-    wanted: Iterable[str], *, recent: int, commissioned: int, count: int, percent: int, approvals: Mapping[str, int]
-) -> RetirementHold | None:
-    """Hold them all when, with those of the last hour, they are more than the larger of `count` and `percent` (S6).
-
-    `wanted`: vmIds that are proven gone. The digest is of this exact list: an approval lets through what a person saw.
-    """
-    hosts = frozenset(wanted)
-    most = max(count, commissioned * percent // 100)
-    if not hosts or len(hosts) + recent <= most:
-        return None
-    digest = hashlib.sha256("\n".join(sorted(hosts)).encode()).hexdigest()[:12]
-    return None if len(hosts) <= approvals.get(digest, 0) else RetirementHold(digest, hosts)
+def was_commissioned(host: ManagedHost) -> bool:
+    """Whether the record says that all stages held once."""
+    return host.status.timeline is not None and host.status.timeline.commissioned_at is not None

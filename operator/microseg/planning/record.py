@@ -6,74 +6,86 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from microseg.model.condition import ConditionType
-from microseg.model.facts import Absent, Gateway, HostObject, Seen
-from microseg.model.host import (
-    CheckPointRecord,
-    FirewallObject,
-    HostStatus,
-    IllumioRecord,
-    InstalledAt,
-    LabelRecord,
-    ManagedHost,
-    MappingRecord,
-    RetirementRecord,
-    clip,
-)
+from microseg.model.checkpoint_facts import EnforcementPoint, HostObject
+from microseg.model.checkpoint_record import CheckPointRecord, FirewallObject, InstalledAt
+from microseg.model.condition import ConditionType, Reason
+from microseg.model.desired import Desired
+from microseg.model.facts import Absent, ObjectMatches, Seen
+from microseg.model.fields import clip
+from microseg.model.host import HostStatus, ManagedHost, MappingRecord, RetirementRecord
+from microseg.model.illumio_record import IllumioRecord, LabelRecord
 from microseg.model.plan import Action, SetLabels
-from microseg.model.verdict import Done, Verdict
-from microseg.model.wanted import Wanted
-from microseg.stages.situation import Situation
+from microseg.model.verdict import Done, Verdict, Wait
+from microseg.stages import proof, retirement
+from microseg.stages.context import HostContext
+from microseg.stages.object_names import without_mark
 
-Recorder = Callable[[HostStatus, Verdict, Situation], HostStatus]
+RecordUpdate = Callable[[HostStatus, Verdict, HostContext], HostStatus]
 
 
-def retiring(situation: Situation) -> ManagedHost:
+def with_retirement(context: HostContext) -> ManagedHost:
     """The host with since when it is missing and how far its retirement is; one that is seen again is neither."""
-    status = situation.host.status
-    if isinstance(situation.facts.azure, Seen):
+    status = context.host.status
+    if isinstance(context.facts.azure, Seen) and (status.missing_since or status.retirement):
         status = msgspec.structs.replace(status, missing_since=None, retirement=None)
-    elif isinstance(situation.facts.azure, Absent):
-        since = status.missing_since or situation.now.replace(microsecond=0)
-        status = msgspec.structs.replace(status, missing_since=since, retirement=_removed(situation))
-    return msgspec.structs.replace(situation.host, status=status)
+    elif isinstance(context.facts.azure, Absent):
+        since = status.missing_since or context.now.replace(microsecond=0)
+        status = msgspec.structs.replace(status, missing_since=since, retirement=_retirement_progress(context))
+    return _with_status(context.host, status)
 
 
-def _removed(situation: Situation) -> RetirementRecord | None:
+def _with_status(host: ManagedHost, status: HostStatus) -> ManagedHost:
+    """The host with another status; the same host where nothing was added to it."""
+    return host if status is host.status else msgspec.structs.replace(host, status=status)
+
+
+def _retirement_progress(context: HostContext) -> RetirementRecord | None:
     """The retirement with the steps that the owning systems have shown."""
-    record, known = situation.host.status.retirement, situation.host.status.check_point
+    record = retirement.believed(context)
     if record is None:
         return None
-    view, last = situation.facts.firewall, situation.estate.last_revision
-    objects_gone = isinstance(view, Seen) and not view.value.own
-    if record.ungrouped_at is None and objects_gone and last is not None and known is not None and known.groups:
+    matches, last = context.facts.check_point, context.estate.last_revision
+    objects_gone = (
+        isinstance(matches, Seen)
+        and not matches.value.own
+        and not without_mark(matches.value, context.host.status.check_point)
+    )
+    if record.ungrouped_at is None and objects_gone and last is not None and _may_have_been_grouped(context):
         record = msgspec.structs.replace(record, ungrouped_at=last.published_at)
-    if record.unpaired_at is None and situation.facts.unpair_accepted:
-        record = msgspec.structs.replace(record, unpaired_at=situation.now.replace(microsecond=0))
+    if record.unpaired_at is None and context.facts.unpair_accepted:
+        record = msgspec.structs.replace(record, unpaired_at=context.now.replace(microsecond=0))
     return record
 
 
-def after(kind: ConditionType, verdict: Verdict, situation: Situation) -> ManagedHost:
+def _may_have_been_grouped(context: HostContext) -> bool:
+    """Whether its removal must reach the gateways: by its record, by its tombstone, or because its record was lost."""
+    status = context.host.status
+    recorded = status.check_point is not None and bool(status.check_point.groups)
+    return recorded or context.facts.was_grouped or status.azure is None
+
+
+def with_stage(kind: ConditionType, verdict: Verdict, context: HostContext) -> ManagedHost:
     """The host with what this stage confirmed in its record."""
-    status = _RECORDERS[kind](situation.host.status, verdict, situation)
-    return msgspec.structs.replace(situation.host, status=status)
+    return _with_status(context.host, _UPDATES[kind](context.host.status, verdict, context))
 
 
-def _azure(status: HostStatus, _: Verdict, situation: Situation) -> HostStatus:
+def _azure(status: HostStatus, _: Verdict, context: HostContext) -> HostStatus:
     """Stage 1's richer record, as the latest complete poll shows it."""
-    vm = situation.vm
+    vm = context.vm
     if vm is None:
         return status
+    if not vm.record.primary_known:
+        return msgspec.structs.replace(status, azure=vm.record)
     addresses = vm.record.addresses()
     return msgspec.structs.replace(status, azure=vm.record, ip=addresses[0].ip if addresses else "")
 
 
-def _illumio(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
-    """The stamped workload; its labels are recorded by the labels stage."""
-    view = situation.facts.pce
-    if not isinstance(view, Seen) or view.value.stamped is None or not isinstance(verdict, Done):
+def _illumio(status: HostStatus, _: Verdict, context: HostContext) -> HostStatus:
+    """The stamped workload, whether its VEN is there or not; its labels are recorded by the labels stage."""
+    matches = context.facts.illumio
+    if not isinstance(matches, Seen) or matches.value.stamped is None or status.retirement is not None:
         return status
-    workload = view.value.stamped
+    workload = matches.value.stamped
     before = status.illumio or IllumioRecord()
     labels = before.labels if before.workload == workload.href else ()
     return msgspec.structs.replace(
@@ -81,6 +93,7 @@ def _illumio(status: HostStatus, verdict: Verdict, situation: Situation) -> Host
         illumio=IllumioRecord(
             workload=clip(workload.href),
             ven=clip(workload.ven),
+            paired_by_us=proof.paired_by_us(status, workload),
             hostname=clip(workload.hostname),
             enforcement_mode=clip(workload.enforcement_mode, 32),
             labels=labels,
@@ -89,37 +102,37 @@ def _illumio(status: HostStatus, verdict: Verdict, situation: Situation) -> Host
     )
 
 
-def _labels(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
-    """The labels as confirmed, and which rules decided. A key that is not carried any more is no longer ours."""
-    view, wanted = situation.facts.pce, situation.wanted
-    if status.illumio is None or wanted is None or not isinstance(view, Seen) or view.value.stamped is None:
+def _labels(status: HostStatus, verdict: Verdict, context: HostContext) -> HostStatus:
+    """The labels as confirmed, and which rules decided. A key that the workload lost is no longer owned."""
+    matches, desired = context.facts.illumio, context.desired
+    if status.illumio is None or desired is None or not isinstance(matches, Seen) or matches.value.stamped is None:
         return status
     if not isinstance(verdict, Done):
         return status
-    carried = {label.key for label in view.value.stamped.labels}
+    carried = {label.key for label in matches.value.stamped.labels}
     labels = tuple(
         LabelRecord(key=clip(label.key, 64), value=clip(label.value), href=clip(label.href))
-        for label in sorted(view.value.stamped.labels, key=lambda label: label.key)
+        for label in sorted(matches.value.stamped.labels, key=lambda label: label.key)
     )
     return msgspec.structs.replace(
         status,
         illumio=msgspec.structs.replace(
             status.illumio, labels=labels, owned_keys=tuple(key for key in status.illumio.owned_keys if key in carried)
         ),
-        mapping=_rules(status, situation, changed=_differ(status.illumio.labels, labels, wanted)),
+        mapping=_mapping_record(status, context, changed=_differ(status.illumio.labels, labels, desired)),
     )
 
 
-def _differ(before: tuple[LabelRecord, ...], after: tuple[LabelRecord, ...], wanted: Wanted) -> bool:
+def _differ(before: tuple[LabelRecord, ...], after: tuple[LabelRecord, ...], desired: Desired) -> bool:
     """Whether a label that the rules speak of is another one now."""
-    keys = {*(key for key, _ in wanted.labels), *wanted.removed}
+    keys = {*(key for key, _ in desired.labels), *desired.removed}
     return {(each.key, each.value) for each in before if each.key in keys} != {
         (each.key, each.value) for each in after if each.key in keys
     }
 
 
-def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
-    """The host with the label keys that are about to be set: the lane calls when the record says that they are ours."""
+def with_owned_labels(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
+    """The host with the label keys that are about to be set: the lane acts once the record shows them as owned."""
     illumio = host.status.illumio
     keys = {key for action in actions if isinstance(action, SetLabels) for key, _ in action.labels}
     if illumio is None or keys <= set(illumio.owned_keys):
@@ -129,29 +142,30 @@ def owning(host: ManagedHost, actions: Iterable[Action]) -> ManagedHost:
     return msgspec.structs.replace(host, status=status)
 
 
-def _rules(status: HostStatus, situation: Situation, *, changed: bool) -> MappingRecord | None:
+def _mapping_record(status: HostStatus, context: HostContext, *, changed: bool) -> MappingRecord | None:
     """Which rules decided. A revision that changes nothing for this host is not written on it."""
-    wanted = situation.wanted
-    if wanted is None:
+    desired = context.desired
+    if desired is None:
         return status.mapping
-    cases = tuple(clip(case) for case in wanted.cases)
+    cases = tuple(clip(case) for case in desired.cases)
     if not changed and status.mapping is not None and status.mapping.cases == cases and status.mapping.revision:
         return status.mapping
-    return MappingRecord(revision=wanted.revision, cases=cases)
+    return MappingRecord(revision=desired.revision, cases=cases)
 
 
-def _check_point(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
-    """Objects, memberships that are ours, and the revision that first published them in this form."""
-    view, wanted = situation.facts.firewall, situation.wanted
-    if not isinstance(verdict, Done) or not isinstance(view, Seen) or wanted is None:
+def _check_point(status: HostStatus, verdict: Verdict, context: HostContext) -> HostStatus:
+    """Objects, the operator's memberships, and the revision that first published them in this form."""
+    matches, desired = context.facts.check_point, context.desired
+    if not isinstance(matches, Seen) or desired is None or not (isinstance(verdict, Done) or _partly(verdict)):
         return status
     before = status.check_point or CheckPointRecord()
-    hosts = tuple(_object(item) for item in sorted(view.value.own, key=lambda item: item.name))
-    groups = tuple(sorted(wanted.groups))
-    put_right = any(made.open and made.stage == ConditionType.GROUPED for made in status.drift)
+    hosts = tuple(_object(item) for item in sorted(matches.value.own, key=lambda item: item.name))
+    kept = _partly(verdict) and verdict.reason != Reason.MAPPING_MISS  # there `desired` has the kept ones
+    groups = tuple(sorted(_groups_with_kept(before, desired, matches.value) if kept else desired.groups))
+    put_right = any(each.open and each.stage == ConditionType.GROUPED for each in status.drift)
     same = before.hosts == hosts and before.groups == groups and before.published_at is not None
-    unchanged = same and not put_right  # what was put right came with a later revision
-    revision = situation.estate.last_revision
+    unchanged = same and not put_right  # what was repaired came with a later revision
+    revision = context.estate.last_revision
     if unchanged:
         return status
     return msgspec.structs.replace(
@@ -163,8 +177,19 @@ def _check_point(status: HostStatus, verdict: Verdict, situation: Situation) -> 
             published_at=revision.published_at if revision else None,
             installed_at=(),
         ),
-        mapping=_rules(status, situation, changed=before.groups != groups),
+        mapping=_mapping_record(status, context, changed=before.groups != groups),
     )
+
+
+def _partly(verdict: Verdict) -> bool:
+    """Whether all is published that is known, beside objects of NICs that cannot be read and keep their groups."""
+    return isinstance(verdict, Wait) and verdict.partly
+
+
+def _groups_with_kept(before: CheckPointRecord, desired: Desired, matches: ObjectMatches) -> set[str]:
+    """Groups of ours while some objects stay as they are: those of before, and the desired ones that are joined."""
+    joined = {group for item in matches.own for group in item.groups}
+    return set(before.groups) | (set(desired.groups) & joined)
 
 
 def _object(item: HostObject) -> FirewallObject:
@@ -174,21 +199,21 @@ def _object(item: HostObject) -> FirewallObject:
     return FirewallObject(name=clip(item.name), uid=clip(item.uid), ipv4=clip(item.address, 45))
 
 
-def _policy(status: HostStatus, verdict: Verdict, situation: Situation) -> HostStatus:
+def _policy(status: HostStatus, verdict: Verdict, context: HostContext) -> HostStatus:
     """The first install on each target that covered this host, frozen: later installs are not written on hosts."""
     record = status.check_point
     if not isinstance(verdict, Done) or record is None or not record.groups or record.installed_at:
         return status
     installed = tuple(
-        InstalledAt(target=clip(name), at=gateway.installed_at or situation.now)
-        for policy in situation.estate.policies
+        InstalledAt(target=clip(name), at=gateway.installed_at or context.now)
+        for policy in context.estate.policies
         for name in policy.targets
-        if isinstance(gateway := situation.estate.gateways.get(name), Gateway)
+        if isinstance(gateway := context.estate.gateways.get(name), EnforcementPoint)
     )
     return msgspec.structs.replace(status, check_point=msgspec.structs.replace(record, installed_at=installed))
 
 
-_RECORDERS: dict[ConditionType, Recorder] = {
+_UPDATES: dict[ConditionType, RecordUpdate] = {
     ConditionType.DISCOVERED: _azure,
     ConditionType.AGENT_PAIRED: _illumio,
     ConditionType.LABELLED: _labels,

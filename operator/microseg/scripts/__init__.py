@@ -2,8 +2,9 @@
 
 The Azure gateway sends `LINUX` or `WINDOWS` unchanged as the source of a managed run-command; the agent stage reads
 their result with `parse_result`. What differs from VM to VM goes in as run-command parameters: `MICROSEG_MODE`
-(install or probe), `_VM_ID`, `_PCE` (host:port), `_PCE_PATH_VERSION`, `_PROFILE_ID`, `_NOT_AFTER` (epoch seconds),
-`_NONCE` (8 to 64 hex digits) and, protected, `_ACTIVATION_CODE` (install only). On Linux they are environment variables
+(install or probe), `_VM_ID`, `_PCE` (host:port), `_PCE_PATH_VERSION`, `_PROFILE_ID`, `_NOT_AFTER` (epoch seconds: it
+must have begun before), `_DEADLINE` (seconds from its start until it ends the pairing script), `_NONCE` (8 to 64 hex
+digits) and, protected, `_ACTIVATION_CODE` (install only). On Linux they are environment variables
 (Azure/run-command-handler-linux, internal/exec/exec.go), on Windows PowerShell parameters.
 
 The output of a script is the word of whoever has root on the VM: a result here is a hint until the PCE confirms it.
@@ -61,6 +62,8 @@ class Outcome(StrEnum):
     """The operating system, the processor or a missing program rules the VEN out."""
     SCRIPT_FAILED = "script-failed"
     """Anything else; the code tells what."""
+    TIMED_OUT = "timed-out"
+    """The pairing script did not end before the script's deadline, and was ended by it."""
 
 
 EXIT_CODES: Final[Mapping[Outcome, int]] = MappingProxyType(
@@ -76,6 +79,7 @@ EXIT_CODES: Final[Mapping[Outcome, int]] = MappingProxyType(
         Outcome.PCE_UNREACHABLE: 15,
         Outcome.UNSUPPORTED_OS: 16,
         Outcome.SCRIPT_FAILED: 17,
+        Outcome.TIMED_OUT: 18,
     }
 )
 """The exit code that goes with each outcome, on both systems. Azure may lose it: the result line counts."""
@@ -88,22 +92,67 @@ CODES: Final[Mapping[int, str]] = MappingProxyType(
         603: "the script could not make its lock or its working folder",
         604: "what the PCE sent as its pairing script is not a script",
         605: "the pairing script ended well, but the VM is not paired",
-        606: "the script was told to stop",
+        606: "the script received a signal to stop",
         607: "the pairing script paired the VM with another PCE",
+        608: "the pairing script did not end in its time, and was ended",
         611: "the VM's own vmId is another one",
         612: "the VM's own vmId could not be read",
         621: "the operating system is not supported",
         622: "the processor is not supported",
-        623: "a program that the script needs is missing",
+        623: "curl is missing on the VM",
+        624: "a basic program (of coreutils, sed or grep) is missing on the VM",
     }
 )
 """The scripts' own values of `ScriptResult.code`. Lower ones are of the tool that failed: the pairing script's exit
 code; when downloading, an HTTP status (400 and up) or curl's exit code (Windows: the WebExceptionStatus)."""
 
 
+PROGRAM_CODES: Final = frozenset({623, 624})
+"""Codes of a missing program: the operating system itself is supported."""
+
+_CURL: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        5: "the name of its proxy does not resolve",
+        6: "the PCE's name does not resolve on the VM",
+        7: "the connection to the PCE failed",
+        28: "the PCE did not answer in time",
+        35: "TLS with the PCE failed",
+        51: "the PCE's certificate is for another name",
+        52: "the PCE answered nothing",
+        56: "the connection to the PCE broke",
+        60: "the VM does not trust the PCE's certificate",
+        77: "the VM's own CA bundle cannot be read",
+    }
+)
+"""Exit codes of curl (curl.se/libcurl/c/libcurl-errors.html)."""
+_WEB_EXCEPTION: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        1: "the PCE's name does not resolve on the VM",
+        2: "the connection to the PCE failed",
+        9: "the VM does not trust the PCE's certificate",
+        10: "TLS with the PCE failed",
+        14: "the PCE did not answer in time",
+        15: "the name of its proxy does not resolve",
+    }
+)
+"""Values of .NET's System.Net.WebExceptionStatus."""
+
+
+def explain_code(outcome: str, code: int, *, windows: bool) -> str:
+    """What a code means, in words for a condition. The code came out of a VM: only its number is used."""
+    if (words := CODES.get(code)) is not None:
+        return words
+    if 400 <= code < 600:
+        return f"the PCE answered HTTP {code} when its pairing script was fetched"
+    if outcome == Outcome.PCE_UNREACHABLE:
+        network = _WEB_EXCEPTION if windows else _CURL
+        return network.get(code, "the network failed in a way that has no name here")
+    return "the exit code of the PCE's pairing script or of its download"
+
+
 @dataclass(frozen=True, slots=True)
 class ScriptResult:
-    """What a script said. `workload` (lower-case uuid) and `org` are set exactly for paired and already-paired."""
+    """What a script printed. `workload` (lower-case uuid) and `org` are set exactly for paired and already-paired."""
 
     outcome: Outcome
     code: int

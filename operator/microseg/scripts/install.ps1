@@ -11,6 +11,7 @@ param(
     [string]$MICROSEG_PCE_PATH_VERSION = '18',
     [string]$MICROSEG_PROFILE_ID = '0',
     [string]$MICROSEG_NOT_AFTER = '',
+    [string]$MICROSEG_DEADLINE = '',
     [string]$MICROSEG_NONCE = '',
     [string]$MICROSEG_ACTIVATION_CODE = ''
 )
@@ -21,7 +22,10 @@ $LargestScript = 10485760
 $ExitCodes = @{
     'paired' = 0; 'already-paired' = 0; 'not-paired' = 0; 'wrong-vm' = 10; 'too-late' = 11; 'busy' = 12
     'paired-elsewhere' = 13; 'key-refused' = 14; 'pce-unreachable' = 15; 'unsupported-os' = 16; 'script-failed' = 17
+    'timed-out' = 18
 }
+$Begun = [System.Diagnostics.Stopwatch]::StartNew()
+$StopPatience = 60000
 
 # A result: outcome word, code and, for a paired VM, who it is.
 function New-Result([string]$Outcome, [int]$Code, $Identity = $null) {
@@ -42,6 +46,7 @@ function Test-Parameters {
         ($MICROSEG_PCE_PATH_VERSION -cmatch '\A[0-9]{1,3}\z') -and
         ($MICROSEG_PROFILE_ID -cmatch '\A[0-9]{1,10}\z') -and
         ($MICROSEG_NOT_AFTER -cmatch '\A[1-9][0-9]{0,11}\z') -and
+        ($MICROSEG_DEADLINE -cmatch '\A[1-9][0-9]{0,5}\z') -and
         ($MICROSEG_ACTIVATION_CODE -cmatch '\A([0-9A-Za-z][0-9A-Za-z._-]{7,255})?\z')
 }
 
@@ -183,19 +188,42 @@ function Save-PairingScript([string]$Path) {
     return $null
 }
 
-# Runs the vendor's script inside this process, so that the key is on no new command line; returns its exit code.
-function Invoke-PairingScript([string]$Path, [string]$OutputPath) {
+# What runs as the vendor's script. The values come in as arguments, so no log of script texts has the key.
+$PairingRun = {
+    param([string]$Path, [string]$Server, [string]$Code, [string]$Output)
     $ErrorActionPreference = 'Continue'
     $global:LASTEXITCODE = 0
     Set-ExecutionPolicy -Scope Process -ExecutionPolicy RemoteSigned -Force -ErrorAction SilentlyContinue
     try {
-        & $Path -management-server $MICROSEG_PCE -activation-code $MICROSEG_ACTIVATION_CODE *> $OutputPath
+        & $Path -management-server $Server -activation-code $Code *> $Output
     }
     catch {
-        Add-Content -LiteralPath $OutputPath -Value ([string]$_.Exception.Message)
+        Add-Content -LiteralPath $Output -Value ([string]$_.Exception.Message)
         return 1
     }
     return [int]$global:LASTEXITCODE
+}
+
+# Runs the vendor's script inside this process, so that the key is on no new command line, until the deadline;
+# returns its exit code, or -1 where the deadline came first.
+function Invoke-PairingScript([string]$Path, [string]$OutputPath) {
+    $shell = [System.Management.Automation.PowerShell]::Create()
+    $null = $shell.AddScript($PairingRun.ToString())
+    foreach ($value in $Path, $MICROSEG_PCE, $MICROSEG_ACTIVATION_CODE, $OutputPath) {
+        $null = $shell.AddArgument($value)
+    }
+    $left = [int64]$MICROSEG_DEADLINE * 1000 - $Begun.ElapsedMilliseconds
+    $running = $shell.BeginInvoke()
+    if (-not $running.AsyncWaitHandle.WaitOne([int][Math]::Max($left, 1000))) {
+        $null = $shell.BeginStop($null, $null).AsyncWaitHandle.WaitOne($StopPatience)
+        return -1
+    }
+    try {
+        return [int]@($shell.EndInvoke($running))[-1]
+    }
+    finally {
+        $shell.Dispose()
+    }
 }
 
 # Which failure it was. The vendor documents no texts, so several likely ones are known; any other is script-failed.
@@ -244,8 +272,11 @@ function Install-Ven {
         $exitCode = Invoke-PairingScript $script $output
         $ven = Get-Ven
         switch ($ven.State) {
-            'here' { return New-Result 'paired' $exitCode $ven }
+            'here' { return New-Result 'paired' ([Math]::Max($exitCode, 0)) $ven }
             'elsewhere' { return New-Result 'script-failed' 607 }
+        }
+        if ($exitCode -lt 0) {
+            return New-Result 'timed-out' 608
         }
         return Get-Failure $output $exitCode
     }

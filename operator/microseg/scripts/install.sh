@@ -6,7 +6,8 @@
 #
 # The lock is held by whatever still runs: Azure's handler kills only this shell at its time-out, and the
 # vendor's script goes on, so the process around that script holds the lock, the script itself does not
-# (the VEN's daemons would inherit it and keep it for ever).
+# (the VEN's daemons would inherit it and keep it for ever). The script ends the vendor's script itself, early
+# enough (MICROSEG_DEADLINE) that its result line is printed before that time-out.
 
 set -u
 umask 077
@@ -16,7 +17,7 @@ readonly UUID='^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9
 readonly METADATA='http://169.254.169.254/metadata/instance/compute/vmId?api-version=2021-02-01&format=text'
 readonly VEN=/opt/illumio_ven_data/etc
 readonly OURS=/run/microseg           # root's alone, unlike /var/lock and /tmp: nobody else can hold or forge it
-readonly LONGEST_PAIRING=5400         # seconds
+readonly KILL_AFTER=60                # seconds between the request to end and the kill
 readonly LARGEST_SCRIPT=10485760      # bytes
 
 outcome=script-failed code=600 workload=- org=- nonce=-
@@ -45,6 +46,7 @@ report() {
     key-refused) exit 14 ;;
     pce-unreachable) exit 15 ;;
     unsupported-os) exit 16 ;;
+    timed-out) exit 18 ;;
     *) exit 17 ;;
   esac
 }
@@ -64,6 +66,7 @@ read_parameters() {
   version=$(checked MICROSEG_PCE_PATH_VERSION '^[0-9]{1,3}$' 18) || finish script-failed 601
   profile=$(checked MICROSEG_PROFILE_ID '^[0-9]{1,10}$' 0) || finish script-failed 601
   not_after=$(checked MICROSEG_NOT_AFTER '^[1-9][0-9]{0,11}$') || finish script-failed 601
+  deadline=$(checked MICROSEG_DEADLINE '^[1-9][0-9]{0,5}$') || finish script-failed 601
   key=$(checked MICROSEG_ACTIVATION_CODE '^([0-9A-Za-z][0-9A-Za-z._-]{7,255})?$') || finish script-failed 601
   unset MICROSEG_ACTIVATION_CODE
 }
@@ -86,6 +89,14 @@ check_vm_id() {
   [[ $own =~ $UUID ]] || finish wrong-vm 612
   own=${own,,}
   [ "$own" = "$wanted" ] || [ "$(other_byte_order "$own")" = "$wanted" ] || finish wrong-vm 611
+}
+
+# Without one of these a later answer would be wrong: without sed, a paired VM would look unpaired.
+check_programs() {
+  local program
+  for program in date grep head mkdir rm sed uname; do
+    command -v "$program" >/dev/null 2>&1 || finish unsupported-os 624
+  done
 }
 
 check_time() {
@@ -194,21 +205,45 @@ download() {
   [ "$(head -c 2 "$work/pair.sh")" = '#!' ] || finish script-failed 604
 }
 
-# Bounds a command's time where the VM has the means.
-bounded() {
-  if command -v timeout >/dev/null 2>&1; then
-    timeout --kill-after=60 "$LONGEST_PAIRING" "$@"
-  else
-    "$@"
-  fi
+# Seconds left before the deadline, at least 1. The VM's clock may have been set meanwhile.
+remaining() {
+  local left=$((deadline - SECONDS))
+  [ "$left" -le "$deadline" ] || left=$deadline
+  [ "$left" -ge 1 ] || left=1
+  printf '%s' "$left"
 }
 
-# The vendor's script takes the key on its command line only: nobody but root sees it for long, it is used up by then.
+# Ends a command that takes more than $1 seconds, with what it started; by hand where the VM has no `timeout`.
+bounded() {
+  local seconds=$1 job watch result
+  shift
+  if command -v timeout >/dev/null 2>&1; then
+    timeout --kill-after="$KILL_AFTER" "$seconds" "$@"
+    return
+  fi
+  set -m # a process group of its own
+  "$@" &
+  job=$!
+  { sleep "$seconds" && kill -TERM -- "-$job" && sleep "$KILL_AFTER" && kill -KILL -- "-$job"; } >/dev/null 2>&1 &
+  watch=$!
+  set +m
+  wait "$job" 2>/dev/null
+  result=$?
+  kill -KILL -- "-$watch" 2>/dev/null
+  return "$result"
+}
+
+# What bash runs in the place of the vendor's script: it makes the arguments, and goes on as that script. So the key
+# is on no command line, which every user of the VM can read; an environment only root can.
+# shellcheck disable=SC2016
+readonly AS_PAIR_SH='set -- --management-server "$1" --activation-code "$PAIRING_KEY"; unset PAIRING_KEY; . "$0"'
+
+# The vendor's script takes the key as an argument only.
 pair() {
   (
     umask 026
     [ -z "$lock_dir" ] || printf '%s\n' "$BASHPID" >"$lock_dir/pid"
-    bounded /bin/bash "$work/pair.sh" --management-server "$pce" --activation-code "$key" \
+    PAIRING_KEY=$key bounded "$(remaining)" /bin/bash -c "$AS_PAIR_SH" "$work/pair.sh" "$pce" \
       </dev/null >"$work/output" 2>&1 9>&-
     # Being here at all keeps this process, and with it the lock, until the vendor's script is over.
     local result=$?
@@ -242,6 +277,7 @@ main() {
   trap report EXIT
   trap 'finish script-failed 606' HUP INT TERM
   read_parameters
+  check_programs
   check_vm_id
   check_time
   take_lock
@@ -252,13 +288,18 @@ main() {
   make_work_folder
   download
   check_time
+  local begun=$SECONDS limit result
+  limit=$(remaining)
   pair
-  local result=$?
+  result=$?
   look_for_ven
   case $state in
     here) finish paired "$result" ;;
     elsewhere) finish script-failed 607 ;;
-    *) classify "$result" ;;
+    *)
+      [ $((SECONDS - begun)) -lt "$limit" ] || finish timed-out 608
+      classify "$result"
+      ;;
   esac
 }
 

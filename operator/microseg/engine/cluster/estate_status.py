@@ -7,21 +7,27 @@ from collections.abc import Callable
 
 import msgspec
 
-from microseg.estate.ports import EstateStore, Term
-from microseg.estate.workers import Workers
+from microseg.engine.ground.ports import EstateStore, SpecChanged
+from microseg.engine.ground.runtime import Runtime
 from microseg.kube.errors import Conflict
-from microseg.model.estate import Estate, EstateStatus
+from microseg.model.estate import Estate
+from microseg.model.estate_status import EstateStatus
 
 _TRIES = 5
 
 
-class EstateBook:
+class EstateStatusWriter:
     """Holds the Estate as last read or written."""
 
-    def __init__(self, estate: Estate, store: EstateStore, workers: Workers, term: Term) -> None:
-        """Begin from the Estate as it is."""
+    def __init__(self, estate: Estate, store: EstateStore, runtime: Runtime, wake: Callable[[], None]) -> None:
+        """Begin from the Estate as it is. `wake` wakes the reconciler, which reports."""
         self.estate = estate
-        self._store, self._workers, self._term = store, workers, term
+        self.report_due = True
+        """Whether something changed that the status may have to show."""
+        self.metrics = runtime.metrics
+        """The counters of this estate."""
+        self._wake = wake
+        self._store, self._workers, self._term = store, runtime.cluster, runtime.term
         self._lock = asyncio.Lock()
 
     @property
@@ -29,23 +35,33 @@ class EstateBook:
         """As last read or written."""
         return self.estate.status
 
+    def report_soon(self) -> None:
+        """Something changed that the status may have to show."""
+        self.report_due = True
+        self._wake()
+
     def annotated(self, annotations: dict[str, str]) -> None:
         """A person changed the Estate's annotations; the status is not touched by that."""
         self.estate = msgspec.structs.replace(self.estate, annotations=annotations)
 
+    async def approver(self) -> str:
+        """Who wrote the annotation `approve`, as the API server says. Raises KubeError."""
+        estate = await self._workers.call(self._store.read, self.estate.namespace, self.estate.name)
+        return estate.approver
+
     async def update(self, change: Callable[[EstateStatus], EstateStatus]) -> None:
         """Write what `change` makes of the status; nothing if it makes no difference. Raises KubeError, LeaseLost.
 
-        On a conflict the Estate is read again and `change` is asked anew, because only this process writes its status.
+        On a conflict the Estate is read and `change` is called again, because only this process writes its status.
         """
         async with self._lock:
             for _ in range(_TRIES):
-                wanted = change(self.estate.status)
-                if wanted == self.estate.status:
+                desired = change(self.estate.status)
+                if desired == self.estate.status:
                     return
                 self._term.check()
                 try:
-                    self._take(await self._workers.call(self._store.patch_status, self.estate, wanted))
+                    self._take(await self._workers.call(self._store.patch_status, self.estate, desired))
                 except Conflict:
                     self._take(await self._workers.call(self._store.read, self.estate.namespace, self.estate.name))
                 else:
@@ -53,5 +69,12 @@ class EstateBook:
             raise Conflict(f"the status of Estate {self.estate.name} changes faster than it can be written")
 
     def _take(self, answer: Estate) -> None:
-        """An answer may have overtaken a person's annotation, or be overtaken by it: the watch alone tells of those."""
+        """Take over the status. Raises SpecChanged where the answer has another spec than all parts were built from.
+
+        A part that went by the answer's spec, and others that do not, would be neither suspended nor not; and an answer
+        comes only when something is written. Only the watch is believed about annotations: an answer may have
+        overtaken one, or be overtaken by it.
+        """
+        if (answer.generation, answer.deleting, answer.uid) != (self.estate.generation, False, self.estate.uid):
+            raise SpecChanged(f"Estate {answer.name} has another spec now")
         self.estate = msgspec.structs.replace(answer, annotations=self.estate.annotations)

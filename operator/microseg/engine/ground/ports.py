@@ -1,4 +1,4 @@
-"""What the running of an estate needs of the cluster and of its Lease: protocols, so that passes run in memory."""
+"""What an engine needs of the cluster and of its Lease: protocols, so that tests run it in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Protocol
 
 from microseg.kube.secrets import ConfigMapData
-from microseg.model.estate import Estate, EstateStatus
+from microseg.model.estate import Estate
+from microseg.model.estate_status import EstateStatus
 from microseg.model.host import HostStatus, ManagedHost
 
 
@@ -67,6 +68,10 @@ class Term(Protocol):
 
 class LeaseLost(Exception):
     """The Lease may have run out: nothing outside may be called any more."""
+
+
+class SpecChanged(Exception):
+    """The Estate's spec is another than the engine was built from: it ends at once, and is built anew."""
 
 
 class Clock(Protocol):

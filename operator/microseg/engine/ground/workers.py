@@ -1,10 +1,11 @@
-"""Bounded thread pools, one a system, for the synchronous clients: one stalled vendor must not stall the rest."""
+"""Bounded thread pools, one per system, for the synchronous clients: one stalled vendor must not stall the rest."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -28,18 +29,38 @@ class Workers:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class PacedWorkers(Workers):
-    """A system's threads for calls that the system counts: each first waits for its turn."""
+_THREADS = {"azure": 16, "illumio": 4, "checkpoint": 3, "kube": 12}
+"""Azure is asked VM by VM when scripts start; the other two mostly in bulk."""
 
-    def __init__(self, workers: Workers, reserve: Callable[[], float], check: Callable[[], None]) -> None:
-        """`reserve` takes one call and says the seconds until its turn; `check` raises if it may not be made then."""
-        self._workers, self._reserve, self._check = workers, reserve, check
 
-    async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Wait for its turn and run it. Raises what `check` raises: a Lease may be lost meanwhile."""
-        await asyncio.sleep(self._reserve())
-        self._check()
-        return await self._workers.call(function, *args, **kwargs)
+@dataclass(frozen=True, slots=True)
+class WorkerPools:
+    """One estate's threads, one pool per system: one whose systems hang takes none of another's.
+
+    A thread begins with the first call that needs it, so an estate with little to do has few.
+    """
+
+    azure: Workers
+    illumio: Workers
+    check_point: Workers
+    kube: Workers
+
+    @classmethod
+    def make(cls) -> WorkerPools:
+        """New ones."""
+        return cls(*(Workers(name, threads) for name, threads in _THREADS.items()))
 
     def close(self) -> None:
-        """The threads are others' too."""
+        """The estate's engine has ended: see `Workers.close`."""
+        for workers in (self.azure, self.illumio, self.check_point, self.kube):
+            workers.close()
+
+
+def process_workers() -> Workers:
+    """For calls of the API server that concern no running engine: before one begins, and between two."""
+    return Workers("process", _THREADS["kube"])
+
+
+def lease_workers() -> Workers:
+    """For Leases: twelve slow writes of status must not cost an estate its leader."""
+    return Workers("leases", 4)

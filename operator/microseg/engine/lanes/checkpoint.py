@@ -6,21 +6,33 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
-from microseg.estate.lanes.flush import Flush, Result
-from microseg.estate.lanes.installs import Installs
-from microseg.estate.lanes.rhythm import Rhythm
-from microseg.estate.ledger import Ledger
-from microseg.estate.ports import Term
-from microseg.estate.readings import FirewallReading
-from microseg.estate.workers import Workers
-from microseg.gateways.ports import CheckPointGateway, GatewayError
+from microseg.engine.ground.ports import LeaseLost, Term
+from microseg.engine.ground.workers import Workers
+from microseg.engine.lanes.checkpoint_flush import CheckPointFlush, FlushResult
+from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
+from microseg.engine.lanes.readings import await_pause, read_whole
+from microseg.engine.lanes.schedule import PollSchedule
+from microseg.engine.lanes.turns import Turns
+from microseg.engine.state.action_queues import ActionQueues
+from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.snapshots import CheckPointSnapshot
+from microseg.gateways.ports import MOST_PROBLEMS, CheckPointGateway, GatewayError, Reading, Refused, Rejected
 from microseg.kube.errors import KubeError
-from microseg.model.facts import Group, Revision, Session
-from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
+from microseg.metrics import table
+from microseg.model.checkpoint_facts import Group, Package, Revision, Session
+from microseg.model.plan import DropObject, FirewallChange, InstallPolicy, PutObject, ReleaseAddress
+from microseg.stages.object_names import left_alone
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
+_CLOSE_WITHIN = 1.0
+"""Seconds that the end of a lane waits for its session where the term is over: the next holder cleans up. Where it
+goes on (the Estate was deleted, or changed), nobody may come after it, and a publish under way is waited for."""
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
 _GATHER = 1.0
@@ -37,27 +49,33 @@ class Marks:
     """ownerId: in the tag and the comment of every object of ours."""
     session_prefix: str
     """`microseg/<namespace>/<estate>/`; the term is put behind it."""
+    object_prefix: str
+    """With which the names of our objects begin."""
 
 
 class CheckPointLane:
-    """Observes Check Point, and carries out `PutObject`, `DropObject` and `InstallPolicy`."""
+    """Observes Check Point, and carries out every `CheckPointAction`."""
 
     def __init__(
         self,
         gateway: CheckPointGateway,
-        flush: Flush,
-        installs: Installs,
-        ledger: Ledger,
-        rhythm: Rhythm,
+        flush: CheckPointFlush,
+        installs: PolicyInstalls,
+        table: HostTable,
+        schedule: PollSchedule,
         workers: Workers,
         term: Term,
         marks: Marks,
     ) -> None:
         """Take its parts; nothing is opened before `run`."""
         self._gateway, self._flush, self.installs = gateway, flush, installs
-        self._ledger, self.rhythm, self._workers, self._term = ledger, rhythm, workers, term
-        self._owner, self._prefix = marks.owner, marks.session_prefix
-        self._cleaned = False
+        self._table, self.schedule, self._workers, self._term = table, schedule, workers, term
+        self._marks, self._prefix = marks, marks.session_prefix
+        self._cleaned = ""
+        """Uid of the session in which the dead ones were last looked for."""
+        self._copies: tuple[str, ...] = ()
+        """What is told of objects with our mark that we did not make, while there were so many records:"""
+        self._records = -1
         self._revision: Revision | None = None
         self._reread = True
         self._unseen = False
@@ -66,7 +84,9 @@ class CheckPointLane:
         self._gathered_at: float | None = None
         """Monotonic time at which the changes that wait have gathered; None: none wait."""
         self._rejected_at: dict[str, float] = {}
+        self._turns = Turns()
         self._installed = asyncio.Event()
+        table.actions.subscribe((ReleaseAddress, PutObject, DropObject, InstallPolicy), schedule.wake)
 
     async def run(self) -> None:
         """Go round for ever; a clean end leaves no session behind (S9)."""
@@ -74,13 +94,21 @@ class CheckPointLane:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch_installs())
                 while True:
-                    if self.rhythm.due:
+                    if self.schedule.due:
                         await self._observe()
-                    if self.rhythm.health.readable and time.monotonic() >= self._not_before:
+                    if self.schedule.health.readable and time.monotonic() >= self._not_before:
                         await self._carry_out(tasks)
-                    await self.rhythm.pause(self._next_due())
+                    await self.schedule.pause(self._next_due())
         finally:
-            await asyncio.shield(self._close())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._close()), self._patience())
+
+    def _patience(self) -> float | None:
+        try:
+            self._term.check()
+        except LeaseLost:
+            return _CLOSE_WITHIN
+        return None
 
     async def _close(self) -> None:
         """Discard and log out; what fails is found by the next holder, which knows our sessions by name."""
@@ -94,7 +122,7 @@ class CheckPointLane:
         while True:
             await self._installed.wait()
             self._installed.clear()
-            self.rhythm.look_soon()
+            self.schedule.look_soon()
 
     async def _observe(self) -> None:
         """The newest revision and the gateways each time; objects and groups when something was published or locked.
@@ -106,35 +134,60 @@ class CheckPointLane:
             await self._session()
             installed = self.installs.unseen()
             revision = last = await self._workers.call(self._gateway.last_published)
-            gateways = await self._workers.call(self._gateway.gateways)
-            before = self._ledger.firewall
+            gateways = await self._read(self._gateway.gateways())
+            before = self._table.latest.check_point
             if before is not None and revision == self._revision and not self._reread:
-                objects, groups = before.objects, tuple(before.groups.values())
+                snapshot = before.with_gateways(gateways, last)
             else:
-                objects = await self._workers.call(self._gateway.hosts)
-                groups = await self._workers.call(self._gateway.groups)
+                objects = await self._read(self._gateway.hosts())
+                groups = await self._read(self._gateway.groups())
+                packages = await self._packages()
                 last = await self._workers.call(self._gateway.last_published)
+                snapshot = CheckPointSnapshot.of(
+                    self._marks.owner, objects, groups, gateways, last, packages, self._marks.object_prefix
+                )
         except GatewayError as error:
-            self.rhythm.failed(error)
+            self.schedule.failed(error)
+            await self._flush.logins.keep(error)
             return
-        self._revision, self._reread = revision, any(_locked(group) for group in groups)
+        await self._flush.logins.keep(None)
+        self._revision, self._reread = revision, any(map(_locked, snapshot.groups.values()))
         self._unseen = False
+        self._table.saw_check_point(snapshot)
         self.installs.observed(installed)
-        self._ledger.saw_firewall(FirewallReading.of(self._owner, objects, groups, gateways, last))
-        self.rhythm.read("The latest reading was complete.")
+        if before is None or snapshot.own is not before.own or len(self._table.hosts) != self._records:
+            self._records = len(self._table.hosts)
+            copies = map(left_alone, self._table.latest.copies(self._table.record))
+            self._copies = tuple(dict.fromkeys(copies))[:MOST_PROBLEMS]
+        self.schedule.read("The latest reading was complete.", (*self._gateway.problems(), *self._copies))
+
+    async def _read(self, reading: Reading[T]) -> T:
+        """A whole list, page by page. Check Point counts no calls, but it may ask for a pause."""
+        return await read_whole(reading, self._workers, lambda wait: await_pause(wait, self.schedule))
+
+    async def _packages(self) -> list[Package]:
+        """The policy packages; none where they may not be listed: names are then taken as they are written."""
+        try:
+            return list(await self._read(self._gateway.packages()))
+        except (Refused, Rejected) as error:
+            log.info("packages not listed", extra={"error": str(error)})
+            return []
 
     async def _session(self) -> Session:
-        """Our one session; on the first of a term the dead sessions of earlier terms are discarded (S9)."""
+        """Our one session. A new one first discards our dead ones, of earlier terms and of this one (S9).
+
+        A session whose sid is lost lives on at the server, and its locks would hold groups until its time-out.
+        """
         self._term.check()
         name = f"{self._prefix}{self._term.number}"
         session = await self._workers.call(self._gateway.open, name)
-        if not self._cleaned:
-            for old in await self._workers.call(self._gateway.sessions):
+        if self._cleaned != session.uid:
+            for old in await self._read(self._gateway.sessions()):
                 if self._is_earlier(old, session):
                     self._term.check()
                     await self._workers.call(self._gateway.discard_session, old.uid)
                     log.info("earlier session discarded", extra={"session": old.name, "changes": old.changes})
-            self._cleaned = True
+            self._cleaned = session.uid
         return session
 
     def _is_earlier(self, other: Session, ours: Session) -> bool:
@@ -152,17 +205,17 @@ class CheckPointLane:
     async def _carry_out(self, tasks: asyncio.TaskGroup) -> None:
         """One flush, then the installs that are due."""
         changes = self._changes()
-        if not changes and not self._ledger.dirty:  # a host that is just being decided again asks for nothing yet
+        if not changes and not self._table.dirty:  # a host that is just being decided again asks for nothing yet
             self._gathered_at = None
         elif changes and not self._unseen and self._gathered():
-            await self._publish(changes[:_MOST])
+            await self._publish(changes)
         self.installs.begin(tasks, more_to_publish=bool(changes), done=self._installed)
 
     def _gathered(self) -> bool:
         """Whether the changes that wait have had their time to become more."""
         now = time.monotonic()
         if self._gathered_at is None:
-            self._gathered_at = now + min(_GATHER, self.rhythm.interval)
+            self._gathered_at = now + min(_GATHER, self.schedule.interval)
         if now < self._gathered_at:
             return False
         self._gathered_at = None
@@ -171,37 +224,71 @@ class CheckPointLane:
     async def _publish(self, changes: list[FirewallChange]) -> None:
         """Flush one batch; after any error the session is discarded and the truth is read anew."""
         self._unseen = self._reread = True
+        self._turns.keep_only(self._table.hosts)
+        for vm_id in {change.vm_id for change in changes}:
+            self._turns.served(vm_id)
         try:
             result = await self._flush.run(await self._session(), changes)
         except (GatewayError, KubeError) as error:
-            pause = self.rhythm.effect_failed("publish", error) if isinstance(error, GatewayError) else 5.0
+            self.schedule.metrics.count(table.PUBLISHES, "failed")
+            pause = self.schedule.effect_failed("publish", error) if isinstance(error, GatewayError) else 5.0
             self._not_before = time.monotonic() + pause
             await self._close()
         else:
-            self.rhythm.effect_taken()
-            self._remember(result)
+            self.schedule.effect_taken()
+            self._count(result)
+            self._remember(result, changes)
             if result.held_up:
-                self._not_before = time.monotonic() + min(self.rhythm.interval, 15.0)
-        self.rhythm.look_soon()
+                self._not_before = time.monotonic() + min(self.schedule.interval, 15.0)
+        self.schedule.look_soon()
 
-    def _remember(self, result: Result) -> None:
-        """Who was refused or held up, and why; the refused are tried again slowly."""
+    def _count(self, result: FlushResult) -> None:
+        """Count the flush by how it ended."""
+        partly = "partly" if result.rejected or result.held_up else "published"
+        self.schedule.metrics.count(table.PUBLISHES, partly if result.published else "nothing")
+        if result.published:
+            self.schedule.metrics.measure(table.PUBLISHED_HOSTS, len(result.published))
+
+    def _remember(self, result: FlushResult, changes: Iterable[FirewallChange]) -> None:
+        """Who was published, refused or held up, and why; the refused are tried again slowly."""
+        complete = result.published - result.held_up.keys() - result.rejected.keys()
+        for change in changes:
+            if change.vm_id in complete:
+                self._table.effect_answered(change)
         for vm_id in result.rejected:
             self._rejected_at[vm_id] = time.monotonic()
         concerned = result.rejected.keys() | result.held_up.keys() | result.published
-        for vm_id in concerned & self._ledger.entries.keys():
-            entry = self._ledger.entries[vm_id]
-            entry.rejection, entry.held_up = result.rejected.get(vm_id, ""), result.held_up.get(vm_id, "")
-        self._ledger.touch(concerned)
+        for vm_id in concerned:
+            self._table.check_point_answered(
+                vm_id, rejection=result.rejected.get(vm_id, ""), held_up=result.held_up.get(vm_id, "")
+            )
 
     def _changes(self) -> list[FirewallChange]:
-        """What the decisions ask of the firewall; takes refused hosts' marks off when their pause is over."""
+        """What the decisions ask for, for one publish; takes refused hosts' marks off when their pause is over."""
         for vm_id in [vm_id for vm_id, at in self._rejected_at.items() if time.monotonic() - at > _REJECTED_PAUSE]:
             del self._rejected_at[vm_id]
-            if vm_id in self._ledger.entries:
-                self._ledger.entries[vm_id].rejection = ""
-                self._ledger.touch((vm_id,))
-        return [action for _, action in self._ledger.actions(ReleaseAddress, PutObject, DropObject)]
+            held_up = self._table.hosts[vm_id].observed.held_up if vm_id in self._table.hosts else ""
+            self._table.check_point_answered(vm_id, rejection="", held_up=held_up)
+        return next_publish(self._table.actions, self._turns)
+
+
+def next_publish(actions: ActionQueues, turns: Turns, most: int = _MOST) -> list[FirewallChange]:
+    """The changes of the hosts whose turn it is, as many as fit into one publish."""
+    by_host: dict[str, list[FirewallChange]] = {}
+    for vm_id, action in actions.of(ReleaseAddress, DropObject, PutObject):
+        by_host.setdefault(vm_id, []).append(action)
+    line = turns.line(((vm_id, "") for vm_id in by_host), len(by_host))
+    return one_publish((by_host[vm_id] for vm_id in line), most)
+
+
+def one_publish(hosts: Iterable[list[FirewallChange]], most: int = _MOST) -> list[FirewallChange]:
+    """As many hosts' changes as fit into one publish: what one host asks for is never split (S2)."""
+    batch: list[FirewallChange] = []
+    for changes in hosts:
+        if batch and len(batch) + len(changes) > most:
+            break
+        batch += changes
+    return batch
 
 
 def _locked(group: Group) -> bool:

@@ -1,6 +1,6 @@
 """Install-policy, coalesced: one install per package brings all its targets to everything published so far.
 
-An effect of kind 3: its intent is written before the call; a lost answer is settled by looking at the gateways.
+An effect that happens once: its intent is written before the call; a lost answer is settled by looking at the gateways.
 """
 
 from __future__ import annotations
@@ -8,46 +8,54 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 import msgspec
 
-from microseg.estate.book import EstateBook
-from microseg.estate.ledger import Ledger
-from microseg.estate.ports import Clock, Term
-from microseg.estate.workers import Workers
-from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected
+from microseg.engine.cluster.estate_status import EstateStatusWriter
+from microseg.engine.ground.engine_settings import EngineSettings
+from microseg.engine.ground.ports import Clock, Term
+from microseg.engine.ground.workers import Workers
+from microseg.engine.lanes.accepted_installs import AcceptedInstalls
+from microseg.engine.state.host_table import HostTable
+from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected, Throttled
 from microseg.kube.errors import KubeError
-from microseg.model.estate import EstateStatus, InstallRecord
-from microseg.model.facts import Task, TaskState
+from microseg.metrics import table
+from microseg.model.checkpoint_facts import Task, TaskState
+from microseg.model.estate_status import EstateStatus, InstallRecord
+from microseg.model.fields import clip
+from microseg.model.history_line import HistoryLine
 from microseg.model.plan import InstallPolicy
+from microseg.planning import audit
 
 log = logging.getLogger(__name__)
 _PATIENCE = 1800.0
 """Seconds after which an install is no longer waited for (L2)."""
 _RETRY = 30.0
+_REFUSED = 600.0
+"""Seconds before an install is tried again that Check Point refused to begin: only a person can have mended it."""
 
 
-class Installs:
+class PolicyInstalls:
     """Keeps one install under way per package, and none while more is about to be published."""
 
     def __init__(
         self,
         gateway: CheckPointGateway,
-        ledger: Ledger,
-        book: EstateBook,
+        table: HostTable,
+        estate_status: EstateStatusWriter,
         workers: Workers,
         term: Term,
-        *,
-        task_pause: float,
-        patience: float,
+        settings: EngineSettings,
         clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`patience`: seconds that a wanted install waits for publishes that are still coming."""
-        self._gateway, self._ledger, self._book = gateway, ledger, book
+        """Nothing is begun before `begin`."""
+        self._gateway, self._table, self._estate_status = gateway, table, estate_status
         self._workers, self._term, self._clock = workers, term, clock
-        self._pause, self._patience = task_pause, patience
+        self._settings, self._monotonic = settings, monotonic
+        self._metrics = estate_status.metrics
         self._wanted_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
         self._running: set[str] = set()
@@ -57,20 +65,25 @@ class Installs:
         """Tasks that ended, or that the server does not know: not followed again."""
         self._settled: dict[str, tuple[str, float]] = {}
         """Package -> revision that an install ended well with, and when: a gateway may show it a little later."""
+        self.effects = AcceptedInstalls(clock)
         self.failures: dict[str, str] = {}
         """Target -> what came of its latest install, as the rest of a sentence."""
+        self.refused: dict[str, tuple[str, datetime]] = {}
+        """Target -> why Check Point refused to begin its latest install, and when that is tried again."""
         self.doubts: dict[str, str] = {}
         """Target -> why it is not known how far its latest install came."""
 
     def begin(self, tasks: asyncio.TaskGroup, *, more_to_publish: bool, done: asyncio.Event) -> None:
         """Start what is due; `done` is set after each, so that the lane looks at the gateways."""
-        wanted = self._wanted()
-        for package in self._wanted_since.keys() - wanted.keys():
+        if self._table.actions.in_round:
+            return  # whether more will be published is not known before its end, which wakes the lane
+        desired = self._wanted()
+        for package in self._wanted_since.keys() - desired.keys():
             del self._wanted_since[package]
-        for package, targets in wanted.items():
-            since = self._wanted_since.setdefault(package, time.monotonic())
-            hold = more_to_publish and time.monotonic() - since < self._patience
-            if package in self._running | self._unseen or hold or time.monotonic() < self._due(package):
+        for package, targets in desired.items():
+            since = self._wanted_since.setdefault(package, self._monotonic())
+            hold = more_to_publish and self._monotonic() - since < self._settings.install_patience
+            if package in self._running | self._unseen or hold or self._monotonic() < self._due(package):
                 continue
             self._running.add(package)
             tasks.create_task(self._install(package, targets, done))
@@ -83,8 +96,8 @@ class Installs:
 
     def _revision(self) -> str:
         """Uid of the newest revision that was read."""
-        firewall = self._ledger.firewall
-        return firewall.last.uid if firewall and firewall.last else ""
+        check_point = self._table.latest.check_point
+        return check_point.last.uid if check_point and check_point.last else ""
 
     def unseen(self) -> frozenset[str]:
         """Packages whose installs ended by now; hand it to `observed` after the gateways were read."""
@@ -93,62 +106,96 @@ class Installs:
     def observed(self, packages: frozenset[str]) -> None:
         """The gateways were read after these packages' installs ended."""
         self._unseen -= packages
+        check_point = self._table.latest.check_point
+        read = self.effects.packages - self._unseen - self._running
+        if check_point is not None and self.effects.looked(read, check_point.gateways):
+            self._table.touch(self._table.fleet.firewall_bound)
 
     def next_due(self) -> float | None:
         """Monotonic time of the next start that only waits for time."""
         waits = [self._due(package) for package in self._wanted_since]
         waits += [
-            since + self._patience for package, since in self._wanted_since.items() if package not in self._running
+            since + self._settings.install_patience
+            for package, since in self._wanted_since.items()
+            if package not in self._running
         ]
-        return min((at for at in waits if at > time.monotonic()), default=None)
+        return min((at for at in waits if at > self._monotonic()), default=None)
 
     def _wanted(self) -> dict[str, tuple[str, ...]]:
         """Package -> targets, over all hosts' decisions."""
-        wanted: dict[str, set[str]] = {}
-        for _, action in self._ledger.actions(InstallPolicy):
-            wanted.setdefault(action.package, set()).update(action.targets)
-        return {package: tuple(sorted(targets)) for package, targets in wanted.items()}
+        desired: dict[str, set[str]] = {}
+        for _, action in self._table.actions.of(InstallPolicy):
+            desired.setdefault(action.package, set()).update(action.targets)
+        return {package: tuple(sorted(targets)) for package, targets in desired.items()}
 
     async def _install(self, package: str, targets: tuple[str, ...], done: asyncio.Event) -> None:
         """Intent, install, follow. The gateways' own word decides; here only failures and doubts are kept."""
         begun = False
         try:
-            revision = self._revision()
+            revision, published_at = self._revision(), self._desired_since(package)
             task = await self._start(package, targets)
             begun = True
             task = await self._follow(task)
             self._note(targets, task)
+            self._metrics.count(table.INSTALLS, "installed" if task.state is TaskState.SUCCEEDED else "refused")
             if task.state is TaskState.SUCCEEDED:
-                self._settled[package] = (revision, time.monotonic())
+                self._settled[package] = (revision, self._monotonic())
+            self._count(package, frozenset(targets) - frozenset(self.failures), published_at)
         except (GatewayError, KubeError) as error:
-            log.warning("install not done", extra={"package": package, "error": str(error)})
-            lost = isinstance(error, OutcomeUnknown)
-            self._not_before[package] = time.monotonic() + (_PATIENCE if lost else _RETRY)
-            self._forget(targets)
-            if begun or lost:
-                self.doubts |= dict.fromkeys(targets, str(error))
-            elif isinstance(error, GatewayError):
-                self.failures |= dict.fromkeys(targets, f"did not get the policy: {error}.")
+            self._failed(package, targets, error, begun=begun)
         finally:
             self._running.discard(package)
             self._unseen.add(package)
             self._wanted_since.pop(package, None)
-            self._ledger.touch_all()
+            self._table.touch(self._table.fleet.firewall_bound)
             done.set()
+
+    def _failed(self, package: str, targets: tuple[str, ...], error: GatewayError | KubeError, *, begun: bool) -> None:
+        """Keep what failed, and when it is tried again. `begun`: its task was named, so it may go on."""
+        log.warning("install not done", extra={"package": package, "error": str(error)})
+        lost = isinstance(error, OutcomeUnknown)
+        self._metrics.count(table.INSTALLS, "lost" if begun or lost else "refused")
+        self._forget(targets)
+        pause = _PATIENCE if lost else _RETRY
+        if isinstance(error, Rejected) and not begun:
+            pause = _REFUSED
+            text = f"{error}: {error.detail}" if error.detail else str(error)
+            self.refused |= dict.fromkeys(targets, (text, self._clock() + timedelta(seconds=pause)))
+        elif begun or lost:
+            self.doubts |= dict.fromkeys(targets, str(error))
+        elif isinstance(error, GatewayError):
+            self.failures |= dict.fromkeys(targets, f"did not get the policy: {error}.")
+        retry_after = error.retry_after if isinstance(error, Throttled) else 0.0
+        self._not_before[package] = self._monotonic() + max(pause, retry_after)
+
+    def _desired_since(self, package: str) -> datetime | None:
+        """The latest publish that a host's decision wants this package to cover; None: nobody asks any more."""
+        asked = self._table.actions.of(InstallPolicy)
+        return max((action.published_at for _, action in asked if action.package == package), default=None)
+
+    def _count(self, package: str, targets: Iterable[str], published_at: datetime | None) -> None:
+        """From now on each reading of the gateways tells whether the install is seen."""
+        check_point = self._table.latest.check_point
+        if published_at is not None and check_point is not None:
+            self.effects.accepted(package, targets, published_at, check_point.gateways)
 
     async def _start(self, package: str, targets: tuple[str, ...]) -> Task:
         """The install of an earlier term that runs still, or a new one."""
         revision = self._revision()
-        earlier = next((item for item in self._book.status.installs if item.package == package), None)
+        earlier = next((item for item in self._estate_status.status.installs if item.package == package), None)
         if earlier is not None and self._runs_still(earlier, revision):
             return Task(earlier.task, TaskState.RUNNING)
         intent = InstallRecord(
             package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
         )
-        await self._book.update(lambda status: _with_install(status, intent))
+        await self._estate_status.update(lambda status: _with_install(status, intent))
         self._term.check()
         task_id = await self._workers.call(self._gateway.install, package, targets)
-        await self._book.update(lambda status: _with_install(status, msgspec.structs.replace(intent, task=task_id)))
+        await self._estate_status.update(
+            lambda status: audit.on_estate(
+                _with_install(status, msgspec.structs.replace(intent, task=task_id)), _begun(intent, self._clock())
+            )
+        )
         log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
         return Task(task_id, TaskState.RUNNING)
 
@@ -160,10 +207,10 @@ class Installs:
 
     async def _follow(self, task: Task) -> Task:
         """Look at the task until it is over or given up."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = self._monotonic() + _PATIENCE
         try:
-            while task.state is TaskState.RUNNING and time.monotonic() < deadline:
-                await asyncio.sleep(self._pause)
+            while task.state is TaskState.RUNNING and self._monotonic() < deadline:
+                await asyncio.sleep(self._settings.task_pause)
                 task = await self._workers.call(self._gateway.task, task.id)
         except Rejected:
             self._over.add(task.id)
@@ -181,13 +228,21 @@ class Installs:
         failed = task.failed_targets or tuple(targets)
         self.failures |= dict.fromkeys(failed, f"refused the policy: {message}")
         for name in self._wanted_since:
-            self._not_before[name] = time.monotonic() + _RETRY
+            self._not_before[name] = self._monotonic() + _RETRY
 
     def _forget(self, targets: Iterable[str]) -> None:
         """Something newer is known of these."""
         for name in targets:
             self.failures.pop(name, None)
+            self.refused.pop(name, None)
             self.doubts.pop(name, None)
+
+
+def _begun(intent: InstallRecord, now: datetime) -> HistoryLine:
+    """The audit line of an install; the gateways' own revisions say how far it came."""
+    what = f"Policy {intent.package} installed on {', '.join(intent.targets)}"
+    cause = f"revision {intent.revision}"
+    return HistoryLine(at=intent.at or now, what=clip(what), system="checkpoint", cause=clip(cause))
 
 
 def _with_install(status: EstateStatus, record: InstallRecord) -> EstateStatus:

@@ -1,15 +1,28 @@
-"""When a lane looks next, and how its system stands. Shared by the three lanes; knows none of the systems."""
+"""When a lane reads its system next, and how that system stands. Shared by the three lanes, which it does not know."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Throttled, Unreachable
+from microseg.engine.ground.heartbeats import Heartbeats
+from microseg.gateways.ports import (
+    Busy,
+    GatewayError,
+    OutcomeUnknown,
+    ProxyFailed,
+    ProxyRefused,
+    Refused,
+    Rejected,
+    Throttled,
+    Unreachable,
+)
+from microseg.metrics import EstateMetrics, table
 from microseg.model.condition import Reason
 
 log = logging.getLogger(__name__)
@@ -21,7 +34,7 @@ _SHARED_READING = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class SystemHealth:
     """How a system stands, for the Estate's conditions. `readable` None: not tried yet."""
 
     readable: bool | None = None
@@ -29,24 +42,40 @@ class Health:
     message: str = "It has not been read yet."
 
 
-class Rhythm:
-    """The pulse of a lane: due every `interval` seconds, sooner when woken, later after failures."""
+class PollSchedule:
+    """Due every `interval` seconds, sooner when woken, later after failures, never while the system wants a pause."""
 
-    def __init__(self, system: str, interval: float, changed: Callable[[], None]) -> None:
-        """`changed` is called when the health changed, so that the Estate's status is looked at."""
+    def __init__(
+        self,
+        system: str,
+        interval: float,
+        changed: Callable[[], None],
+        heartbeats: Heartbeats,
+        monotonic: Callable[[], float] = time.monotonic,
+        metrics: EstateMetrics | None = None,
+    ) -> None:
+        """`system`: azure, illumio or checkpoint. `changed` is called when the health changed."""
         self.system = system
         self.interval = interval
-        self.health = Health()
-        self.beat = time.monotonic()
-        """When the lane last went round (for the probe)."""
+        self.health = SystemHealth()
+        self.problems: tuple[str, ...] = ()
+        """What the latest complete reading left out, one sentence per item."""
         self.read_at: float | None = None
-        """When its system was last read completely."""
-        self._changed = changed
+        """Monotonic time of the latest complete reading."""
+        self._changed, self._heartbeats, self._monotonic = changed, heartbeats, monotonic
+        self.metrics = metrics or EstateMetrics()
+        self.closest = 0.0
+        """Seconds that lie at least between two readings, by what one costs."""
         self._wake = asyncio.Event()
         self._due = 0.0
+        self._paused_until = 0.0
+        """The system asked for a pause until then (429, Retry-After)."""
+        self._reading = False
+        """Whether a reading is under way that its lane does not wait for."""
         self._failures = 0
-        self._trouble = ""
-        """What the latest effect that failed met; it stands beside the readings until an effect is taken again."""
+        self._effect_failure = ""
+        """The latest effect that failed; it stands beside the readings until an effect is taken again."""
+        self.alive()
 
     def wake(self) -> None:
         """There may be something to carry out."""
@@ -54,50 +83,77 @@ class Rhythm:
 
     def look_soon(self) -> None:
         """Something was changed outside: read it soon. Changes that follow one another closely share a reading."""
-        spaced = (self.read_at or 0.0) + min(max(self.interval / 10, _CLOSEST_READINGS), _SHARED_READING)
-        self._due = min(self._due, max(time.monotonic(), spaced))
+        gathering = min(max(self.interval / 10, _CLOSEST_READINGS), _SHARED_READING)
+        spaced = (self.read_at or 0.0) + max(gathering, self.closest)
+        self._due = min(self._due, max(self._monotonic(), spaced))
         self._wake.set()
 
     @property
     def due(self) -> bool:
-        """Whether it is time to read."""
-        return time.monotonic() >= self._due
+        """Whether it is time to read; not while a reading is under way."""
+        return not self._reading and self._monotonic() >= max(self._due, self._paused_until)
+
+    def begin(self) -> None:
+        """A reading begins beside the lane's other work; `read` or `failed` ends it."""
+        self._reading = True
+        self._due = math.inf  # until `look_soon` asks for another one meanwhile
 
     def alive(self) -> None:
-        """The lane goes on (for the probe), in the midst of something long."""
-        self.beat = time.monotonic()
+        """The lane goes on, also in the midst of something long: for the probe."""
+        self._heartbeats.beat(self.system)
 
     async def pause(self, until: float | None = None) -> None:
-        """Wait until woken, due, or this monotonic time."""
+        """Wait until woken, due, or this monotonic time: five minutes at most, because the probe waits no longer."""
         self.alive()
-        at = self._due if until is None else min(self._due, until)
+        due = math.inf if self._reading else max(self._due, self._paused_until)
+        at = due if until is None else min(due, until)
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(at - time.monotonic(), 0.02)):
+            async with asyncio.timeout(min(max(at - self._monotonic(), 0.02), _LONGEST_PAUSE)):
                 await self._wake.wait()
         self._wake.clear()
 
-    def read(self, message: str) -> None:
-        """The system was read completely."""
+    def read(self, message: str, problems: Sequence[str] = (), doubt: Reason | None = None) -> None:
+        """The system was read to its end, but for `problems`: what the lists left out, one sentence per item.
+
+        `doubt`: why nothing can be concluded from what the reading lacks; the system then counts as not read.
+        """
         self._failures = 0
-        self.read_at = time.monotonic()
-        self._due = self.read_at + self.interval
-        self._set(Health(readable=True, reason=Reason.REACHABLE, message=f"{message}{self._trouble}"))
+        self.read_at = self._monotonic()
+        asked = self._due if self._reading else math.inf
+        self._due, self._reading = min(asked, self.read_at + self.interval), False
+        self._note(tuple(problems))
+        self.metrics.count(table.POLLS, self.system, "complete" if doubt is None else "doubtful")
+        left_out = f" Left out: {_shown(self.problems)}." if self.problems else ""
+        message = f"{message}{left_out}{self._effect_failure}"
+        self._set(SystemHealth(readable=doubt is None, reason=doubt or Reason.REACHABLE, message=message))
+
+    def held_up(self) -> None:
+        """The system wants a pause in the midst of a reading, which goes on after it."""
+        message = "It asks for a pause. The reading goes on after it; what was confirmed stays as it is."
+        self._set(SystemHealth(readable=False, reason=Reason.UNREACHABLE, message=message))
 
     def failed(self, error: GatewayError) -> None:
         """The reading failed: look again later and later, never give up (L3)."""
         self._failures += 1
+        self.metrics.count(table.POLLS, self.system, "failed")
+        self._reading = False
         pause = min(self.interval * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
-        if isinstance(error, Throttled):
-            pause = max(pause, error.retry_after)
-        self._due = time.monotonic() + pause
-        reason = Reason.REFUSED if isinstance(error, Refused) else Reason.UNREACHABLE
-        message = f"{error}. It is read again by itself; what was confirmed stays as it is."
-        self._set(Health(readable=False, reason=reason, message=message))
+        self._obey(error)
+        self._due = max(self._monotonic() + pause, self._paused_until)
+        reason = reason_of(error)
+        again = (
+            ""
+            if isinstance(error, Refused) and error.login and error.again_in is None
+            else "It is read again by itself; "
+        )
+        message = f"{error}. {again}{'what' if again else 'What'} was confirmed stays as it is."
+        self._set(SystemHealth(readable=False, reason=reason, message=message))
 
     def effect_failed(self, what: str, error: GatewayError) -> float:
-        """Tell an effect's failure, in the log and beside the readings; returns the seconds until it is tried again."""
-        self._trouble = f" The latest change was not made ({what}): {error}. It is tried again by itself."
+        """Report an effect's failure, in the log and beside the readings; returns the seconds until the next try."""
+        self._effect_failure = f" The latest change was not made ({what}): {error}. It is tried again by itself."
         log.warning("effect failed", extra={"system": self.system, "effect": what, "error": str(error)})
+        self._obey(error)
         match error:
             case Throttled():
                 return error.retry_after
@@ -109,15 +165,46 @@ class Rhythm:
                 return self.interval
 
     def effect_taken(self) -> None:
-        """Effects are taken again; the next reading says no more of the failure."""
-        self._trouble = ""
+        """Effects are taken again; the next reading no longer mentions the failure."""
+        self._effect_failure = ""
 
-    def _set(self, health: Health) -> None:
+    def _obey(self, error: GatewayError) -> None:
+        """A system that asks for a pause is not asked for anything meanwhile, whoever wants it (S13)."""
+        if isinstance(error, Throttled):
+            self._paused_until = max(self._paused_until, self._monotonic() + error.retry_after)
+
+    def _note(self, problems: tuple[str, ...]) -> None:
+        """Log each problem when it comes, not at every reading."""
+        for problem in problems:
+            if problem not in self.problems:
+                log.warning("left out of a list", extra={"system": self.system, "problem": problem})
+        self.problems = problems
+
+    def _set(self, health: SystemHealth) -> None:
         if health != self.health:
             log.info(
                 "system %s",
-                "reachable" if health.readable else "unreachable",
+                "read completely" if health.readable else "not read completely",
                 extra={"system": self.system, "why": health.message},
             )
             self.health = health
             self._changed()
+
+
+def reason_of(error: GatewayError) -> Reason:
+    """Why a system cannot be read: what waiting mends, and what a person must, are different reasons."""
+    match error:
+        case Refused():
+            return Reason.REFUSED
+        case ProxyRefused():
+            return Reason.PROXY_REFUSED
+        case ProxyFailed():
+            return Reason.PROXY_FAILED
+        case _:
+            return Reason.UNREACHABLE
+
+
+def _shown(problems: tuple[str, ...]) -> str:
+    """The first few problems, and how many there are."""
+    more = f"; and {len(problems) - 3} more, see the log" if len(problems) > 3 else ""
+    return "; ".join(problems[:3]) + more

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from microseg.estate.ports import LeaseLost
-from microseg.estate.workers import Workers
+from microseg.engine.ground.ports import LeaseLost
+from microseg.engine.ground.workers import Workers
 from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from microseg.kube.leases import Lease
 
@@ -37,7 +37,7 @@ class LeaseStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class LeasePace:
     """Seconds."""
 
     duration: float = 15.0
@@ -47,7 +47,7 @@ class Pace:
     """How long before its end a Lease counts as lost for effects."""
 
 
-class HeldTerm:
+class LeaseTerm:
     """The time for which this process holds the Lease. `check` is cheap and called before every effect."""
 
     def __init__(self, number: int, monotonic: Callable[[], float]) -> None:
@@ -74,63 +74,88 @@ class Elector:
     """Gets, renews and releases one Lease."""
 
     def __init__(
-        self, store: LeaseStore, workers: Workers, *, namespace: str, name: str, identity: str, pace: Pace = Pace()
+        self,
+        store: LeaseStore,
+        workers: Workers,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        pace: LeasePace = LeasePace(),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`identity`: who holds it, unique for this process."""
-        self._store, self._workers, self._pace = store, workers, pace
+        self._store, self._workers, self._pace, self._monotonic = store, workers, pace, monotonic
         self._namespace, self._name, self._identity = namespace, name, identity
         self._lease: Lease | None = None
         self._seen: tuple[str, float] = ("", 0.0)
 
-    async def acquire(self) -> HeldTerm:
+    async def acquire(self) -> LeaseTerm:
         """Wait until the Lease is ours; returns the term."""
         while True:
             try:
-                held = await self._try()
+                term = await self._try()
             except KubeError as error:
                 log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
-                held = None
-            if held is not None:
-                return held
+                term = None
+            if term is not None:
+                return term
             await asyncio.sleep(self._pace.retry)
 
-    async def hold(self, term: HeldTerm) -> None:
-        """Renew until it cannot be renewed in time; then end the term and raise LeaseLost."""
+    async def hold(self, term: LeaseTerm, report: Callable[[], str] = str) -> None:
+        """Renew until it cannot be renewed in time; then end the term and raise LeaseLost.
+
+        `report`: what the Lease says of its holder, asked for at each renewal.
+        """
+        renewed = True
         try:
             while True:
-                await asyncio.sleep(self._pace.renew)
-                await self._renew(term)
+                await asyncio.sleep(self._pace.renew if renewed else self._pace.retry)
+                renewed = await self._renew(term, report())
         finally:
             term.end()
 
-    async def release(self, term: HeldTerm) -> None:
+    async def release(self, term: LeaseTerm) -> None:
         """Give it back, so that another replica takes over within one retry."""
         term.end()
         if self._lease is None:
             return
         try:
-            await self._workers.call(self._store.replace, replace(self._lease, holder="", duration=1))
+            try:
+                await self._write_release(self._lease)
+            except Conflict:
+                # The latest renewal may have been stored without an answer: only then is it still this term's.
+                lease = await self._workers.call(self._store.get, self._namespace, self._name)
+                if self._is_ours(lease, term):
+                    await self._write_release(lease)
         except KubeError as error:
             log.info("lease not released", extra={"lease": self._name, "error": str(error)})
 
-    async def _try(self) -> HeldTerm | None:
+    async def _write_release(self, lease: Lease) -> None:
+        await self._workers.call(self._store.replace, replace(lease, holder="", duration=1))
+
+    def _is_ours(self, lease: Lease, term: LeaseTerm) -> bool:
+        """Whether the stored Lease is of this process and this term."""
+        return (lease.holder, lease.transitions) == (self._identity, term.number)
+
+    async def _try(self) -> LeaseTerm | None:
         """One attempt to become the holder."""
-        began = time.monotonic()
+        began = self._monotonic()
         try:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
         except NotFound:
             lease = None
         if lease is not None and lease.holder not in {"", self._identity} and not self._expired(lease):
             return None
-        wanted = self._ours(lease)
+        desired = self._ours(lease)
         try:
             if lease is None:
-                self._lease = await self._workers.call(self._store.create, wanted)
+                self._lease = await self._workers.call(self._store.create, desired)
             else:
-                self._lease = await self._workers.call(self._store.replace, wanted)
+                self._lease = await self._workers.call(self._store.replace, desired)
         except (Conflict, AlreadyExists):
             return None
-        term = HeldTerm(self._lease.transitions, time.monotonic)
+        term = LeaseTerm(self._lease.transitions, self._monotonic)
         term.extend(began + self._pace.duration - self._pace.margin)
         log.info("lease acquired", extra={"lease": self._name, "term": term.number})
         return term
@@ -138,9 +163,9 @@ class Elector:
     def _expired(self, lease: Lease) -> bool:
         """Whether nobody renewed it for its whole duration, by our own clock: others' clocks are not trusted."""
         if self._seen[0] != lease.resource_version:
-            self._seen = (lease.resource_version, time.monotonic())
+            self._seen = (lease.resource_version, self._monotonic())
             return False
-        return time.monotonic() - self._seen[1] > max(lease.duration, 1)
+        return self._monotonic() - self._seen[1] > max(lease.duration, 1)
 
     def _ours(self, lease: Lease | None) -> Lease:
         """The Lease as it is to be."""
@@ -156,31 +181,32 @@ class Elector:
             acquired_at=now,
         )
 
-    async def _look_who_wrote(self, term: HeldTerm) -> None:
+    async def _look_who_wrote(self, term: LeaseTerm) -> None:
         """It may have been ourselves: a renewal whose answer was lost. Anybody else's writing ends the term."""
         try:
-            found = await self._workers.call(self._store.get, self._namespace, self._name)
+            lease = await self._workers.call(self._store.get, self._namespace, self._name)
         except KubeError as error:
             term.check()
             log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
             return
-        if (found.holder, found.transitions) != (self._identity, term.number):
+        if not self._is_ours(lease, term):
             raise LeaseLost("another replica took the Lease")
-        self._lease = found
+        self._lease = lease
 
-    async def _renew(self, term: HeldTerm) -> None:
-        """Renew once; failures are borne until the term's own deadline."""
+    async def _renew(self, term: LeaseTerm, report: str = "") -> bool:
+        """Try to renew once; return whether it worked. Failures are borne until the term's own deadline."""
         assert self._lease is not None  # noqa: S101 - acquired before held
-        began = time.monotonic()
+        began = self._monotonic()
         try:
             self._lease = await self._workers.call(
-                self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC))
+                self._store.replace, replace(self._lease, renewed_at=datetime.now(UTC), report=report)
             )
         except Conflict:
             await self._look_who_wrote(term)
-            return
+            return False
         except KubeError as error:
             term.check()
             log.warning("lease not renewed", extra={"lease": self._name, "error": str(error)})
-            return
+            return False
         term.extend(began + self._pace.duration - self._pace.margin)
+        return True

@@ -1,9 +1,9 @@
-"""Follows the mapping's live documents: accepts or refuses them, tells it, and lets their changes through the guard.
+"""Follows the mapping's live documents: accepts or refuses them, reports it, and lets their changes through the guard.
 
-    ConfigMaps ─▶ Mappings.accept ─▶ ledger.rules ─▶ guard ─▶ held, or let through
-                       └▶ ControllerRevision             └▶ approved: written down, then let through
+    ConfigMaps ─▶ MappingRevisions.accept ─▶ HostTable.saw_mapping ─▶ guard ─▶ held, or let through
+                       └▶ ControllerRevision                            └▶ approved: written down, then let through
 
-The keeper runs it and asks it before each round of decisions.
+The reconciler runs it and calls `govern` before each round of decisions.
 """
 
 from __future__ import annotations
@@ -16,55 +16,60 @@ from dataclasses import dataclass
 
 import msgspec
 
-from microseg.estate.book import EstateBook
-from microseg.estate.ledger import Ledger
-from microseg.estate.mappings import InForce, Mappings
-from microseg.estate.news import News
-from microseg.estate.ports import Clock
-from microseg.estate.rules import RulesInForce
-from microseg.estate.workers import Workers
+from microseg.engine.cluster.estate_status import EstateStatusWriter
+from microseg.engine.cluster.event_recorder import EventRecorder
+from microseg.engine.ground.runtime import Runtime
+from microseg.engine.mapping.revisions import ActiveMapping, MappingRevisions
+from microseg.engine.mapping.rollout import MappingRollout
+from microseg.engine.state.host_table import HostTable
 from microseg.kube.errors import KubeError
 from microseg.kube.secrets import ConfigMapData
+from microseg.metrics import table as metric
+from microseg.model.approval import ApprovalAction, command
 from microseg.model.condition import ConditionStatus, Reason
-from microseg.model.estate import Approval, EstateStatus
-from microseg.planning import guard
-from microseg.planning.summary import SystemState
+from microseg.model.estate_status import EstateStatus, UsedApproval
+from microseg.model.fields import clip
+from microseg.model.history_line import HistoryLine
+from microseg.model.names import Annotation
+from microseg.planning import approvals, audit, guard
+from microseg.planning.estate_conditions import SystemState
+from microseg.planning.estate_events import deprecated
 
 log = logging.getLogger(__name__)
-_LOOK_AGAIN_AT_MOST = 60.0
-_APPROVALS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Documents:
+class MappingSource:
     """The mapping's documents, live and accepted."""
 
-    mappings: Mappings
+    revisions: MappingRevisions
     live: Callable[[], Sequence[ConfigMapData]]
     """The mapping ConfigMaps of the estate's namespace, as last seen."""
 
 
-class Acceptance:
+class MappingController:
     """Runs on the event loop; what blocks runs in `workers`."""
 
     def __init__(
         self,
-        documents: Documents,
-        ledger: Ledger,
-        book: EstateBook,
-        news: News,
-        clock: Clock,
-        workers: Workers,
-        changed: Callable[[], None],
+        source: MappingSource,
+        rollout: MappingRollout,
+        table: HostTable,
+        estate_status: EstateStatusWriter,
+        events: EventRecorder,
+        runtime: Runtime,
     ) -> None:
-        """`changed`: called when the Estate's status may have to say something else."""
-        self._documents, self._ledger, self._book, self._news = documents, ledger, book, news
-        self._clock, self._workers, self._changed = clock, workers, changed
+        """Nothing is read before `run`."""
+        self._source, self._table, self._estate_status, self._events = source, table, estate_status, events
+        self._runtime = runtime
         self._look = asyncio.Event()
-        self._told: object = None
-        self._held = {plan.digest for plan in book.status.held}
-        self.rules = RulesInForce(ledger, clock)
-        self.in_force = InForce(
+        self._reported: object = None
+        """What the latest Events said of the live documents."""
+        self._reported_holds = {plan.digest for plan in estate_status.status.held}
+        self.rollout = rollout
+        self.looked = False
+        """Whether the mapping was read since the start: before that nobody knows that there is none."""
+        self.in_force = ActiveMapping(
             None, None, SystemState(ConditionStatus.UNKNOWN, Reason.NEVER_DECIDED, "Not looked at yet.")
         )
 
@@ -75,89 +80,112 @@ class Acceptance:
     async def run(self) -> None:
         """Look at the live documents when they change, and every minute."""
         while True:
+            self._runtime.heartbeats.beat("mapping")
             try:
                 self._take(await self._accept())
             except KubeError as error:
                 log.warning("mapping not read", extra={"error": str(error)})
-            self._changed()
+            self._estate_status.report_soon()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN_AT_MOST):
+                async with asyncio.timeout(self._runtime.pauses.idle):
                     await self._look.wait()
             self._look.clear()
 
     async def govern(self) -> None:
         """Before decisions: what the rules would change, whether that is too much, and whether a person approved it."""
-        rules = self.rules
-        rules.refresh(self._book.estate)
-        if rules.admitted is not None and rules.hold is not None:
-            await self._admit(rules.admitted, rules.hold)
-        hold = rules.hold
-        if hold is not None and hold.digest not in self._held:
-            told = f"{len(hold.hosts)} commissioned hosts stay as they are until microseg.dev/approve={hold.approval}: "
-            self._news.tell(self._book.estate, "PlanHeld", told + hold.told(10), warning=True)
-        if rules.judged:
-            self._held = {hold.digest} if hold is not None else set()
+        rollout = self.rollout
+        rollout.refresh(self._estate_status.estate)
+        rollout.weigh(self._estate_status.estate)
+        if rollout.admitted is not None and rollout.hold is not None:
+            await self._admit(rollout.admitted, rollout.hold)
+        hold = rollout.hold
+        if hold is not None and hold.digest not in self._reported_holds:
+            how = command(ApprovalAction.PLAN, hold.approval)
+            message = (
+                f"{len(hold.hosts)} commissioned hosts stay as they are until `{how}`: "
+                f"{hold.summary(10)}.{hold.obstacle}"
+            )
+            self._runtime.metrics.count(metric.GUARD_TRIPS, "mapping")
+            self._events.post_on_estate("PlanHeld", message, warning=True)
+        if rollout.holds_known:
+            self._reported_holds = {hold.digest} if hold is not None else set()
 
-    async def _admit(self, approval: Approval, hold: guard.Hold) -> None:
+    async def _admit(self, approval: UsedApproval, hold: guard.PlanHold) -> None:
         """Write the approval down as used; only then let the plan through, so that it admits once."""
         state = self.in_force.state
+        if not approval.uid:
+            approval = await self._annotated(approval)
+        cause = f"approved by {approval.by}" if approval.by else "approved by a person"
+        what = f"Plan {approval.digest} let through, {len(hold.hosts)} of at most {approval.max_hosts} hosts"
+        line = HistoryLine(at=approval.at, what=clip(f"{what}: {hold.summary(3)}"), cause=clip(cause))
 
         def used(status: EstateStatus) -> EstateStatus:
-            annotation = self._book.estate.annotations.get(guard.APPROVE_ANNOTATION, "")
-            approvals = (*guard.remembered(status.approvals, annotation), approval)[-_APPROVALS:]
-            return msgspec.structs.replace(status, approvals=approvals, held=(), mapping=state or status.mapping)
+            annotation = self._estate_status.estate.annotations.get(Annotation.APPROVE, "")
+            kept = (*guard.remembered(status.approvals, annotation), approval)[-approvals.USED :]
+            let_through = msgspec.structs.replace(status, approvals=kept, held=(), mapping=state or status.mapping)
+            return audit.on_estate(let_through, line)
 
         try:
-            await self._book.update(used)
+            await self._estate_status.update(used)
         except KubeError as error:
             log.warning("approval not written", extra={"digest": approval.digest, "error": str(error)})
-            self._changed()
+            self._estate_status.report_soon()
             return
-        log.info("plan approved", extra={"digest": approval.digest, "hosts": len(hold.hosts)})
-        told = f"Approved: {len(hold.hosts)} commissioned hosts are changed now: {hold.told(10)}"
-        self._news.tell(self._book.estate, "PlanApproved", told)
-        self.rules.release()
+        log.info("plan approved", extra={"digest": approval.digest, "hosts": len(hold.hosts), "by": approval.by})
+        message = f"Approved: {len(hold.hosts)} commissioned hosts are changed now: {hold.summary(10)}"
+        self._events.post_on_estate("PlanApproved", message)
+        self.rollout.let_through()
 
-    async def _accept(self) -> InForce:
+    async def _annotated(self, approval: UsedApproval) -> UsedApproval:
+        """An approval by annotation, with who wrote it as far as that is known."""
+        self._events.post_on_estate("AnnotationDeprecated", deprecated(Annotation.APPROVE), warning=True)
+        try:
+            return msgspec.structs.replace(approval, by=clip(await self._estate_status.approver()))
+        except KubeError as error:
+            log.info("approver not read", extra={"error": str(error)})
+            return approval
+
+    async def _accept(self) -> ActiveMapping:
         """The live documents are taken on the loop, judged in a thread."""
-        live = self._documents.live()
+        live = self._source.live()
         named = None
-        if self._ledger.synced:
-            hosts = [entry.host.status.mapping for entry in self._ledger.entries.values()]
-            named = {record.revision for record in hosts if record is not None}
-        instead = next((plan.instead for plan in self._book.status.held if plan.kind == "mapping"), "")
-        return await self._workers.call(self._documents.mappings.accept, live, self._clock(), named, instead)
+        if self._table.synced:
+            recorded = [state.record.status.mapping for state in self._table.hosts.values()]
+            named = {record.revision for record in recorded if record is not None}
+        instead = next((plan.instead for plan in self._estate_status.status.held if plan.kind == "mapping"), "")
+        now = self._runtime.clock()
+        pin = approvals.pin(self._table.latest.approvals, now)
+        return await self._runtime.cluster.call(self._source.revisions.accept, live, now, named, instead, pin)
 
-    def _take(self, found: InForce) -> None:
-        """Put it in force, and tell what is new about it."""
-        before, self.in_force = self.in_force, found
-        rules = found.rules
-        if found.instead is not None:
-            self.rules.resume(found.instead)
-        if rules is not None and (self._ledger.rules is None or self._ledger.rules.digest != rules.digest):
-            log.info("mapping accepted", extra={"mapping": rules.name, "revision": rules.digest})
-            self.rules.reconsider()
-            self._ledger.saw_rules(rules)
-        news = (found.valid, tuple((source.uid, source.resource_version) for source in found.sources))
-        if news != self._told:
-            self._told = news
-            self._tell(found, first=before.state is None)
+    def _take(self, active: ActiveMapping) -> None:
+        """Put it in force, and report what is new about it."""
+        before, self.in_force = self.in_force, active
+        if not self.looked:
+            self.looked = True
+            self._table.wake.set()
+        document, latest = active.document, self._table.latest
+        if active.instead is not None:
+            self.rollout.resume(active.instead)
+        if document is not None and (latest.mapping is None or latest.mapping.digest != document.digest):
+            log.info("mapping accepted", extra={"mapping": document.name, "revision": document.digest})
+            self.rollout.reconsider()
+            self._table.saw_mapping(document)
+        report = (active.valid, tuple((source.uid, source.resource_version) for source in active.sources))
+        if report != self._reported:
+            self._reported = report
+            self._post(active, first=before.state is None)
 
-    def _tell(self, found: InForce, *, first: bool) -> None:
+    def _post(self, active: ActiveMapping, *, first: bool) -> None:
         """Events: a refusal on its ConfigMap, a pin on the Estate, a new revision on both."""
-        estate, valid = self._book.estate, found.valid
+        recorded, valid = self._estate_status.status.mapping, active.valid
         if valid.status != ConditionStatus.TRUE:
-            for source in found.sources:
-                self._news.tell(source, valid.reason, valid.message, warning=True)
-            if not found.sources and not first:
-                self._news.tell(estate, valid.reason, valid.message, warning=True)
+            for source in active.sources:
+                self._events.post(source, valid.reason, valid.message, warning=True)
+            if not active.sources and not first:
+                self._events.post_on_estate(valid.reason, valid.message, warning=True)
         elif valid.reason == Reason.MAPPING_PINNED:
-            self._news.tell(estate, valid.reason, valid.message, warning=True)
-        elif (
-            estate.status.mapping is None
-            or found.state is None
-            or (estate.status.mapping.revision != found.state.revision)
-        ):
-            for source in found.sources:
-                self._news.tell(source, "MappingAccepted", valid.message)
-            self._news.tell(estate, "MappingAccepted", valid.message)
+            self._events.post_on_estate(valid.reason, valid.message, warning=True)
+        elif recorded is None or active.state is None or recorded.revision != active.state.revision:
+            for source in active.sources:
+                self._events.post(source, "MappingAccepted", valid.message)
+            self._events.post_on_estate("MappingAccepted", valid.message)

@@ -15,14 +15,27 @@ from typing import Protocol
 from microseg.kube.errors import AlreadyExists
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
-from microseg.mapping import Mapping, MappingError, Problem, lint, parse, run_tests
+from microseg.mapping import (
+    SHOWN,
+    LintWarning,
+    MappingDocument,
+    MappingError,
+    Problem,
+    lint,
+    parse,
+    run_tests,
+    tags_read,
+)
+from microseg.model.approval import Approval
 from microseg.model.condition import ConditionStatus, Reason
-from microseg.model.estate import MappingRef, MappingState
-from microseg.planning.summary import SystemState
+from microseg.model.estate_spec import EstateSpec, MappingRef
+from microseg.model.estate_status import MappingState
+from microseg.model.names import Annotation
+from microseg.planning.estate_conditions import SystemState
 
 log = logging.getLogger(__name__)
 KEY = "mapping.yaml"
-_TOLD = 5
+_MOST_SHOWN = 5
 _NAME = re.compile(r"""^name:[ \t]*["']?([A-Za-z0-9._-]+)""", re.MULTILINE)
 """The name of a document that does not parse: enough to tell whose it is."""
 
@@ -41,16 +54,32 @@ class RevisionStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class Allowed:
+    """What a document may name."""
+
+    groups: frozenset[str] = frozenset()
+    """Empty: any."""
+    tags: frozenset[str] | None = None
+    """Keys of tags in lower case that every source records; None: any."""
+
+
+def allowed_in(spec: EstateSpec) -> Allowed:
+    """What the estate's mapping may name."""
+    lists = [frozenset(map(str.lower, source.recorded_tags)) for source in spec.azure.sources if source.recorded_tags]
+    return Allowed(frozenset(spec.check_point.allowed_groups), frozenset.intersection(*lists) if lists else None)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveMapping:
     """The mapping that decides now, and what is to be said of the live document."""
 
-    rules: Mapping | None
+    document: MappingDocument | None
     state: MappingState | None
     valid: SystemState
     sources: tuple[ConfigMapData, ...] = ()
     """The ConfigMaps that `valid` speaks of."""
-    instead: Mapping | None = None
-    """The rules that were asked for by digest, where they are kept."""
+    instead: MappingDocument | None = None
+    """The document of the digest that a hold names, where it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +87,7 @@ class Candidate:
     """A live document that carries the estate's mapping name, parsed."""
 
     source: ConfigMapData
-    rules: Mapping
+    document: MappingDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,30 +98,34 @@ class Refused:
     sources: tuple[ConfigMapData, ...] = ()
 
 
-def judge(ref: MappingRef, live: Sequence[ConfigMapData], allowed_groups: frozenset[str]) -> Candidate | Refused:
+def judge(ref: MappingRef, live: Sequence[ConfigMapData], allowed: Allowed) -> Candidate | Refused:
     """Pick and check the live document. Pure: a Candidate is fit to be accepted, else why there is none."""
-    found: list[tuple[ConfigMapData, Mapping | str]] = []
+    documents: list[tuple[ConfigMapData, MappingDocument | str]] = []
     for source in live:
-        read = _read(source)
-        name = read.name if isinstance(read, Mapping) else _name(source)
+        document = _read(source)
+        name = document.name if isinstance(document, MappingDocument) else _name(source)
         if name in {ref.name, ""}:
-            found.append((source, read))
-    sources = tuple(source for source, _ in found)
-    if not found:
-        told = f"No ConfigMap with the label microseg.dev/mapping=v1 carries the mapping {ref.name}."
-        return Refused(_invalid(Reason.MAPPING_MISSING, told))
-    carriers = [source.name for source, read in found if isinstance(read, Mapping) or _name(source) == ref.name]
+            documents.append((source, document))
+    sources = tuple(source for source, _ in documents)
+    if not documents:
+        message = f"No ConfigMap with the label {Annotation.MAPPING}=v1 carries the mapping {ref.name}."
+        return Refused(_invalid(Reason.MAPPING_MISSING, message))
+    carriers = [
+        source.name
+        for source, document in documents
+        if isinstance(document, MappingDocument) or _name(source) == ref.name
+    ]
     if len(carriers) > 1:
-        told = f"ConfigMaps {', '.join(sorted(carriers))} all carry the mapping {ref.name}; leave one."
-        return Refused(_invalid(Reason.MAPPING_AMBIGUOUS, told), sources)
-    for source, read in found:
-        if isinstance(read, Mapping):
-            return _checked(Candidate(source, read), allowed_groups)
-    broken = " ".join(read for _, read in found if isinstance(read, str))
+        message = f"ConfigMaps {', '.join(sorted(carriers))} all carry the mapping {ref.name}; leave one."
+        return Refused(_invalid(Reason.MAPPING_AMBIGUOUS, message), sources)
+    for source, document in documents:
+        if isinstance(document, MappingDocument):
+            return _checked(Candidate(source, document), allowed)
+    broken = " ".join(document for _, document in documents if isinstance(document, str))
     return Refused(_invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {broken}"), sources)
 
 
-def _read(source: ConfigMapData) -> Mapping | str:
+def _read(source: ConfigMapData) -> MappingDocument | str:
     """The document, or what is wrong with it."""
     text = source.data.get(KEY)
     if text is None:
@@ -100,138 +133,166 @@ def _read(source: ConfigMapData) -> Mapping | str:
     try:
         return parse(text, f"{source.name}/{KEY}")
     except MappingError as error:
-        return "; ".join(str(problem) for problem in error.problems[:_TOLD])
+        return "; ".join(str(problem) for problem in error.problems[:_MOST_SHOWN])
 
 
 def _name(source: ConfigMapData) -> str:
     """The name that a broken document seems to have; "" where even that cannot be seen."""
-    found = _NAME.search(source.data.get(KEY, ""))
-    return found.group(1) if found else ""
+    match = _NAME.search(source.data.get(KEY, ""))
+    return match.group(1) if match else ""
 
 
-def _checked(candidate: Candidate, allowed_groups: frozenset[str]) -> Candidate | Refused:
+def _checked(candidate: Candidate, allowed: Allowed) -> Candidate | Refused:
     """The document's own tests, and groups that the estate does not allow."""
-    rules = candidate.rules
-    failures = run_tests(rules)
-    findings = lint(rules, allowed_groups or None)
-    refused = [finding for finding in findings if isinstance(finding, Problem)]
-    told = ""
-    if failures:
-        told = f"The document's own tests fail: {'; '.join(str(failure) for failure in failures[:_TOLD])}"
-    elif refused:
-        told = f"The newest document is refused: {'; '.join(str(problem) for problem in refused[:_TOLD])}"
-    if told:
-        return Refused(_invalid(Reason.MAPPING_INVALID, told), (candidate.source,))
-    for warning in findings[:_TOLD]:
-        log.info("mapping lint", extra={"mapping": rules.name, "warning": str(warning)})
+    document = candidate.document
+    fault, findings = _fault(document, allowed)
+    if fault:
+        return Refused(
+            _invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {fault}"), (candidate.source,)
+        )
+    for warning in findings[:_MOST_SHOWN]:
+        log.info("mapping lint", extra={"mapping": document.name, "warning": str(warning)})
     return candidate
+
+
+def _fault(document: MappingDocument, allowed: Allowed) -> tuple[str, tuple[Problem | LintWarning, ...]]:
+    """Why the estate may not use a document, empty where it may; and what lint finds."""
+    failures, findings = run_tests(document), lint(document, allowed.groups or None)
+    refused = [finding for finding in findings if isinstance(finding, Problem)]
+    if failures:
+        return f"its own tests fail: {'; '.join(str(failure) for failure in failures[:_MOST_SHOWN])}", findings
+    unread = sorted(tags_read(document) - allowed.tags) if allowed.tags is not None else []
+    if unread:
+        return f"it reads the tag {unread[0]}, which recordedTags of a source of the Estate does not list", findings
+    return "; ".join(str(problem) for problem in refused[:_MOST_SHOWN]), findings
 
 
 def _invalid(reason: Reason, message: str) -> SystemState:
     return SystemState(ConditionStatus.FALSE, reason, message)
 
 
-class Mappings:
+class MappingRevisions:
     """Accepts documents. Called in a worker thread: it reads and writes revisions."""
 
-    def __init__(self, store: RevisionStore, ref: MappingRef, allowed_groups: frozenset[str]) -> None:
+    def __init__(self, store: RevisionStore, ref: MappingRef, allowed: Allowed) -> None:
         """`ref`: the estate's mapping name and pin."""
-        self._store, self._ref, self._allowed = store, ref, allowed_groups
+        self._store, self._ref, self._allowed = store, ref, allowed
 
     def accept(
-        self, live: Sequence[ConfigMapData], now: datetime, named: Collection[str] | None = None, instead: str = ""
-    ) -> InForce:
+        self,
+        live: Sequence[ConfigMapData],
+        now: datetime,
+        named: Collection[str] | None = None,
+        instead: str = "",
+        pin: Approval | None = None,
+    ) -> ActiveMapping:
         """The mapping in force after looking at the live documents. Raises KubeError.
 
         `named`: digests that hosts name, which must stay readable; None: not known yet, so none is deleted.
-        `instead`: the digest that a hold names; its rules are returned, too.
+        `instead`: the digest that a hold names; its rules are returned, too. `pin`: an Approval of a revision.
         """
-        kept = self._store.list(self._ref.name)
-        found = self._pinned(kept) if self._ref.pin else self._newest(kept, live, now, named, instead)
-        held = next((revision for revision in reversed(kept) if revision.digest == instead), None)
-        return replace(found, instead=_parsed(held)) if instead else found
+        revisions = self._store.list(self._ref.name)
+        if pin is not None or self._ref.pin:
+            active = self._pinned(revisions, pin)
+        else:
+            active = self._newest(revisions, live, now, named, instead)
+        earlier = next((revision for revision in reversed(revisions) if revision.digest == instead), None)
+        rules = _verified(earlier, self._allowed) if earlier is not None else None
+        return replace(active, instead=rules if isinstance(rules, MappingDocument) else None) if instead else active
 
     def _newest(
         self,
-        kept: Sequence[MappingRevision],
+        revisions: Sequence[MappingRevision],
         live: Sequence[ConfigMapData],
         now: datetime,
         named: Collection[str] | None,
         instead: str,
-    ) -> InForce:
+    ) -> ActiveMapping:
         """The newest document that is fit, kept from now on."""
         verdict = judge(self._ref, live, self._allowed)
         if isinstance(verdict, Refused):
-            last = kept[-1] if kept else None
-            stays = f" Revision {last.digest} stays in force." if last else " None was ever accepted."
-            told = SystemState(verdict.valid.status, verdict.valid.reason, verdict.valid.message + stays)
-            return InForce(_parsed(last), _state(last), told, verdict.sources)
-        if kept and kept[-1].digest == verdict.rules.digest:
-            revision = kept[-1]
+            document, state, stays = _in_force(revisions[-1] if revisions else None, self._allowed)
+            valid = SystemState(verdict.valid.status, verdict.valid.reason, f"{verdict.valid.message} {stays}")
+            return ActiveMapping(document, state, valid, verdict.sources)
+        if revisions and revisions[-1].digest == verdict.document.digest:
+            revision = revisions[-1]
         else:
-            revision = self._kept(kept, verdict, now)
+            revision = self._kept(revisions, verdict, now)
             if named is not None:
                 self._store.prune(self._ref.name, {*named, instead})
-        message = f"Revision {revision.digest} of {self._ref.name} is in force."
+        message = f"Revision {revision.digest[:SHOWN]} of {self._ref.name} is in force."
         valid = SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message)
-        return InForce(verdict.rules, _state(revision), valid, (verdict.source,))
+        return ActiveMapping(verdict.document, _state(revision, verdict.document), valid, (verdict.source,))
 
-    def _pinned(self, kept: Sequence[MappingRevision]) -> InForce:
+    def _pinned(self, revisions: Sequence[MappingRevision], pin: Approval | None) -> ActiveMapping:
         """An emergency: an earlier revision is held on to, loudly."""
-        pinned = next((revision for revision in reversed(kept) if revision.digest == self._ref.pin), None)
+        digest, by = (pin.spec.what, pin.source) if pin is not None else (self._ref.pin, "spec.mapping.pin")
+        pinned = next((revision for revision in reversed(revisions) if revision.digest == digest), None)
         if pinned is None:
-            last = kept[-1] if kept else None
-            told = _invalid(
-                Reason.MAPPING_MISSING, f"spec.mapping.pin names revision {self._ref.pin}, which is not kept."
-            )
-            return InForce(_parsed(last), _state(last), told)
-        message = f"PINNED to revision {pinned.digest} by spec.mapping.pin: newer documents are not looked at."
-        return InForce(
-            _parsed(pinned), _state(pinned), SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message)
-        )
+            document, state, _ = _in_force(revisions[-1] if revisions else None, self._allowed)
+            message = f"{by} names revision {digest}, which is not kept."
+            return ActiveMapping(document, state, _invalid(Reason.MAPPING_MISSING, message))
+        document, state, told = _in_force(pinned, self._allowed)
+        if document is None:
+            return ActiveMapping(None, None, _invalid(Reason.MAPPING_INVALID, f"{by}: {told}"))
+        message = f"PINNED to revision {pinned.digest[:SHOWN]} by {by}: newer documents are not looked at."
+        return ActiveMapping(document, state, SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message))
 
-    def _kept(self, kept: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
+    def _kept(self, revisions: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
         """Keep an accepted document, also where somebody took the next number since `kept` was read.
 
         That is another estate of the same mapping, or the holder of the Lease before us.
         """
         try:
-            return self._write(kept, candidate, now)
+            return self._write(revisions, candidate, now)
         except AlreadyExists:
-            kept = self._store.list(self._ref.name)
-            same = bool(kept) and kept[-1].digest == candidate.rules.digest
-            return kept[-1] if same else self._write(kept, candidate, now)
+            revisions = self._store.list(self._ref.name)
+            same = bool(revisions) and revisions[-1].digest == candidate.document.digest
+            return revisions[-1] if same else self._write(revisions, candidate, now)
 
-    def _write(self, kept: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
+    def _write(self, revisions: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
         """Keep an accepted document."""
         source = candidate.source
         return self._store.create(
             MappingRevision(
                 mapping=self._ref.name,
-                number=kept[-1].number + 1 if kept else 1,
-                digest=candidate.rules.digest,
+                number=revisions[-1].number + 1 if revisions else 1,
+                digest=candidate.document.digest,
                 document=source.data[KEY],
                 source=f"{source.namespace}/{source.name} {source.uid}@{source.resource_version}",
                 accepted_at=now.replace(microsecond=0),
-                commit=source.annotations.get("microseg.dev/commit", ""),
-                author=source.annotations.get("microseg.dev/author", ""),
+                commit=source.annotations.get(Annotation.COMMIT, ""),
+                author=source.annotations.get(Annotation.AUTHOR, ""),
             )
         )
 
 
-def _parsed(revision: MappingRevision | None) -> Mapping | None:
-    """An accepted document parses: it did when it was accepted. One that an older version accepted may not any more."""
-    if revision is None:
-        return None
+def _verified(revision: MappingRevision, allowed: Allowed) -> MappingDocument | str:
+    """A kept revision's document, or why it is not used: whoever wrote it was perhaps not this operator.
+
+    One that an older version accepted may not parse any more. Its digest was 12 digits long.
+    """
     try:
-        return parse(revision.document, revision.name)
+        document = parse(revision.document, revision.name)
     except MappingError as error:
-        log.error("accepted revision no longer parses", extra={"revision": revision.name, "error": str(error)})
-        return None
+        return f"it no longer parses: {error.problems[0]}"
+    if revision.digest not in {document.digest, document.shown}:
+        return "its text is not what was accepted under its digest"
+    return _fault(document, allowed)[0] or document
 
 
-def _state(revision: MappingRevision | None) -> MappingState | None:
+def _in_force(
+    revision: MappingRevision | None, allowed: Allowed
+) -> tuple[MappingDocument | None, MappingState | None, str]:
+    """Document and state of a kept revision that stays in force, and the sentence about it."""
     if revision is None:
-        return None
-    rules = _parsed(revision)
-    return MappingState(revision=revision.digest, owner=rules.owner if rules else "", accepted_at=revision.accepted_at)
+        return None, None, "None was ever accepted."
+    document = _verified(revision, allowed)
+    if isinstance(document, str):
+        log.error("kept revision not used", extra={"revision": revision.name, "why": document})
+        return None, None, f"Kept revision {revision.name} is not used: {document}. None is in force."
+    return document, _state(revision, document), f"Revision {revision.digest[:SHOWN]} stays in force."
+
+
+def _state(revision: MappingRevision, document: MappingDocument) -> MappingState:
+    return MappingState(revision=revision.digest, owner=document.owner, accepted_at=revision.accepted_at)

@@ -1,7 +1,9 @@
-"""Who the operator is for Azure: one of three kinds of credential, and the endpoints of the clouds.
+"""The operator's identity in Azure: one of three kinds of credential, and the endpoints of the clouds.
 
-`wiring.py` calls `credential_maker` and `endpoints`; `azure.py` makes a fresh credential with it where Azure no longer
-takes a token, because azure-identity would hand the same one out of its cache again.
+Two of them ask the sign-in service, on a session of ours like every other request; a managed identity asks the node.
+
+`build_gateways.py` calls `credential_factory` and `cloud_endpoints`; `azure/pipeline.py` makes a fresh credential when
+Azure no longer accepts a token, because azure-identity would return the same one from its cache.
 """
 
 from __future__ import annotations
@@ -12,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from azure.core.credentials import TokenCredential
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential
 
-from microseg.gateways import wire
-from microseg.model.estate import Cloud, Identity
+from microseg.gateways.azure.sign_in import judge_answer
+from microseg.gateways.http import tls
+from microseg.gateways.http.client import System
+from microseg.gateways.http.proxy import Proxy
+from microseg.gateways.http.wire import Observe, meter
+from microseg.model.azure_spec import Cloud, Identity
 from microseg.model.secret import Secret
 
-CredentialMaker = Callable[[], TokenCredential]
-_CONNECTED_WITHIN = 5.0
-_ANSWERED_WITHIN = 20.0
-"""Seconds for one answer of the sign-in service; azure-core's own default is five minutes (its configuration.py,
+CredentialFactory = Callable[[], TokenCredential]
+_LIMITS = tls.Limits(connect=5.0, read=20.0, total=30.0)
+"""Of a request to the sign-in service; azure-core's own time-out is five minutes (its configuration.py,
 ConnectionConfiguration)."""
 
 
@@ -35,7 +41,7 @@ class Endpoints:
 
     @property
     def scope(self) -> str:
-        """The scope that a token is asked for."""
+        """The scope of the tokens."""
         return f"{self.audience.rstrip('/')}/.default"
 
 
@@ -57,82 +63,98 @@ CLOUDS = {
 """Source: azure-mgmt-core, azure/mgmt/core/tools.py (get_arm_endpoints); azure-identity, _constants.py."""
 
 
-def endpoints(cloud: Cloud) -> Endpoints:
-    """The endpoints of a cloud; ValueError where a custom one lacks any or one is not https."""
-    known = CLOUDS.get(cloud.name)
-    if known is not None:
-        return known
+def cloud_endpoints(cloud: Cloud) -> Endpoints:
+    """The endpoints of a cloud. ValueError: a custom one lacks an endpoint, or one is not https."""
+    endpoints = CLOUDS.get(cloud.name)
+    if endpoints is not None:
+        return endpoints
     if not cloud.audience:
         message = "a custom cloud needs resourceManager, authority and audience"
         raise ValueError(message)
     for url in (cloud.resource_manager, cloud.authority):
-        wire.origin(url)
+        tls.origin(url)
     return Endpoints(cloud.resource_manager.rstrip("/"), cloud.authority.rstrip("/"), cloud.audience)
 
 
-def credential_maker(
+def credential_factory(
     identity: Identity,
-    places: Endpoints,
+    endpoints: Endpoints,
     *,
     ca_file: str | None = None,
     client_secret: Secret | None = None,
     token_file: Path | None = None,
-) -> CredentialMaker:
-    """A maker of fresh credentials. `client_secret` for an app registration, `token_file` for a workload identity.
+    observe: Observe | None = None,
+    proxy: Proxy | None = None,
+) -> CredentialFactory:
+    """A function that makes a fresh credential.
 
-    ValueError unless the identity says exactly one way and what that way needs is given.
+    `client_secret`: of an app registration; `token_file`: of a workload identity; `proxy`: on the way to the sign-in
+    service. ValueError: the identity does not name exactly one way, or what that way needs is missing.
     """
     ways = [identity.workload_identity, identity.managed_identity, identity.client_secret]
     if sum(way is not None for way in ways) != 1:
         message = "an identity is exactly one of workloadIdentity, managedIdentity and clientSecret"
         raise ValueError(message)
-    # Few and short attempts, no proxies from the environment: the lane comes again by itself.
+    # One short attempt, because the lane tries again by itself.
     options: dict[str, Any] = {
-        "retry_total": 1,
-        "retry_backoff_max": 2,
-        "connection_timeout": _CONNECTED_WITHIN,
-        "read_timeout": _ANSWERED_WITHIN,
-        "use_env_settings": False,
+        "retry_total": 0,
+        **meter(System.AZURE.value, observe).hooks("token", then=judge_answer),
     }
-    if identity.managed_identity is not None:  # asks the machine that it is on, without TLS
+    if identity.managed_identity is not None:  # asks the node that it runs on, without TLS, and through no proxy
+        options |= {"connection_timeout": _LIMITS.connect, "read_timeout": _LIMITS.read, "use_env_settings": False}
         client_id = identity.managed_identity.client_id or None
+        # The webhook of Azure Workload Identity sets variables that would make it sign in by a federated token.
+        options["_exclude_workload_identity_credential"] = True
         return lambda: ManagedIdentityCredential(client_id=client_id, **options)
-    options["connection_verify"] = ca_file or True
+
+    def transport() -> RequestsTransport:
+        return RequestsTransport(session=tls.build_session(tls.Trust(ca_file), _LIMITS, connections=1, proxy=proxy))
+
     if identity.client_secret is not None:
-        return _by_secret(identity, places, client_secret, options)
-    return _by_workload(identity, places, token_file, options)
+        return _client_secret_factory(identity, endpoints, client_secret, transport, options)
+    return _workload_identity_factory(identity, endpoints, token_file, transport, options)
 
 
-def _by_secret(
-    identity: Identity, places: Endpoints, client_secret: Secret | None, options: dict[str, Any]
-) -> CredentialMaker:
-    way = identity.client_secret
-    if way is None or client_secret is None:
-        message = "a client secret is needed"
+def _client_secret_factory(
+    identity: Identity,
+    endpoints: Endpoints,
+    client_secret: Secret | None,
+    transport: Callable[[], RequestsTransport],
+    options: dict[str, Any],
+) -> CredentialFactory:
+    settings = identity.client_secret
+    if settings is None or client_secret is None:
+        message = "the identity needs a client secret"
         raise ValueError(message)
-    # Instance discovery asks login.microsoftonline.com whether the authority is a known one; a private one is not.
-    custom = places.authority not in {known.authority for known in CLOUDS.values()}
+    # Instance discovery asks login.microsoftonline.com whether it knows the authority; it knows no private one.
+    custom = endpoints.authority not in {public.authority for public in CLOUDS.values()}
     return lambda: ClientSecretCredential(
-        way.tenant_id,
-        way.client_id,
+        settings.tenant_id,
+        settings.client_id,
         client_secret.reveal(),
-        authority=places.authority,
+        authority=endpoints.authority,
         disable_instance_discovery=custom,
+        transport=transport(),
         **options,
     )
 
 
-def _by_workload(
-    identity: Identity, places: Endpoints, token_file: Path | None, options: dict[str, Any]
-) -> CredentialMaker:
-    way = identity.workload_identity
-    if way is None or token_file is None:
-        message = "a federated token file is needed"
+def _workload_identity_factory(
+    identity: Identity,
+    endpoints: Endpoints,
+    token_file: Path | None,
+    transport: Callable[[], RequestsTransport],
+    options: dict[str, Any],
+) -> CredentialFactory:
+    settings = identity.workload_identity
+    if settings is None or token_file is None:
+        message = "the identity needs a federated token file"
         raise ValueError(message)
     return lambda: WorkloadIdentityCredential(
-        tenant_id=way.tenant_id,
-        client_id=way.client_id,
+        tenant_id=settings.tenant_id,
+        client_id=settings.client_id,
         token_file_path=str(token_file),
-        authority=places.authority,
+        authority=endpoints.authority,
+        transport=transport(),
         **options,
     )

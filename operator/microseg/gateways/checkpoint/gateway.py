@@ -1,4 +1,4 @@
-"""One Check Point management domain, spoken to through one session of ours.
+"""One Check Point management domain, through one session of ours.
 
 The Check Point lane calls it from worker threads. Commands and parameters: chkp-antonr/checkpoint-api-ref jmd/*.j.md
 (a machine copy of the vendor's reference, API 2.0.1).
@@ -8,26 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microseg.gateways import checkpoint_reading as reading
-from microseg.gateways import shapes, wire
-from microseg.gateways.checkpoint_errors import NOT_FOUND, SYSTEM
-from microseg.gateways.checkpoint_lists import read_all
-from microseg.gateways.checkpoint_objects import Objects, foreign, new_host
-from microseg.gateways.checkpoint_session import Conversation, Credential
-from microseg.gateways.ports import ObjectForm, OutcomeUnknown, Rejected, Unreachable, Validations
-from microseg.gateways.shapes import Json
-from microseg.gateways.transport import Observe, Transport, clean
-from microseg.model.facts import Gateway, Group, HostObject, Revision, Session, Task, TaskState
+from microseg.gateways.checkpoint import parse
+from microseg.gateways.checkpoint.errors import NOT_FOUND, SYSTEM
+from microseg.gateways.checkpoint.lists import read_all
+from microseg.gateways.checkpoint.objects import ObjectWriter, new_host
+from microseg.gateways.checkpoint.refused_logins import LoginMemory
+from microseg.gateways.checkpoint.session import Credential, SessionClient
+from microseg.gateways.http import tls
+from microseg.gateways.http.client import HttpClient, sanitize
+from microseg.gateways.http.json_access import Json, get_number, get_objects, get_text
+from microseg.gateways.http.proxy import Proxy
+from microseg.gateways.http.wire import Observe
+from microseg.gateways.ports import ObjectForm, OutcomeUnknown, Reading, Rejected, Unreachable, Validations
+from microseg.gateways.problems import bounded_problems
+from microseg.model.checkpoint_facts import (
+    EnforcementPoint,
+    Group,
+    HostObject,
+    Package,
+    Revision,
+    Session,
+    Task,
+    TaskState,
+)
 
 _FULL = {"details-level": "full"}
-_LIMITS = wire.Limits(read=90.0, total=180.0)
-"""A page of 500 hosts in full detail takes its time, and so does a busy server."""
+_LIMITS = tls.Limits(read=90.0, total=180.0)
+"""A page of 500 hosts in full detail takes long, and a busy server takes longer."""
 
 
-class Management:
+class CheckPointManagementGateway:
     """`CheckPointGateway` over the web API."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where and how to connect, each by its name
         self,
         url: str,
         domain: str,
@@ -35,127 +48,143 @@ class Management:
         *,
         ca_file: str | None = None,
         fingerprint: str = "",
-        limits: wire.Limits | None = None,
+        limits: tls.Limits | None = None,
         observe: Observe | None = None,
+        memory: LoginMemory | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         """`url`: https, with a path for a server in the vendor's cloud. `fingerprint`: SHA-256 in place of a CA.
 
+        `memory`: what is remembered of refused log-ins with this credential.
+
         ValueError: not an https URL; OSError: no such CA file.
         """
-        trust = wire.Trust(ca_file, fingerprint)
-        self._transport = Transport(SYSTEM, url, trust=trust, limits=limits or _LIMITS, connections=1, observe=observe)
-        self._talk = Conversation(self._transport, credential, domain)
-        self._objects = Objects(self._talk)
+        trust = tls.Trust(ca_file, fingerprint)
+        self._http_client = HttpClient(
+            SYSTEM, url, trust=trust, limits=limits or _LIMITS, connections=1, observe=observe, proxy=proxy
+        )
+        self._session_client = SessionClient(self._http_client, credential, domain, memory or LoginMemory())
+        self._objects = ObjectWriter(self._session_client)
         self._problems: tuple[str, ...] = ()
 
-    # The session
+    # Session
 
     def open(self, name: str) -> Session:
-        """Log in, or keep the living session of this name (jmd/login.j.md). Throttled or Busy: later."""
-        return self._talk.open(name)
+        """Log in, or keep the open session of this name (jmd/login.j.md). Throttled or Busy: try again later."""
+        return self._session_client.open(name)
 
     def close(self) -> None:
-        """Discard what is not published and log out; an already dead session is fine."""
-        self._talk.close()
+        """Discard what is not published and log out; without an open session nothing happens."""
+        self._session_client.close()
 
-    def alive(self) -> Session | None:
-        """The living session, from memory."""
-        return self._talk.session
-
-    def sessions(self) -> tuple[Session, ...]:
-        """All sessions that are not published, of people too (jmd/show-sessions.j.md)."""
-        bodies = read_all(self._talk, "show-sessions", _FULL)
-        found = tuple(reading.session(body) for body in bodies)
-        for session in found:
-            self._talk.note(session)
-        return found
+    def sessions(self) -> Reading[tuple[Session, ...]]:
+        """All sessions that are not published, those of people too (jmd/show-sessions.j.md)."""
+        bodies = yield from read_all(self._session_client, "show-sessions", _FULL)
+        sessions = tuple(parse.session(body) for body in bodies)
+        for session in sessions:
+            self._session_client.update_session(session)
+        return sessions
 
     def discard_session(self, uid: str) -> None:
-        """Discard an earlier session of ours with its locks, and disconnect it; absent is fine (effect of kind 1).
+        """Discard an earlier session of ours with its locks, and disconnect it (repeatable); an absent one is fine.
 
-        It needs the same administrator, or the permission to manage sessions (jmd/discard.j.md, disconnect.j.md).
+        That needs the same administrator, or the permission to manage sessions (jmd/discard.j.md, disconnect.j.md).
         """
         for command in ("discard", "disconnect"):
-            self._absent_is_fine(command, {"uid": uid})
+            self._call_unless_absent(command, {"uid": uid})
 
     def discard(self) -> None:
-        """Throw away the session's unpublished changes and free their locks (jmd/discard.j.md)."""
-        self._talk.call("discard", {}, effect=True)
+        """Discard the session's unpublished changes and release their locks (jmd/discard.j.md; repeatable)."""
+        self._session_client.call("discard", {}, effect=True)
 
-    # Reading
+    # Reads
 
     def last_published(self) -> Revision | None:
-        """The newest revision (jmd/show-last-published-session.j.md: 404 where nothing was ever published)."""
+        """The newest revision (jmd/show-last-published-session.j.md: 404 if nothing was ever published)."""
         try:
-            body = self._talk.call("show-last-published-session", {}, effect=False)
+            body = self._session_client.call("show-last-published-session", {}, effect=False)
         except Rejected as error:
             if error.code == NOT_FOUND:
                 return None
             raise
-        found = reading.revision(body)
-        if found is None:
-            raise _unusual("a revision without uid and time")
-        return found
+        revision = parse.revision(body)
+        if revision is None:
+            raise _unexpected("a revision without uid and time")
+        return revision
 
-    def hosts(self) -> tuple[HostObject, ...]:
-        """All host objects as published plus our own session's, 500 a page (jmd/show-hosts.j.md)."""
+    def hosts(self) -> Reading[tuple[HostObject, ...]]:
+        """All host objects as published, with our session's changes; 500 per page (jmd/show-hosts.j.md)."""
         options = {**_FULL, "show-membership": True, "order": [{"ASC": "name"}]}
-        bodies = read_all(self._talk, "show-hosts", options)
-        found = [reading.hosts(body) for body in bodies]
-        skipped = sum(not objects for objects in found)
-        self._problems = (f"{skipped} of Check Point's host objects cannot be read",) if skipped else ()
-        return tuple(host for objects in found for host in objects)
+        bodies = yield from read_all(self._session_client, "show-hosts", options)
+        parsed = [(body, parse.host_objects(body)) for body in bodies]
+        self._problems = bounded_problems([_problem(body) for body, objects in parsed if not objects])
+        return tuple(host for _, objects in parsed for host in objects)
 
     def problems(self) -> tuple[str, ...]:
-        """What the latest complete `hosts` left out, a sentence a kind."""
+        """What the latest complete `hosts` left out, one sentence per item; bounded."""
         return self._problems
 
-    def groups(self) -> tuple[Group, ...]:
-        """All groups with who locks them from another session (jmd/show-groups.j.md; locks only at full detail)."""
-        return tuple(reading.group(body) for body in read_all(self._talk, "show-groups", _FULL))
+    def groups(self) -> Reading[tuple[Group, ...]]:
+        """All groups, and who locks them from another session (jmd/show-groups.j.md; only full detail shows locks)."""
+        bodies = yield from read_all(self._session_client, "show-groups", _FULL)
+        return tuple(parse.group(body) for body in bodies)
 
-    def gateways(self) -> tuple[Gateway, ...]:
-        """All gateways and servers with what they enforce (jmd/show-gateways-and-servers.j.md)."""
-        return tuple(reading.gateway(body) for body in read_all(self._talk, "show-gateways-and-servers", _FULL))
+    def packages(self) -> Reading[tuple[Package, ...]]:
+        """All policy packages (jmd/show-packages.j.md)."""
+        bodies = yield from read_all(self._session_client, "show-packages", {}, key="packages")
+        return tuple(Package(get_text(body, "name"), get_text(body, "uid")) for body in bodies)
+
+    def gateways(self) -> Reading[tuple[EnforcementPoint, ...]]:
+        """All firewalls and servers, what they enforce, and their groups (jmd/show-gateways-and-servers.j.md)."""
+        bodies = yield from read_all(
+            self._session_client, "show-gateways-and-servers", {**_FULL, "show-membership": True}
+        )
+        return tuple(parse.enforcement_point(body) for body in bodies)
 
     def validations(self) -> Validations:
-        """What would block the publish, and what would only be warned of (jmd/show-validations.j.md)."""
-        body = self._talk.call("show-validations", {"limit": 500}, effect=False)
+        """What would block the publish, and what only warns (jmd/show-validations.j.md).
 
-        def texts(name: str) -> tuple[str, ...]:
-            return tuple(clean(item.get("message")) for item in shapes.mappings(body.get(name)))
-
-        total = sum(shapes.number(body.get(f"{name}-total")) or 0 for name in ("errors", "blocking-errors"))
-        errors = texts("errors") + texts("blocking-errors")
-        if total and not errors:
+        An incident with `current-session: false` is somebody else's, often old and published, and blocks no publish of
+        ours. Of errors beyond the page nothing is said: the publish itself judges them.
+        """
+        body = self._session_client.call("show-validations", {"limit": 500}, effect=False)
+        found = [item for name in ("errors", "blocking-errors") for item in get_objects(body, name)]
+        errors = tuple(sanitize(item.get("message")) for item in parse.of_this_session(found))
+        total = sum(get_number(body, f"{name}-total") or 0 for name in ("errors", "blocking-errors"))
+        if total and not found:
             errors = (f"{total} errors that the server does not show",)
-        return Validations(errors=errors, warnings=texts("warnings"))
+        warnings = parse.of_this_session(get_objects(body, "warnings"))
+        return Validations(errors=errors, warnings=tuple(sanitize(item.get("message")) for item in warnings))
+
+    def pending_changes(self) -> int | None:
+        """How many changes our session has that are not published (jmd/show-session.j.md); None: it does not say."""
+        return get_number(self._session_client.call("show-session", {}, effect=False), "changes")
 
     def task(self, task_id: str) -> Task:
-        """Where a task stands (jmd/show-task.j.md). Rejected with `generic_err_object_not_found`: no such task."""
-        body = self._talk.call("show-task", {"task-id": task_id, **_FULL}, effect=False)
-        tasks = shapes.mappings(body.get("tasks"))
+        """The state of a task (jmd/show-task.j.md). Rejected with `generic_err_object_not_found`: no such task."""
+        body = self._session_client.call("show-task", {"task-id": task_id, **_FULL}, effect=False)
+        tasks = get_objects(body, "tasks")
         if len(tasks) != 1:
-            raise _unusual("another number of tasks than one")
-        return reading.task({**tasks[0], "task-id": task_id})
+            raise _unexpected("none or several tasks for one task id")
+        return parse.task({**tasks[0], "task-id": task_id})
 
-    # Changing
+    # Changes
 
     def ensure_tag(self, name: str) -> None:
-        """Make sure that the tag of an owner exists; `name`: `microseg.dev/<ownerId>` (effect of kind 2)."""
-        tag = reading.tag_name(name)
+        """Make sure that the tag of an owner exists (named). `name`: `microseg.dev/<ownerId>`."""
+        tag = parse.tag_name(name)
         try:
-            self._talk.call("show-tag", {"name": tag}, effect=False)
+            self._session_client.call("show-tag", {"name": tag}, effect=False)
         except Rejected as error:
             if error.code != NOT_FOUND:
                 raise
-            self._talk.call("add-tag", {"name": tag}, effect=True)
+            self._session_client.call("add-tag", {"name": tag}, effect=True)
 
     def put_host(self, form: ObjectForm) -> str:
-        """Create a host object with its groups in the call, or change one of ours (effect of kind 2); returns its uid.
+        """Create a host object with its groups, or change one of ours (named); returns its uid.
 
-        Rejected with `duplicate-name` or `duplicate-address` where another object has them, `foreign-object` where the
-        object to change is not this owner's. jmd/add-host.j.md, set-host.j.md.
+        Rejected with `duplicate-name` or `duplicate-address` if another object has them, `foreign-object` if the object
+        to change is not this owner's. jmd/add-host.j.md, set-host.j.md.
         """
         return self._objects.put(form)
 
@@ -165,59 +194,61 @@ class Management:
         A batch ignores warnings and errors: ask `validations` before publishing.
         """
         batch = {"objects": [{"type": "host", "list": [new_host(form) for form in forms]}]}
-        return Task(id=self._started("add-objects-batch", batch), state=TaskState.RUNNING)
+        return Task(id=self._start_task("add-objects-batch", batch), state=TaskState.RUNNING)
 
     def join_group(self, group: str, names: Sequence[str]) -> None:
-        """Add members by name (jmd/set-group.j.md; effect of kind 1). Busy names who locks the group."""
-        self._objects.set_members(group, "add", names)
+        """Add members by name (jmd/set-group.j.md; repeatable). Busy names who locks the group."""
+        self._objects.add_members(group, names)
 
-    def leave_group(self, group: str, names: Sequence[str]) -> None:
-        """Remove members by name (jmd/set-group.j.md; effect of kind 1). Busy names who locks the group."""
-        self._objects.set_members(group, "remove", names)
+    def leave_groups(self, uid: str, owner: str, groups: Sequence[str]) -> None:
+        """Take an object with this owner's mark out of groups (jmd/set-host.j.md; repeatable); an absent one is fine.
 
-    def delete_host(self, uid: str) -> None:
-        """Delete a host object that carries a mark; absent is fine (jmd/delete-host.j.md; effect of kind 1).
-
-        Rejected: `foreign-object` without a mark, `generic_err_object_deletion` while a group or a rule uses it.
+        Rejected: `foreign-object` without the mark. Busy names who locks a group.
         """
-        try:
-            shown = self._talk.call("show-host", {"uid": uid}, effect=False)
-        except Rejected as error:
-            if error.code == NOT_FOUND:
-                return
-            raise
-        if not reading.mark(shown)[0]:
-            raise foreign()
-        self._absent_is_fine("delete-host", {"uid": uid})
+        self._objects.leave(uid, owner, groups)
+
+    def delete_host(self, uid: str, owner: str, vm_id: str) -> None:
+        """Delete a host object with this mark, out of its groups (jmd/delete-host.j.md; repeatable).
+
+        An absent one is fine. Rejected: `foreign-object` with another mark, or none, `generic_err_object_deletion`
+        while a rule uses it.
+        """
+        if self._objects.leave(uid, owner, None, vm_id):
+            self._call_unless_absent("delete-host", {"uid": uid})
 
     def publish(self) -> str:
-        """Start a publish (jmd/publish.j.md; effect of kind 3); returns its task id."""
-        return self._started("publish", {})
+        """Start a publish (jmd/publish.j.md; once); returns its task id."""
+        return self._start_task("publish", {})
 
     def install(self, package: str, targets: Sequence[str]) -> str:
-        """Start installing the access policy (jmd/install-policy.j.md; effect of kind 3); returns its task id.
+        """Start installing the access policy (jmd/install-policy.j.md; once); returns its task id.
 
         No targets: the package's own. Only published data is installed.
         """
         body: dict[str, object] = {"policy-package": package, "access": True, "threat-prevention": False}
         if targets:
             body["targets"] = list(targets)
-        return self._started("install-policy", body)
+        return self._start_task("install-policy", body)
 
-    def _started(self, command: str, body: Json) -> str:
-        task_id = shapes.text(self._talk.call(command, body, effect=True).get("task-id"))
+    def _start_task(self, command: str, body: Json) -> str:
+        task_id = get_text(self._session_client.call(command, body, effect=True).get("task-id"))
         if not task_id:
-            message = f"Check Point did not say which task carries out {command}"
+            message = f"Check Point accepted {command} and did not name its task"
             raise OutcomeUnknown(message)
         return task_id
 
-    def _absent_is_fine(self, command: str, body: Json) -> None:
+    def _call_unless_absent(self, command: str, body: Json) -> None:
         try:
-            self._talk.call(command, body, effect=True)
+            self._session_client.call(command, body, effect=True)
         except Rejected as error:
             if error.code != NOT_FOUND:
                 raise
 
 
-def _unusual(what: str) -> Unreachable:
+def _problem(body: Json) -> str:
+    name = sanitize(get_text(body, "uid") or get_text(body, "name"), limit=64)
+    return f"A listed host object lacks its uid, its name or an IP address: {name or 'it has neither uid nor name'}"
+
+
+def _unexpected(what: str) -> Unreachable:
     return Unreachable(f"Check Point answered with {what}")

@@ -1,63 +1,69 @@
-"""Whole listings of the management server, page by page, with proof that nothing moved in between.
+"""Whole lists of the management server, page by page, with a check that nothing moved in between.
 
-`checkpoint.py` reads hosts, groups, gateways and sessions through it. Paging: chkp-antonr/checkpoint-api-ref
-jmd/show-hosts.j.md (limit 1 to 500; `from`, `to`, `total`, absent or 0 when empty). Offsets drift while others publish:
+`checkpoint/gateway.py` reads hosts, groups, gateways and sessions through it. Paging: chkp-antonr/checkpoint-api-ref
+jmd/show-hosts.j.md (limit 1 to 500; `from`, `to`, `total`, absent or 0 when empty). Offsets shift while others publish:
 PyPI arodonata 2.1.0 checks the same things.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
-from microseg.gateways import shapes
-from microseg.gateways.checkpoint_session import Conversation
-from microseg.gateways.ports import Unreachable
-from microseg.gateways.shapes import Json
+from microseg.gateways.checkpoint.session import SessionClient
+from microseg.gateways.http.json_access import Json, get_number, get_text
+from microseg.gateways.ports import Reading, Unreachable
+from microseg.gateways.readings import in_turn
 
 _PAGE = 500
 _MOST_PAGES = 1000
 _ATTEMPTS = 2
 
 
-def read_all(conversation: Conversation, command: str, options: Mapping[str, object]) -> list[Json]:
-    """All objects of a listing; Unreachable where it drifted twice or does not add up."""
+def read_all(
+    client: SessionClient, command: str, options: Mapping[str, object], *, key: str = "objects"
+) -> Reading[list[Json]]:
+    """All objects of a list, under this key. Raises Unreachable if it changed twice meanwhile, or is incomplete."""
     for _ in range(_ATTEMPTS):
-        found = _attempt(conversation, command, options)
-        if found is not None:
-            return found
+        objects = yield from _read_once(client, command, options, key)
+        if objects is not None:
+            return objects
     message = "Check Point's objects changed while they were listed"
     raise Unreachable(message)
 
 
-def _attempt(conversation: Conversation, command: str, options: Mapping[str, object]) -> list[Json] | None:
-    """All objects, or None where pages do not fit together."""
-    found: list[Json] = []
-    total = 0
+def _read_once(
+    client: SessionClient, command: str, options: Mapping[str, object], key: str
+) -> Reading[list[Json] | None]:
+    """All objects; None if the pages do not fit together."""
+    objects: list[Json] = []
+    total, volume = 0, client.volume()
     for number in range(_MOST_PAGES):
-        body = conversation.call(command, {**options, "limit": _PAGE, "offset": len(found)}, effect=False)
-        objects = _objects(body)
-        said = shapes.number(body.get("total"))
-        if said is None and objects:
-            message = "Check Point answered with a listing that does not say its total"
+        page_options = {**options, "limit": _PAGE, "offset": len(objects)}
+        body = yield from in_turn(partial(client.call, command, page_options, effect=False), volume)
+        page = _objects(body, key)
+        page_total = get_number(body, "total")
+        if page_total is None and page:
+            message = "Check Point answered with a list without its total"
             raise Unreachable(message)
-        if number and (said or 0) != total:
+        if number and (page_total or 0) != total:
             return None
-        total = said or 0
-        if objects and not _contiguous(body, len(found), len(objects)):
+        total = page_total or 0
+        if page and not _contiguous(body, len(objects), len(page)):
             return None
-        found += objects
-        if len(found) >= total:
+        objects += page
+        if len(objects) >= total:
             break
-        if not objects:
+        if not page:
             return None
-    uids = {shapes.text(item.get("uid")) for item in found}
-    return found if len(found) == total == len(uids) else None
+    uids = {get_text(item, "uid") for item in objects}
+    return objects if len(objects) == total == len(uids) else None
 
 
-def _objects(body: Json) -> list[Json]:
-    objects = body.get("objects", [] if body.get("total") == 0 else None)
+def _objects(body: Json, key: str) -> list[Json]:
+    objects = body.get(key, [] if body.get("total") == 0 else None)
     if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
-        message = "Check Point answered with an incomplete listing"
+        message = "Check Point answered with an incomplete list"
         raise Unreachable(message)
     return objects
 

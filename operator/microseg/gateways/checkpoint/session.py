@@ -1,7 +1,8 @@
-"""The one session with the management server: logging in, calling commands, noticing that it was lost.
+"""The one session with the management server: it logs in, calls commands and notices that the session was lost.
 
-`checkpoint.py` speaks through it. One call at a time: the server serialises a session's writes anyway, and a lock keeps
-a logout from overtaking them. Wire form and login: chkp-antonr/checkpoint-api-ref introduction.md and jmd/login.j.md.
+`checkpoint/gateway.py` calls commands through it, one at a time: the server serialises the writes of a session anyway,
+and a lock keeps a logout from overtaking them. Protocol and login: chkp-antonr/checkpoint-api-ref introduction.md and
+jmd/login.j.md.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from microseg.gateways import shapes
-from microseg.gateways.checkpoint_errors import Meaning, complaint, error_of, meaning_of
+from microseg.gateways.checkpoint.errors import ErrorKind, error_of, kind_of, parse_vendor_error
+from microseg.gateways.checkpoint.refused_logins import LoginMemory
+from microseg.gateways.http.client import HttpClient, HttpResponse
+from microseg.gateways.http.json_access import Json, get_object, get_text
+from microseg.gateways.http.volume import Volume
+from microseg.gateways.http.wire import operation
 from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Unreachable
-from microseg.gateways.shapes import Json
-from microseg.gateways.transport import Answer, Transport
-from microseg.model.facts import Session
-from microseg.model.host import clip
+from microseg.model.checkpoint_facts import Session
+from microseg.model.fields import clip
 from microseg.model.secret import Secret
 
 IDLE_SECONDS = 3600
 """The longest session-timeout that CheckPointSW/terraform-provider-checkpoint allows (10 to 3600)."""
-_OLDEST = (1, 6)
+_OLDEST_VERSION = (1, 6)
 """R80.40: the first with batches and API keys (chkp-antonr/checkpoint-api-ref changelog.md)."""
 
 
@@ -44,11 +47,13 @@ class Password:
 Credential = ApiKey | Password
 
 
-class Conversation:
-    """At most one living session. Safe to use from several threads."""
+class SessionClient:
+    """At most one open session. Safe to use from several threads."""
 
-    def __init__(self, transport: Transport, credential: Credential, domain: str) -> None:
-        self._transport = transport
+    def __init__(self, http_client: HttpClient, credential: Credential, domain: str, memory: LoginMemory) -> None:
+        """`memory`: what is remembered of this credential's refusals."""
+        self._memory = memory
+        self._http_client = http_client
         self._credential = credential
         self._domain = domain
         self._lock = threading.RLock()
@@ -58,39 +63,37 @@ class Conversation:
 
     @property
     def session(self) -> Session | None:
-        """The living session, from memory."""
+        """The open session, from memory; None: there is none."""
         return self._session
 
     def open(self, name: str) -> Session:
-        """Log in under a session name, or keep the living session of that name.
+        """Log in under a session name, or keep the open session of that name.
 
-        Throttled: more than three logins a minute, administrator and domain (tips-best-practices.md). Busy: too many
-        sessions. Refused: the credential, or a read-only right. Unreachable: a standby. Rejected: too old a server.
+        Throttled: more than three logins per minute, administrator and domain (tips-best-practices.md). Busy: too many
+        sessions. Refused: the credential, or only permission to read. Unreachable: a standby server. Rejected: the
+        server is too old.
         """
-        with self._lock, self._transport.watch("login"):
+        with self._lock, operation("login"):
             if self._session is not None:
                 if self._session.name == name:
                     return self._session
                 self.close()
-            answer = self._send("/web_api/login", self._login(name), None, effect=False)
-            if not answer.ok:
-                raise self._judged(answer, effect=False)
-            body = shapes.mapping(answer.data)
-            sid = shapes.text(body.get("sid"))
+            body = self._log_in(name)
+            sid = get_text(body, "sid")
             if not sid:
-                raise _unusual("a login without a session id")
+                raise _unexpected("a login without a session id")
             self._sid = Secret(sid)
             try:
                 self._base = f"/web_api/v{_version(body)}"
-                _refuse_passive(body)
-                self._session = self._own(body, name)
+                _check_writable(body)
+                self._session = self._opened_session(body, name)
             except GatewayError:
-                self._leave()
+                self._log_out()
                 raise
             return self._session
 
     def close(self) -> None:
-        """Discard what is not published and log out; the session is forgotten whatever comes of it."""
+        """Discard what is not published and log out; the session is forgotten even if that fails."""
         with self._lock:
             if self._sid is None:
                 return
@@ -100,49 +103,65 @@ class Conversation:
                 if self._sid is not None:
                     raise
             finally:
-                self._leave()
+                self._log_out()
 
     def call(self, command: str, body: Json, *, effect: bool) -> Json:
-        """Call a command with the session and return its JSON object.
+        """Call a command in the session and return its JSON object.
 
-        Without a session, or with one that the server no longer knows (401 `generic_err_wrong_session_id`):
-        Unreachable for a read; Busy for an effect, which did not happen.
+        Without a session, or with one that the server no longer knows (401 `generic_err_wrong_session_id`): Unreachable
+        for a read; Busy for an effect, which did not happen.
         """
-        with self._lock, self._transport.watch(command):
+        with self._lock, operation(command):
             sid = self._sid
             if sid is None:
-                raise _closed(effect=effect)
-            answer = self._send(f"{self._base}/{command}", body, sid, effect=effect)
-            if not answer.ok:
-                raise self._judged(answer, effect=effect)
-            if isinstance(answer.data, dict):
-                return answer.data
+                raise _no_session(effect=effect)
+            response = self._send(f"{self._base}/{command}", body, sid, effect=effect)
+            if not response.ok:
+                raise self._error_of(response, effect=effect)
+            if isinstance(response.data, dict):
+                return response.data
             if effect:
-                message = "Check Point answered a change with something that is not a JSON object"
+                message = "Check Point was asked for a change and the answer is not a JSON object"
                 raise OutcomeUnknown(message)
-            raise _unusual("something that is not a JSON object")
+            raise _unexpected("something that is not a JSON object")
 
-    def note(self, session: Session) -> None:
-        """Remember fresher numbers of the living session."""
+    def volume(self) -> Volume:
+        """For the pages of one list."""
+        return self._http_client.volume()
+
+    def update_session(self, session: Session) -> None:
+        """Take over the newer numbers of the open session."""
         with self._lock:
             if self._session is not None and self._session.uid == session.uid:
                 self._session = replace(session, name=self._session.name)
 
-    def _judged(self, answer: Answer, *, effect: bool) -> GatewayError:
+    def _log_in(self, name: str) -> Json:
+        """The answer of a successful log-in. A refused version of the Secret is not tried again soon, or ever."""
+        self._memory.check()
+        response = self._send("/web_api/login", self._login_body(name), None, effect=False)
+        if response.ok:
+            self._memory.accepted()
+            return get_object(response.data)
+        error = self._error_of(response, effect=False)
+        if isinstance(error, Refused) and parse_vendor_error(response.data).code:  # the server's word, not a proxy's
+            raise self._memory.refused(error)
+        raise error
+
+    def _error_of(self, response: HttpResponse, *, effect: bool) -> GatewayError:
         secrets = tuple(secret for secret in (self._sid, _secret_of(self._credential)) if secret is not None)
-        error = error_of(answer, effect=effect, secrets=secrets)
-        if meaning_of(answer.status, complaint(answer.data)) is Meaning.LOST:
+        error = error_of(response, effect=effect, secrets=secrets)
+        if kind_of(response.status, parse_vendor_error(response.data)) is ErrorKind.SESSION_LOST:
             self._forget()
         return error
 
-    def _send(self, path: str, body: Json, sid: Secret | None, *, effect: bool) -> Answer:
+    def _send(self, path: str, body: Json, sid: Secret | None, *, effect: bool) -> HttpResponse:
         headers: Mapping[str, str] = {} if sid is None else {"X-chkp-sid": sid.reveal()}
-        return self._transport.send("POST", path, effect=effect, headers=headers, body=body)
+        return self._http_client.send("POST", path, effect=effect, headers=headers, body=body)
 
-    def _login(self, name: str) -> dict[str, object]:
+    def _login_body(self, name: str) -> dict[str, object]:
         body: dict[str, object] = {
             "session-name": name,
-            "session-description": "Held by the microseg operator; do not publish or discard by hand",
+            "session-description": "In use by the microseg operator; do not publish or discard it by hand",
             "session-timeout": IDLE_SECONDS,
         }
         if self._domain:
@@ -154,25 +173,26 @@ class Conversation:
                 body |= {"user": user, "password": password.reveal()}
         return body
 
-    def _own(self, body: Json, name: str) -> Session:
-        """The session's uid, which a login of an administrator with less rights may not show."""
-        uid = shapes.text(body.get("uid"))
+    def _opened_session(self, body: Json, name: str) -> Session:
+        """The session after a login, which does not show the uid to an administrator with few permissions."""
+        uid = get_text(body, "uid")
         user = self._credential.user if isinstance(self._credential, Password) else ""
         if not uid:
-            shown = self.call("show-session", {}, effect=False)
-            uid, user = shapes.text(shown.get("uid")), shapes.text(shown.get("user-name"))
+            details = self.call("show-session", {}, effect=False)
+            uid, user = get_text(details, "uid"), get_text(details, "user-name")
         if not uid:
-            raise _unusual("a session without a uid")
+            raise _unexpected("a session without a uid")
         return Session(uid=clip(uid, 64), name=name, application="WEB_API", user=user)
 
-    def _leave(self) -> None:
-        """Log out as far as it goes: a logout that is lost only leaves an idle session that times out by itself."""
+    def _log_out(self) -> None:
+        """Forget the session and log out. A failed logout only leaves an idle session, which times out by itself."""
         sid, base = self._sid, self._base
         self._forget()
         if sid is None:
             return
         try:
-            self._send(f"{base}/logout", {}, sid, effect=False)
+            with operation("logout"):
+                self._send(f"{base}/logout", {}, sid, effect=False)
         except Unreachable:
             return
 
@@ -183,23 +203,26 @@ class Conversation:
 
 
 def _version(body: Json) -> str:
-    """The API version to speak: the server's own, so that an upgrade changes nothing before the next login."""
-    version = shapes.text(body.get("api-server-version"))
+    """The API version to use: the server's own at the login, so an upgrade changes nothing before the next one."""
+    version = get_text(body, "api-server-version")
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}", version):
-        raise _unusual("a login without an API version")
-    if tuple(int(part) for part in version.split(".")) < _OLDEST:
-        message = f"the management server speaks API {version}; 1.6 (R80.40) is needed"
+        raise _unexpected("a login without an API version")
+    if tuple(int(part) for part in version.split(".")) < _OLDEST_VERSION:
+        message = f"The management server has API version {version}; 1.6 (R80.40) or later is needed"
         raise Rejected(message, "api-version", version)
     return version
 
 
-def _refuse_passive(body: Json) -> None:
-    """Logging in to a standby or as a reader succeeds; writing would not (CheckPointSW/sddc monitor.py)."""
+def _check_writable(body: Json) -> None:
+    """Raise for a standby server or a read-only administrator: the login succeeds, writes would not.
+
+    Source: CheckPointSW/sddc monitor.py.
+    """
     if body.get("standby") is True:
-        message = "the management server is on standby"
+        message = "The management server is on standby"
         raise Unreachable(message)
     if body.get("read-only") is True:
-        message = "the administrator may only read"
+        message = "The administrator has read-only permissions"
         raise Refused(message)
 
 
@@ -211,9 +234,10 @@ def _secret_of(credential: Credential) -> Secret:
             return password
 
 
-def _closed(*, effect: bool) -> GatewayError:
-    return Busy("no session is open: it was lost or never opened") if effect else Unreachable("no session is open")
+def _no_session(*, effect: bool) -> GatewayError:
+    sentence = "No Check Point session is open"
+    return Busy(sentence) if effect else Unreachable(sentence)
 
 
-def _unusual(what: str) -> Unreachable:
+def _unexpected(what: str) -> Unreachable:
     return Unreachable(f"Check Point answered with {what}")

@@ -1,34 +1,44 @@
-"""One PCE organisation: workloads, labels and pairing profiles read whole, keys made, labels and stamps written.
+"""One PCE organisation: workloads, labels and pairing profiles are read whole; keys, labels and stamps are written.
 
-The Illumio lane calls it from worker threads. Paths and bodies: the `illumio` SDK 1.1.3 (PyPI), the vendor's REST
-manual (product-docs-repo.illumio.com, Core 21.5 to 25.1, REST-APIs), and boons1215/auto-label for set_labels and
-remove_labels.
+The Illumio lane and the script attempts call it from worker threads.
+
+Paths and bodies: the `illumio` SDK 1.1.3 (PyPI), the vendor's REST manual (product-docs-repo.illumio.com, Core 21.5 to
+25.1, REST-APIs), and boons1215/auto-label for set_labels and remove_labels.
 """
 
 from __future__ import annotations
 
-import base64
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
-from microseg.gateways import illumio_reading as reading
-from microseg.gateways import shapes, wire
-from microseg.gateways.illumio_collections import Collections
-from microseg.gateways.illumio_errors import SYSTEM, error_of
-from microseg.gateways.ports import OutcomeUnknown, Rejected, Unreachable, WorkloadChange
-from microseg.gateways.transport import Answer, Observe, Transport, clean
-from microseg.model.facts import Label, PairingProfile, Workload
+from microseg.gateways.http import tls
+from microseg.gateways.http.client import HttpClient, HttpResponse, http_date, sanitize
+from microseg.gateways.http.json_access import get_object, get_text, get_value
+from microseg.gateways.http.proxy import Proxy, basic
+from microseg.gateways.http.wire import Observe, operation, steps
+from microseg.gateways.illumio import parse
+from microseg.gateways.illumio.collections import CollectionReader
+from microseg.gateways.illumio.errors import SYSTEM, content, error_of, is_gone
+from microseg.gateways.ports import OutcomeUnknown, Reading, Rejected, Unreachable, WorkloadChange
+from microseg.gateways.problems import bounded_problems
+from microseg.gateways.readings import in_turn, whole
+from microseg.model.illumio_facts import Label, PairingProfile, Workload
 from microseg.model.secret import Secret
+from microseg.model.spelling import same_name
 
-_MOST = 1000
-"""Items of a bulk call (vendor's REST manual 23.5, bulk operations)."""
+T = TypeVar("T")
+_BULK_SIZE = 1000
+"""Items of a bulk call at most (vendor's REST manual 23.5, bulk operations)."""
 
 
-class Pce:
+class IllumioPceGateway:
     """`IllumioGateway` over the REST API, version 2."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where and how to connect, each by its name
         self,
         url: str,
         org_id: int,
@@ -36,239 +46,254 @@ class Pce:
         secret: Secret,
         *,
         ca_file: str | None = None,
-        limits: wire.Limits | None = None,
+        limits: tls.Limits | None = None,
         observe: Observe | None = None,
         pause: Callable[[float], None] = time.sleep,
+        proxy: Proxy | None = None,
     ) -> None:
-        """`url`: https with port, without a path. `pause` waits between two looks at a collection's job.
+        """`url`: https with port, without a path. `pause` waits where a list is read in the midst of an effect.
 
         ValueError: not an https URL; OSError: no such CA file.
         """
-        self._transport = Transport(SYSTEM, url, trust=wire.Trust(ca_file), limits=limits, observe=observe)
-        token = base64.b64encode(f"{user}:{secret.reveal()}".encode()).decode()
-        self._authorization = Secret(f"Basic {token}")
+        trust = tls.Trust(ca_file)
+        self._http_client = HttpClient(SYSTEM, url, trust=trust, limits=limits, observe=observe, proxy=proxy)
+        self._authorization = basic(user, secret)
         self._org = org_id
-        self._collections = Collections(self._read, self._transport.origin, org_id, pause)
-        self._writing = threading.Lock()
+        self._collections = CollectionReader(self._get, self._http_client.origin, org_id, self._http_client.volume)
+        self._pause = pause
+        self._write_lock = threading.Lock()
         self._labels: dict[str, Label] = {}
         self._has_set_labels = True
-        self._skipped: dict[str, int] = {}
+        self._date: tuple[float, float] | None = None
+        """The Date of the latest answer, and the monotonic time when it came: steps of our clock do not matter."""
+        self._problems: dict[str, list[str]] = {}
+        """Collection -> one sentence per item that its latest complete list left out."""
 
-    def product_version(self) -> str:
-        """The PCE's version such as `24.2.0` (`GET /product_version`, first call of cpainchaud/pylo)."""
-        with self._transport.watch("product-version"):
-            answer = self._read("/product_version")
-            version = shapes.text(shapes.within(_ok(answer), "version"))
-            if not version:
-                raise _unusual("no version")
-            return clean(version, limit=64)
-
-    def workloads(self) -> tuple[Workload, ...]:
+    def workloads(self) -> Reading[tuple[Workload, ...]]:
         """All managed workloads that are not deleted; complete, or an error."""
-        with self._transport.watch("workloads"):
-            items = self._collections.all("workloads", {"managed": "true"})
-            if reading.lacks_keys(items):
-                self._all_labels()
-            managed = [item for item in items if reading.is_managed(item)]
-            found = [reading.workload(item, self._org, self._labels) for item in managed]
-            self._skipped["workloads"] = sum(workload is None for workload in found)
-            return tuple(workload for workload in found if workload is not None)
+        items = yield from steps("workloads", self._collections.read_all("workloads", {"managed": "true"}))
+        if parse.lacks_label_keys(items):
+            yield from self._read_labels()
+        managed = [item for item in items if parse.is_there(item)]
+        now = self.time() or datetime.now(UTC)
+        return self._parsed("workload", managed, lambda item: parse.workload(item, self._org, self._labels, now))
 
-    def labels(self) -> tuple[Label, ...]:
+    def workload(self, href: str) -> Reading[Workload | None]:
+        """One workload by its href; None: the PCE's own 404 for it, or it is deleted or unmanaged now.
+
+        Unreachable: it is there and cannot be read.
+        """
+        self._check_href(href, "workloads")
+        response = yield from steps("workload", in_turn(partial(self._one, href), self._http_client.volume()))
+        if response is None or not parse.is_there(response):
+            return None
+        found = parse.workload(response, self._org, self._labels, self.time() or datetime.now(UTC))
+        if found is None or found.href != href:
+            message = "The PCE shows a workload by its href, and it cannot be read"
+            raise Unreachable(message)
+        return found
+
+    def time(self) -> datetime | None:
+        """Now, by the PCE's clock: the Date of its latest answer and what passed since; None: it gives no Date."""
+        if self._date is None:
+            return None
+        date, at = self._date
+        return datetime.fromtimestamp(date + time.monotonic() - at, UTC)
+
+    def labels(self) -> Reading[tuple[Label, ...]]:
         """All labels that are not deleted; complete, or an error."""
-        with self._transport.watch("labels"):
-            return self._all_labels()
+        return (yield from self._read_labels())
 
     def problems(self) -> tuple[str, ...]:
-        """What the latest complete lists left out, a sentence a kind."""
-        return tuple(
-            f"{count} of the PCE's {kind} cannot be read" for kind, count in sorted(self._skipped.items()) if count
-        )
+        """What the latest complete lists left out, one sentence per item; bounded."""
+        return bounded_problems([sentence for _, sentences in sorted(self._problems.items()) for sentence in sentences])
 
-    def profiles(self) -> tuple[PairingProfile, ...]:
+    def profiles(self) -> Reading[tuple[PairingProfile, ...]]:
         """All pairing profiles; complete, or an error."""
-        with self._transport.watch("profiles"):
-            items = self._collections.all("pairing_profiles", {})
-            found = [reading.profile(item, self._org) for item in items]
-            return tuple(profile for profile in found if profile is not None)
+        items = yield from steps("profiles", self._collections.read_all("pairing_profiles", {}))
+        return self._parsed("pairing profile", items, lambda item: parse.pairing_profile(item, self._org))
 
     def make_key(self, profile: PairingProfile) -> Secret:
-        """A new activation code, shown this once (`POST {profile}/pairing_key`; effect of kind 3).
+        """Create a new activation code, which is shown only now (`POST {profile}/pairing_key`; once).
 
-        Its uses and life are the profile's. A lost answer is a key that nobody has: OutcomeUnknown.
+        How often and how long it can be used is the profile's. OutcomeUnknown: there may be a key that nobody has.
         """
-        self._check(profile.href, "pairing_profiles")
-        with self._transport.watch("make-key"):
-            answer = self._write("POST", f"{profile.href}/pairing_key", {})
-            code = shapes.text(shapes.within(answer.data, "activation_code"))
+        self._check_href(profile.href, "pairing_profiles")
+        with operation("make-key"):
+            response = self._write("POST", f"{profile.href}/pairing_key", {})
+            code = get_text(response.data, "activation_code")
             if not code:
-                message = "the PCE made a key and did not show it"
+                message = "The PCE created a pairing key and did not show it"
                 raise OutcomeUnknown(message)
             return Secret(code)
 
     def create_label(self, key: str, value: str) -> Label:
-        """Create a label, or find the one that has this key and value in any letter case (effect of kind 2).
+        """Create a label, or return the one that has this key and value in any letter case (named).
 
-        Which token a duplicate has is not published, so after any 406 the label is looked for
-        (brian1917/illumioapi treats values as unique in any case).
+        The token for a duplicate is not published, so the label is looked for after every rejection
+        (brian1917/illumioapi treats values as unique in any letter case).
         """
-        with self._transport.watch("create-label"):
+        with operation("create-label"):
             try:
-                answer = self._write("POST", f"/orgs/{self._org}/labels", {"key": key, "value": value})
+                response = self._write("POST", f"/orgs/{self._org}/labels", {"key": key, "value": value})
             except Rejected:
-                found = self._find_label(key, value)
-                if found is None:
+                label = self._find_label(key, value)
+                if label is None:
                     raise
-                return found
-            made = reading.label(answer.data, self._org)
-            if made is None:
-                message = "the PCE made a label and did not show it"
+                return label
+            created = parse.label(response.data, self._org)
+            if created is None:
+                message = "The PCE created a label and did not show it"
                 raise OutcomeUnknown(message)
-            self._labels[made.href] = made
-            return made
+            self._labels[created.href] = created
+            return created
 
     def update_workloads(self, changes: Sequence[WorkloadChange]) -> Mapping[str, str]:
-        """Write attributes (`PUT workloads/bulk_update`, 1,000 at a time, one call at a time; repeatable).
+        """Write attributes (`PUT workloads/bulk_update`, 1,000 per call, one call at a time; repeatable).
 
-        An empty text clears a stamp. Returns href -> why for those that failed; a later read confirms the others.
+        An empty text removes a stamp. Returns href -> reason for those that failed; a later reading shows the others.
         """
-        bodies = [self._change(change) for change in changes]
+        bodies = [self._change_body(change) for change in changes]
         failures: dict[str, str] = {}
-        with self._transport.watch("update-workloads"), self._writing:
-            for start in range(0, len(bodies), _MOST):
+        with operation("update-workloads"), self._write_lock:
+            for start in range(0, len(bodies), _BULK_SIZE):
                 path = f"/orgs/{self._org}/workloads/bulk_update"
-                answer = self._write("PUT", path, bodies[start : start + _MOST])
-                failures |= reading.bulk_failures(answer.data)
+                response = self._write("PUT", path, bodies[start : start + _BULK_SIZE])
+                failures |= parse.bulk_failures(response.data)
         return failures
 
     def unpair(self, vens: Sequence[str], restore: str) -> Mapping[str, str]:
-        """Unpair VENs (`PUT vens/unpair`, 10 calls a minute; repeatable). Returns href -> why for those refused.
+        """Unpair VENs (`PUT vens/unpair`, 10 calls per minute; repeatable). Returns href -> reason for those refused.
 
         Source: illumio/terraform-provider-illumio-core, illumio-core/resource_illumio_vens_unpair.go.
         """
         for href in vens:
-            self._check(href, "vens")
+            self._check_href(href, "vens")
         body = {"vens": [{"href": href} for href in vens], "firewall_restore": restore}
-        with self._transport.watch("unpair"), self._writing:
-            return reading.unpair_failures(self._write("PUT", f"/orgs/{self._org}/vens/unpair", body).data)
+        with operation("unpair"), self._write_lock:
+            return parse.unpair_failures(self._write("PUT", f"/orgs/{self._org}/vens/unpair", body).data)
 
     def set_labels(self, workloads: Sequence[str], labels: Sequence[str], clear: Sequence[str]) -> None:
-        """Set labels by key and take keys off, on workloads by href (repeatable). Other keys stay.
+        """Set labels by key and remove keys, on workloads by href (repeatable). Other keys stay.
 
         On a PCE without `set_labels` and `remove_labels` (404 or 405 for the path) every workload is read, merged and
-        written by itself; Rejected then names how many failed, and the others are done.
+        written singly; Rejected then says how many failed, and the others are done.
         """
         for kind, hrefs in (("workloads", workloads), ("labels", labels)):
             for href in hrefs:
-                self._check(href, kind)
-        with self._transport.watch("set-labels"), self._writing:
-            for start in range(0, len(workloads), _MOST):
-                self._set_chunk(list(workloads[start : start + _MOST]), list(labels), list(clear))
+                self._check_href(href, kind)
+        with operation("set-labels"), self._write_lock:
+            for start in range(0, len(workloads), _BULK_SIZE):
+                self._set_labels_of_chunk(list(workloads[start : start + _BULK_SIZE]), list(labels), list(clear))
 
     def close(self) -> None:
         """Close the connections."""
-        self._transport.close()
+        self._http_client.close()
 
-    def _set_chunk(self, workloads: list[str], labels: list[str], clear: list[str]) -> None:
+    def _set_labels_of_chunk(self, workloads: list[str], labels: list[str], clear: list[str]) -> None:
         if self._has_set_labels:
             try:
-                self._set_many(workloads, labels, clear)
+                self._set_labels_in_bulk(workloads, labels, clear)
             except Rejected as error:
                 if error.code not in ("invalid_uri", "404", "405", "method_not_allowed_error"):
                     raise
                 self._has_set_labels = False
             else:
                 return
-        self._set_one_by_one(workloads, labels, set(clear))
+        self._set_labels_singly(workloads, labels, set(clear))
 
-    def _set_many(self, workloads: list[str], labels: list[str], clear: list[str]) -> None:
+    def _set_labels_in_bulk(self, workloads: list[str], labels: list[str], clear: list[str]) -> None:
         references = [{"href": href} for href in workloads]
         base = f"/orgs/{self._org}/workloads"
         if clear:
             self._write("PUT", f"{base}/remove_labels", {"workloads": references, "label_keys": clear})
         if labels:
-            wanted = [{"href": href} for href in labels]
-            self._write("PUT", f"{base}/set_labels", {"workloads": references, "labels": wanted})
+            to_set = [{"href": href} for href in labels]
+            self._write("PUT", f"{base}/set_labels", {"workloads": references, "labels": to_set})
 
-    def _set_one_by_one(self, workloads: list[str], labels: list[str], clear: set[str]) -> None:
-        self._all_labels()
+    def _set_labels_singly(self, workloads: list[str], labels: list[str], clear: set[str]) -> None:
+        whole(self._read_labels(), self._pause)
         unknown = [href for href in labels if href not in self._labels]
         if unknown:
-            message = "a label to set does not exist"
+            message = "A label to set does not exist in the PCE"
             raise Rejected(message, "unknown-label", f"{len(unknown)} of {len(labels)}")
-        wanted = [self._labels[href] for href in labels]
+        desired = [self._labels[href] for href in labels]
         failed: list[Rejected] = []
         for href in workloads:
             try:
-                body = shapes.mapping(_ok(self._read(href)))
-                hrefs = reading.merged(body, self._org, self._labels, wanted, clear)
-                self._write("PUT", href, {"labels": [{"href": each} for each in hrefs]})
+                self._write_labels(href, desired, clear)
             except Rejected as error:
                 failed.append(error)
         if failed:
-            message = f"{len(failed)} of {len(workloads)} workloads could not be labelled"
+            message = f"The PCE rejected the labels of {len(failed)} of {len(workloads)} workloads"
             raise Rejected(message, failed[0].code, failed[0].detail)
 
-    def _all_labels(self) -> tuple[Label, ...]:
-        items = self._collections.all("labels", {})
-        live = [item for item in items if shapes.mapping(item).get("deleted") is not True]
-        found = [reading.label(item, self._org) for item in live]
-        self._skipped["labels"] = sum(label is None for label in found)
-        labels = tuple(label for label in found if label is not None)
+    def _write_labels(self, href: str, desired: list[Label], clear: set[str]) -> None:
+        body = get_object(content(self._get(href)))
+        hrefs = parse.merged_labels(body, self._org, self._labels, desired, clear)
+        if hrefs is None:
+            message = "A label of the workload cannot be read, and would be lost"
+            raise Rejected(message, "unreadable-label")
+        self._write("PUT", href, {"labels": [{"href": each} for each in hrefs]})
+
+    def _read_labels(self) -> Reading[tuple[Label, ...]]:
+        items = yield from steps("labels", self._collections.read_all("labels", {}))
+        current = [item for item in items if get_value(item, "deleted") is not True]
+        labels = self._parsed("label", current, lambda item: parse.label(item, self._org))
         self._labels = {label.href: label for label in labels}
         return labels
 
+    def _parsed(self, kind: str, items: list[object], parse_item: Callable[[object], T | None]) -> tuple[T, ...]:
+        """The items of a complete list that can be parsed; the others become its problems."""
+        results = [(item, parse_item(item)) for item in items]
+        self._problems[kind] = [_problem(kind, item) for item, parsed in results if parsed is None]
+        return tuple(parsed for _, parsed in results if parsed is not None)
+
     def _find_label(self, key: str, value: str) -> Label | None:
-        """The list's `value` matches in part (vendor's REST manual 23.5), so equality is looked at here."""
-        for item in self._collections.all("labels", {"key": key, "value": value}):
-            found = reading.label(item, self._org)
-            if found is not None and found.key == key and found.value.casefold() == value.casefold():
-                return found
+        """The filter `value` also matches parts of values (vendor's REST manual 23.5), so they are compared here."""
+        for item in whole(self._collections.read_all("labels", {"key": key, "value": value}), self._pause):
+            label = parse.label(item, self._org)
+            if label is not None and label.key == key and same_name(label.value, value):
+                return label
         return None
 
-    def _change(self, change: WorkloadChange) -> dict[str, object]:
-        self._check(change.href, "workloads")
-        body: dict[str, object] = {"href": change.href}
-        if change.external_set is not None:
-            body["external_data_set"] = change.external_set or None
-        if change.external_reference is not None:
-            body["external_data_reference"] = change.external_reference or None
-        if change.enforcement_mode is not None:
-            body["enforcement_mode"] = change.enforcement_mode
-        return body
+    def _change_body(self, change: WorkloadChange) -> dict[str, object]:
+        self._check_href(change.href, "workloads")
+        return parse.change_body(change)
 
-    def _check(self, href: str, kind: str) -> None:
-        """Refuse an href that is not one of ours to use: it becomes part of a path or a body."""
-        if not reading.is_href(href, self._org, kind):
-            message = f"the request was not sent: not an href of this organisation's {kind}"
+    def _check_href(self, href: str, kind: str) -> None:
+        """Raise Rejected for an href that may not become part of a path or a body."""
+        if not parse.is_href(href, self._org, kind):
+            message = f"The request was not sent: an href is not one of this organisation's {kind}"
             raise Rejected(message, "foreign-href")
 
-    def _read(
+    def _get(
         self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         all_headers = {"Authorization": self._authorization.reveal(), **(headers or {})}
-        return self._transport.send("GET", f"/api/v2{path}", effect=False, params=params, headers=all_headers)
+        response = self._http_client.send("GET", f"/api/v2{path}", effect=False, params=params, headers=all_headers)
+        date = http_date(response.header("Date"))
+        if date is not None:
+            self._date = (date, time.monotonic())
+        return response
 
-    def _write(self, method: str, path: str, body: object) -> Answer:
-        """An effect; raises unless it was accepted and, where it says something, says it in JSON."""
+    def _one(self, href: str) -> object | None:
+        """One object; None: there is none."""
+        response = self._get(href)
+        return None if is_gone(response) else content(response)
+
+    def _write(self, method: str, path: str, body: object) -> HttpResponse:
+        """Send an effect; raises unless the PCE accepted it, with JSON or without a body."""
         headers = {"Authorization": self._authorization.reveal()}
-        answer = self._transport.send(method, f"/api/v2{path}", effect=True, headers=headers, body=body)
-        if not answer.ok:
-            raise error_of(answer, effect=True)
-        if not answer.is_json:
-            message = "the PCE answered a change with something that is not JSON"
+        response = self._http_client.send(method, f"/api/v2{path}", effect=True, headers=headers, body=body)
+        if not response.ok:
+            raise error_of(response, effect=True)
+        if not response.is_json:
+            message = "The PCE was asked for a change and the answer is not JSON"
             raise OutcomeUnknown(message)
-        return answer
+        return response
 
 
-def _ok(answer: Answer) -> object:
-    """The JSON of a successful read."""
-    if not answer.ok:
-        raise error_of(answer, effect=False)
-    if not answer.is_json:
-        raise _unusual("something that is not JSON")
-    return answer.data
-
-
-def _unusual(what: str) -> Unreachable:
-    return Unreachable(f"the PCE answered with {what}")
+def _problem(kind: str, item: object) -> str:
+    """Only the href names it: the other fields are free text."""
+    return f"A listed {kind} cannot be read; its href is {sanitize(get_value(item, 'href'), limit=160) or 'missing'}"

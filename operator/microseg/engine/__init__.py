@@ -1,0 +1,1 @@
+"""The engine: reconciles one estate. Start reading at `reconciler.py`; `build.py` shows all parts at once."""

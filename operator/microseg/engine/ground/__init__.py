@@ -1,0 +1,1 @@
+"""What every package of the engine stands on: ports, the clock and the worker threads."""

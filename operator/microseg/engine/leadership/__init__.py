@@ -1,0 +1,1 @@
+"""Who runs an estate here: the registry of Estates, the Lease, and the credentials that a run is built from."""

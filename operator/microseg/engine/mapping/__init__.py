@@ -1,0 +1,1 @@
+"""Which mapping document is in force, and how its changes reach the hosts."""

@@ -1,0 +1,94 @@
+"""One host in memory: its record, what was observed of it outside, and the latest decision."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict
+
+from microseg.model.agent_record import AgentOutcome, AgentRecord
+from microseg.model.azure_facts import RunCommand
+from microseg.model.facts import UNREADABLE, Absent, HostFacts, Postponed, Seen, Unreadable
+from microseg.model.host import GoneProof, HostStatus, ManagedHost
+from microseg.planning.decide import Decision
+
+
+class AttemptFacts(TypedDict, total=False):
+    """The part of `HostFacts` that the effect protocol writes."""
+
+    run_command: Seen[RunCommand] | Absent | Unreadable
+    looked_at: datetime | None
+    looks: int
+    look_failed: str
+    starting: bool
+    postponed: Postponed | None
+    not_taken: bool
+    key_until: datetime | None
+    concluded: AgentOutcome | None
+    refusal: str
+    commands_deleted: bool
+    delete_after: datetime | None
+    missed_polls: int
+    gone: GoneProof | Unreadable | None
+
+
+NOTHING_OBSERVED: AttemptFacts = {
+    "run_command": UNREADABLE, "looked_at": None, "looks": 0, "look_failed": "", "postponed": None, "concluded": None,
+    "refusal": "", "commands_deleted": False, "delete_after": None,
+}  # fmt: skip
+"""Of an attempt whose intent was just written."""
+
+
+@dataclass(slots=True)
+class HostState:
+    """A row of the host table. Everybody may read it; only the methods of `HostTable` write into it."""
+
+    record: ManagedHost
+    """As the API server has it, as far as we know."""
+    observed: HostFacts = field(default_factory=HostFacts)
+    """What the lanes observed of this host alone, replaced as a whole; `HostTable.facts` adds what the systems show."""
+    decision: Decision | None = None
+    stale: bool = True
+    """Something is known that the decision does not know: its actions must not be carried out."""
+    known_since: float = field(default_factory=time.monotonic)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while its record is written: one write at a time per host."""
+    sending: HostStatus | None = None
+    """The status that is being written to the record."""
+
+    @property
+    def agent(self) -> AgentRecord:
+        """The latest attempt: as it was decided to have ended, else as it is recorded."""
+        recorded = self.record.status.agent or AgentRecord()
+        decided = self.decision.status.agent if self.decision else None
+        return decided if decided is not None and decided.attempt >= recorded.attempt else recorded
+
+    @property
+    def claimed(self) -> str:
+        """The workload uuid that the host's script printed, as decided last; empty: none."""
+        agent = (self.decision.status if self.decision else self.record.status).agent
+        return agent.workload if agent else ""
+
+    @property
+    def workload(self) -> str:
+        """Href of the workload that the record names; empty: none."""
+        illumio = self.record.status.illumio
+        return illumio.workload if illumio is not None else ""
+
+
+def older(record: ManagedHost, than: ManagedHost) -> bool:
+    """Whether it is an older state of the same object.
+
+    ResourceVersions of one resource count up (KEP-5504, Kubernetes 1.35); others are not compared.
+    """
+    versions = (record.resource_version, than.resource_version)
+    if record.uid != than.uid or not all(version.isdigit() for version in versions):
+        return False
+    return int(versions[0]) < int(versions[1])
+
+
+def same(record: ManagedHost, before: ManagedHost) -> bool:
+    """Whether nothing differs that a decision looks at."""
+    return (record.spec, record.annotations, record.status) == (before.spec, before.annotations, before.status)

@@ -1,0 +1,1 @@
+"""Azure Resource Manager: VMs listed whole, and managed run-commands."""

@@ -1,0 +1,1 @@
+"""The Check Point management API: one session, objects, groups, publish and install."""

@@ -1,0 +1,1 @@
+"""The Illumio PCE: workloads, labels, pairing profiles and keys."""
