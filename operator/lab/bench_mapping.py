@@ -1,8 +1,8 @@
-"""How fast a fleet is planned by a mapping, beside a baseline that evaluates naively. `make bench-mapping`.
+"""How fast a mapping plans a fleet, compared with a naive baseline. `make bench-mapping`.
 
-Planned means what the operator and `microseg plan` do: what the mapping wants for every host, compared with its record,
-weighed by the guard. The baseline is the obvious program: for each host it walks through the document as YAML gave it.
-Both must come to the same labels and groups, else the numbers would mean nothing. Environment: BENCH_MAPPING_HOSTS.
+Planning is what the operator and `microseg plan` do: evaluate the mapping for every host, compare with its status, and
+apply the guard. The baseline walks through the parsed YAML for each host. Both must give the same labels and groups,
+or the numbers mean nothing. Environment: BENCH_MAPPING_HOSTS.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import yaml
 
 from lab.cluster import ROOT
 from microseg.mapping import Evaluator, parse
-from microseg.model.host import AzureRecord, HostSpec, HostStatus, ManagedHost, Tag, Timeline
-from microseg.model.wanted import Wanted
-from microseg.planning import wishes
+from microseg.model.azure_record import AzureRecord, Tag
+from microseg.model.desired import Desired
+from microseg.model.host import HostSpec, HostStatus, ManagedHost, Timeline
+from microseg.planning import desired as desired_state
 from microseg.planning.preview import preview
 
 HOSTS = 10_000
@@ -33,30 +34,30 @@ _APPS = ("service orchestrate", "SAP", "shop ", "billing", "mystery")
 _ENVS = ("production", "PRD", "development", "tst", "", "dev")
 _ROLES = ("web", "db", "app")
 _PLACES = ("australiaeast", "westeurope", "eastus")
-Wish = tuple[dict[str, str], set[str]]
+Result = tuple[dict[str, str], set[str]]
 
 
 def main() -> int:
-    """Measure and print; exit code 1 if the answers differ or planning takes a second."""
+    """Measure and print; exit code 1 if the results differ or planning takes a second."""
     hosts = fleet(int(os.environ.get("BENCH_MAPPING_HOSTS", HOSTS)))
     results = [measure(name, text, hosts) for name, text in (("example", _example()), ("large", _large()))]
     for each in results:
         print(
             f"mapping ({each['mapping']}): {each['hosts']:,} hosts planned in {each['planSeconds']:.3f} s of one core"
-            f" (limit {MOST_SECONDS:g} s), of which evaluating {each['evaluateSeconds']:.3f} s;"
-            f" evaluated naively {each['naiveSeconds']:.3f} s, {each['ratio']:.1f} times as long;"
-            f" the same answers: {'yes' if each['sameAnswers'] else 'NO'}"
+            f" (limit {MOST_SECONDS:g} s), of which evaluation {each['evaluateSeconds']:.3f} s;"
+            f" naive evaluation {each['naiveSeconds']:.3f} s, {each['ratio']:.1f} times as long;"
+            f" same results: {'yes' if each['sameAnswers'] else 'NO'}"
         )
     print(json.dumps(results))
     return 0 if all(each["sameAnswers"] and each["planSeconds"] < MOST_SECONDS for each in results) else 1
 
 
 def measure(name: str, text: str, hosts: Sequence[ManagedHost]) -> dict[str, Any]:
-    """One mapping: seconds of CPU for planning, for evaluating alone, and for the baseline."""
+    """Return the CPU seconds for planning, for evaluation alone, and for the baseline."""
     rules, loaded = parse(text, name), yaml.load(text, Loader=yaml.CSafeLoader)
     found, planning = _timed(lambda: preview(rules, None, hosts, percent=10, now=_NOW))
     fresh = Evaluator(rules)
-    asked = [wishes.subject(host.status.azure, host.spec.vm_id) for host in hosts if host.status.azure]
+    asked = [desired_state.subject(host.status.azure, host.spec.vm_id) for host in hosts if host.status.azure]
     _, evaluating = _timed(lambda: [fresh.evaluate(subject, current={}, now=_NOW) for subject in asked])
     answers, naive = _timed(lambda: {host.name: naively(loaded, host) for host in hosts})
     return {
@@ -66,12 +67,12 @@ def measure(name: str, text: str, hosts: Sequence[ManagedHost]) -> dict[str, Any
         "evaluateSeconds": round(evaluating, 4),
         "naiveSeconds": round(naive, 4),
         "ratio": round(naive / evaluating, 2),
-        "sameAnswers": all(_wish(found.wishes[host.name]) == answers[host.name] for host in hosts),
+        "sameAnswers": all(_as_baseline(found.desired[host.name]) == answers[host.name] for host in hosts),
     }
 
 
 def fleet(number: int) -> list[ManagedHost]:
-    """Commissioned hosts with a name and an id of their own, and tags such as people write."""
+    """Return commissioned hosts with different names and ids, and realistic tags."""
     return [_host(index) for index in range(number)]
 
 
@@ -98,14 +99,14 @@ def _host(index: int) -> ManagedHost:
 
 
 def _example() -> str:
-    """The example's document, as people deliver it."""
+    """Return the example mapping."""
     path = ROOT / "manifests" / "examples" / "mapping.yaml"
     text: str = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]["mapping.yaml"]
     return text
 
 
 def _large() -> str:
-    """A mapping as a big company has it: 300 applications with a synonym each, a case and a group for many of them."""
+    """Return a large mapping: 300 applications, each with a synonym, many with a case and a group."""
     names = [f"application-{number}" for number in range(300)] + ["ServiceOrchestrate", "sap", "shop", "billing"]
     synonyms = {f"app {number}": f"application-{number}" for number in range(300)}
     cases = [{"when": {"tags": {"rol": [f"role-{n}"]}, "name": [f"*-r{n}-*"]}, "value": f"Role{n}"} for n in range(40)]
@@ -127,9 +128,9 @@ def _large() -> str:
     return json.dumps(document)
 
 
-def _wish(wanted: Wanted) -> Wish:
-    """A wish in the baseline's form."""
-    return ({} if wanted.miss else dict(wanted.labels), set() if wanted.miss else set(wanted.groups))
+def _as_baseline(desired: Desired) -> Result:
+    """Return a result in the baseline's form."""
+    return ({} if desired.miss else dict(desired.labels), set() if desired.miss else set(desired.groups))
 
 
 def _timed(call: Any) -> tuple[Any, float]:
@@ -141,8 +142,8 @@ def _timed(call: Any) -> tuple[Any, float]:
 # the baseline ---------------------------------------------------------------------------------------------------------
 
 
-def naively(document: Mapping[str, Any], host: ManagedHost) -> Wish:
-    """Labels and groups by walking through the document: no look-up table, nothing remembered."""
+def naively(document: Mapping[str, Any], host: ManagedHost) -> Result:
+    """Return labels and groups by walking through the document, without tables or caches."""
     labels: dict[str, str] = {}
     for key, table in document["labels"].items():
         value = _label(table, host)
@@ -158,8 +159,8 @@ def _label(table: Mapping[str, Any], host: ManagedHost) -> str | None:
     for case in table.get("cases", ()):
         if _holds(case["when"], host, table, {}):
             return str(case["value"])
-    for wanted in table.get("fromTag", ()):
-        found = _tag(host, wanted)
+    for desired in table.get("fromTag", ()):
+        found = _tag(host, desired)
         if found is not None:
             value = _known(table, found)
             if value is not None:

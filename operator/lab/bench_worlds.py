@@ -1,8 +1,8 @@
-"""`python -m lab.bench_worlds`: how many requests a second each outside world answers, and what a large fleet weighs.
+"""`python -m lab.bench_worlds`: requests per second of each simulator, and the memory of a large fleet.
 
-Everything that is claimed of the operator's speed is measured on the worlds, so they must not be what is measured. The
-worlds run as they do for the operator: one process, TLS, every request in the ledger. The caller is another process on
-the same cores that does next to nothing (`lab.load`).
+The operator's speed is measured against the simulators, so they must not be the bottleneck. They run as for the
+operator: one process, TLS, every request in the ledger. The client is another process on the same cores that does
+almost nothing (`lab.load`).
 Run by `make bench-worlds`; the figures of a run are in docs/worlds.md.
 """
 
@@ -25,7 +25,7 @@ from lab.load import Figure, Line, Request, Server, look_until, measure
 from lab.worlds import Worlds
 
 _SCALE = 100_000.0
-"""Vendors' latencies are divided by this: what remains is the worlds' own work."""
+"""Vendors' latencies are divided by this: what remains is the simulators' own work."""
 
 _COMPUTE = "api-version=2024-07-01"
 _BATCH = 500
@@ -60,12 +60,12 @@ async def azure(worlds: Worlds, tls: ssl.SSLContext, seconds: float) -> list[Fig
     singles = (server.request("GET", f"{vm}?{_COMPUTE}&$expand=instanceView") for vm in itertools.cycle(vms))
     figures.append(await measure(server, "Azure", "a VM with its instance view", singles, seconds))
     puts = (_command(server, vm) for vm in itertools.cycle(vms))
-    figures.append(await measure(server, "Azure", "a run-command begun, and played to its end", puts, seconds))
+    figures.append(await measure(server, "Azure", "a run-command, from PUT to end", puts, seconds))
     return figures
 
 
 async def _pages(server: Server, links: list[str]) -> AsyncIterator[tuple[str, int]]:
-    """Path and size of every page of these lists."""
+    """Return path and size of every page of these lists."""
     line = Line(server)
     for first in links:
         link = first
@@ -83,7 +83,7 @@ def _command(server: Server, vm: str) -> Request:
 
 
 async def illumio(worlds: Worlds, tls: ssl.SSLContext, count: int, seconds: float) -> list[Figure]:
-    """Put in as many workloads as there are VMs, then measure."""
+    """Add as many workloads as there are VMs, then measure."""
     described = worlds.described["illumio"]
     for start in range(0, count, _BATCH):
         machines = [{"hostname": f"vm{number}"} for number in range(start, min(start + _BATCH, count))]
@@ -112,7 +112,7 @@ def _rename(server: Server, href: str, number: int) -> Request:
 
 
 async def _job(server: Server, base: str, count: int) -> Figure:
-    """All workloads by an asynchronous list: how long until the last byte is here."""
+    """Read all workloads by an asynchronous list, and measure until the last byte."""
     wishing = Server(server.url, server.tls, server.pid, server.headers | {"Prefer": "respond-async"})
     line, started, worked = Line(server), time.perf_counter(), server.worked()
     head, _ = await line.send(wishing.request("GET", f"{base}/workloads?managed=true"))
@@ -126,7 +126,7 @@ async def _job(server: Server, base: str, count: int) -> Figure:
 
 
 async def checkpoint(worlds: Worlds, tls: ssl.SSLContext, count: int, seconds: float) -> list[Figure]:
-    """Put in and publish as many hosts as there are VMs, then measure."""
+    """Add and publish as many hosts as there are VMs, then measure."""
     described = worlds.described["checkpoint"]
     server = Server(described["url"], tls, worlds.process.pid)
     line = Line(server)
@@ -169,17 +169,17 @@ def _read(file: str) -> str:
 
 
 def _memory(pid: int) -> tuple[float, float]:
-    """Resident megabytes of a process, now and at most."""
+    """Return resident megabytes of a process: now, and the peak."""
     lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
     status = dict(line.split(":", 1) for line in lines if ":" in line)
     return int(status["VmRSS"].split()[0]) / 1024, int(status["VmHWM"].split()[0]) / 1024
 
 
 def main() -> None:
-    """Start the worlds, measure, print."""
+    """Start the simulators, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m lab.bench_worlds", description=__doc__)
-    parser.add_argument("--vms", type=int, default=50_000, help="how many VMs, workloads and hosts (default 50000)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each request is measured (default 3)")
+    parser.add_argument("--vms", type=int, default=50_000, help="number of VMs, workloads and hosts (default 50000)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds per kind of request (default 3)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-worlds-") as folder:
         started = time.perf_counter()
@@ -193,7 +193,7 @@ def main() -> None:
 def _run(worlds: Worlds, vms: int, seconds: float, start_seconds: float) -> None:
     tls = ssl.create_default_context(cafile=str(worlds.ca_file))
     pid = worlds.process.pid
-    print(f"{vms:,} VMs, {os.cpu_count()} cores shared with the caller, up after {start_seconds:.1f} s")
+    print(f"{vms:,} VMs, {os.cpu_count()} cores shared with the client, started in {start_seconds:.1f} s")
     _print(asyncio.run(azure(worlds, tls, seconds)), pid)
     _print(asyncio.run(illumio(worlds, tls, vms, seconds)), pid)
     _print(asyncio.run(checkpoint(worlds, tls, vms, seconds)), pid)
@@ -203,7 +203,7 @@ def _print(figures: list[Figure], pid: int) -> None:
     for figure in figures:
         print(figure.line())
     now, most = _memory(pid)
-    print(f"  one process, all worlds: {now:,.0f} MB resident, {most:,.0f} MB at most", flush=True)
+    print(f"  one process with all simulators: {now:,.0f} MB resident, peak {most:,.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

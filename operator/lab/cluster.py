@@ -1,7 +1,7 @@
-"""The cluster that the operator works on: the lab's own control plane, or one that a person brings.
+"""The cluster that the operator works on: the lab's own control plane, or a person's cluster.
 
-`lab.rig` uses either through `Cluster` and prepares it as `kubectl apply -k manifests/kustomize/base` would, without
-the Deployment: the operator runs as a process beside it, with the ServiceAccount's rights.
+`lab.rig` uses either by `Cluster` and prepares it as `kubectl apply -k manifests/kustomize/base` would, without
+the Deployment: the operator runs as a process beside it, with the ServiceAccount's RBAC.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import yaml
 from kubernetes import client, config
 
 from lab.controlplane import KubectlFailed
-from lab.pki import write_private
 from lab.processes import wait_until
+from simulators.certificates import write_file
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "manifests" / "kustomize" / "base"
 OWN_NAMESPACE = "microseg"
 """The namespace, and the ServiceAccount, of the manifests."""
 ACCOUNT = "microseg"
-DEFINITIONS = ("managedhosts.microseg.dev", "estates.microseg.dev")
+CRD_NAMES = ("managedhosts.microseg.dev", "estates.microseg.dev", "approvals.microseg.dev")
 _KINDS = frozenset(
     {
         "CustomResourceDefinition",
@@ -56,7 +56,7 @@ class Cluster(Protocol):
         ...
 
     def kubectl(self, *args: str, input: str | None = None, kubeconfig: Path | None = None) -> str:  # noqa: A002 - as in subprocess.run
-        """Run kubectl; returns what it printed. Raises KubectlFailed."""
+        """Run kubectl and return its standard output. Raises KubectlFailed."""
         ...
 
     def api_client(self, kubeconfig: Path | None = None) -> client.ApiClient:
@@ -69,10 +69,10 @@ class Cluster(Protocol):
 
 
 class UserCluster:
-    """A cluster of somebody's own, by kubeconfig and its current context. It is neither started nor stopped here."""
+    """A person's own cluster, by kubeconfig and its current context. It is neither started nor stopped here."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        """Use `kubeconfig`; raises KubectlFailed where there is no kubectl."""
+        """Use `kubeconfig`; raises KubectlFailed if there is no kubectl."""
         found = shutil.which("kubectl")
         if found is None:
             raise KubectlFailed("kubectl is not on the PATH")
@@ -113,7 +113,7 @@ class UserCluster:
         context = document["contexts"][0]
         context["context"] |= {"user": name, "namespace": namespace}
         document["current-context"] = context["name"]
-        write_private(path, yaml.safe_dump(document).encode())
+        write_file(path, yaml.safe_dump(document).encode())
         return path
 
     def _view(self) -> dict[str, Any]:
@@ -123,9 +123,9 @@ class UserCluster:
 
 
 def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, Any]]:
-    """Apply the definitions and the rights, for an operator in `namespace`; returns the objects that were applied.
+    """Apply CRDs and RBAC for an operator in `namespace`; return the applied objects.
 
-    Returns when the definitions are served and the ServiceAccount may list hosts.
+    Returns when the CRDs are served and the ServiceAccount may list hosts.
     """
     documents = _documents(cluster.kubectl("kustomize", str(BASE)), namespace)
     apply(cluster, documents)
@@ -135,14 +135,14 @@ def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, 
 
 
 def await_definitions(cluster: Cluster) -> None:
-    """Return when our definitions are served; `kubectl wait` fails on one that has no conditions yet."""
+    """Wait until our CRDs are served; `kubectl wait` fails on a CRD that has no conditions yet."""
 
     def served() -> bool:
-        found = json.loads(cluster.kubectl("get", "crd", *DEFINITIONS, "-o", "json"))["items"]
+        found = json.loads(cluster.kubectl("get", "crd", *CRD_NAMES, "-o", "json"))["items"]
         told = [each for crd in found for each in crd.get("status", {}).get("conditions") or ()]
-        return sum((each["type"], each["status"]) == ("Established", "True") for each in told) == len(DEFINITIONS)
+        return sum((each["type"], each["status"]) == ("Established", "True") for each in told) == len(CRD_NAMES)
 
-    wait_until(served, seconds=30, what="our definitions are established")
+    wait_until(served, seconds=30, what="our CRDs are established")
 
 
 def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
@@ -151,19 +151,19 @@ def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
 
 
 def remove(cluster: Cluster, documents: list[dict[str, Any]]) -> None:
-    """Delete what `prepare` applied, and with the namespace all that is in it, without waiting for its end."""
+    """Delete what `prepare` applied, with the namespace and everything in it, without waiting for its end."""
     cluster.kubectl(
         "delete", "--ignore-not-found", "--wait=false", "-f", "-", input=yaml.safe_dump_all(reversed(documents))
     )
 
 
 def exists(cluster: Cluster, kind: str, name: str) -> bool:
-    """Whether a cluster-wide object is there."""
+    """Return whether a cluster-wide object exists."""
     return bool(cluster.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").strip())
 
 
 def _documents(rendered: str, namespace: str) -> list[dict[str, Any]]:
-    """What the base renders, but for what runs in Pods, in another namespace if need be."""
+    """Return the rendered base without what runs in Pods, for `namespace`."""
     documents = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in _KINDS]
     if namespace == OWN_NAMESPACE:
         return documents
@@ -173,15 +173,14 @@ def _documents(rendered: str, namespace: str) -> list[dict[str, Any]]:
             metadata["name"] = namespace
         elif "namespace" in metadata:
             metadata["namespace"] = namespace
-        elif document["kind"] == "ClusterRoleBinding":
-            metadata["name"] = f"{metadata['name']}-{namespace}"
         for subject in document.get("subjects", ()):
-            subject["namespace"] = namespace
+            if subject["kind"] == "ServiceAccount":
+                subject["namespace"] = namespace
     return documents
 
 
 def _await_rights(cluster: Cluster, namespace: str) -> None:
-    """The API server's authorizer learns of a binding by its own watch."""
+    """Wait until the API server's authorizer, which has a watch of its own, has seen the binding."""
     who = f"--as=system:serviceaccount:{namespace}:{ACCOUNT}"
 
     def allowed() -> bool:
@@ -196,12 +195,12 @@ def _await_rights(cluster: Cluster, namespace: str) -> None:
 
 @contextmanager
 def borrowed(kubeconfig: Path) -> Iterator[UserCluster]:
-    """Use somebody's own cluster and leave it as it was. Raises AlreadyThere where microseg is installed already."""
+    """Use a person's cluster and leave it as it was. Raises AlreadyThere if microseg is installed there."""
     cluster = UserCluster(kubeconfig)
     documents = _documents(cluster.kubectl("kustomize", str(BASE)), OWN_NAMESPACE)
-    for kind, name in (("namespace", OWN_NAMESPACE), ("crd", DEFINITIONS[0])):
+    for kind, name in (("namespace", OWN_NAMESPACE), ("crd", CRD_NAMES[0])):
         if exists(cluster, kind, name):
-            raise AlreadyThere(f"{cluster.url} has {kind}/{name} already: nothing is done there")
+            raise AlreadyThere(f"{cluster.url} already has {kind}/{name}: nothing was changed there")
     try:
         yield cluster
     finally:

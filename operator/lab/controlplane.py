@@ -1,8 +1,8 @@
-"""A real Kubernetes control plane on loopback: etcd and kube-apiserver as child processes of whoever asks.
+"""A real Kubernetes control plane on loopback: etcd and kube-apiserver as child processes.
 
-Used by the demo, the bench and the integration tests. RBAC, the default admission plug-ins and NodeRestriction are on;
-TLS is everywhere. There is no controller manager: namespaces never finish their deletion, nothing collects garbage, and
-ServiceAccounts exist when somebody makes them.
+Used by the demo, the benchmarks and the integration tests. RBAC, the default admission plug-ins and NodeRestriction are
+on; TLS is everywhere. There is no controller manager: namespaces never finish their deletion, nothing is garbage
+collected, and ServiceAccounts must be created.
 
 What the flags do: https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/
 and https://etcd.io/docs/v3.6/op-guide/configuration/
@@ -22,10 +22,11 @@ from typing import Self
 import yaml
 from kubernetes import client, config
 
-from lab.pki import Authority, Pair, make_token_key, write_private
+from lab.pki import Authority, Pair, make_token_key
 from lab.processes import Process, answers, free_port
+from lab.programs import find_programs
+from simulators.certificates import write_file
 
-_BUILD = Path(__file__).parents[2] / "hack" / "controlplane" / "build"
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 24 * 3600
 
@@ -42,13 +43,7 @@ _AUDIT_POLICY = {
 
 
 class KubectlFailed(RuntimeError):
-    """kubectl ended with an error; the text is what it said."""
-
-
-def find_programs() -> Path:
-    """Return the folder of kube-apiserver, etcd and kubectl; builds them, with progress on stderr, if need be."""
-    answer = subprocess.run([_BUILD], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(answer.stdout.splitlines()[-1])
+    """kubectl failed; the text is its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +56,18 @@ class _Ports:
 class ControlPlane:
     """One etcd and one kube-apiserver with their state in one folder. A context manager that stops them.
 
-    `url`, `ca_file` and `admin_kubeconfig` stay the same over every restart, of the parts or of the whole on the same
+    `url`, `ca_file` and `admin_kubeconfig` stay the same over every restart, of one part or of the whole in the same
     folder.
     """
 
+    programs = ""
+    """Which programs it needs; see `lab.programs`."""
+
     def __init__(self, folder: Path, *, audit: bool = False) -> None:
-        """Prepare to run in `folder`: its state if it has one, else a new and empty one. Nothing runs yet."""
+        """Prepare to run in `folder`, with its state or a new one. Nothing runs yet."""
         self.folder = folder.resolve()
         self.audit_log: Path | None = self.folder / "audit.jsonl" if audit else None
-        self._programs = find_programs()
+        self._programs = find_programs(self.programs)
         self._etcd: Process | None = None
         self._apiserver: Process | None = None
         self._pki = self.folder / "pki"
@@ -79,8 +77,8 @@ class ControlPlane:
     def start(cls, folder: Path, *, audit: bool = False) -> Self:
         """Run a control plane in `folder` and return it when its API server is ready (about 3 s).
 
-        With `audit`, `audit_log` is a file of JSON lines, one audit event (audit.k8s.io/v1) for each finished request:
-        bodies too for microseg.dev, metadata for the rest.
+        With `audit`, `audit_log` is a file of JSON lines, one audit event (audit.k8s.io/v1) per finished request:
+        with bodies for microseg.dev, only metadata for the rest.
         """
         plane = cls(folder, audit=audit)
         try:
@@ -113,12 +111,12 @@ class ControlPlane:
 
     @property
     def etcd_access(self) -> tuple[str, Pair]:
-        """The address of etcd, and a certificate that it takes, for whoever looks below the API server."""
+        """The address of etcd and a client certificate, to read below the API server."""
         return f"https://127.0.0.1:{self._ports.etcd}", Pair(self._pki / "apiserver.crt", self._pki / "apiserver.key")
 
     @property
     def apiserver(self) -> Process:
-        """The running API server, for tests that look at or kill it."""
+        """The running API server, for tests that read its log or kill it."""
         if self._apiserver is None:
             raise RuntimeError("the API server is stopped")
         return self._apiserver
@@ -177,20 +175,26 @@ class ControlPlane:
             "peer-trusted-ca-file": self.ca_file,
             "peer-cert-file": pair.certificate,
             "peer-key-file": pair.key,
-            "unsafe-no-fsync": "true",  # the disk's speed is not what is measured or tested here
+            "unsafe-no-fsync": "true",  # the speed of the disk is not measured or tested here
         }
         self._etcd = self._run("etcd", flags, {})
         self._etcd.wait_for_line("ready to serve client requests", seconds=_START_SECONDS)
 
     def start_apiserver(self) -> None:
         """Start the API server and wait until /readyz says yes."""
+        # Less garbage collection: the tests' machines have spare memory, but only two cores.
+        self._apiserver = self._run("kube-apiserver", self._apiserver_flags(), {"GOGC": "400"})
+        ready = f"{self.url}/readyz"
+        self._apiserver.wait_for_url(ready, seconds=_START_SECONDS, ca_file=self.ca_file)
+
+    def _apiserver_flags(self) -> dict[str, object]:
         serving = Pair(self._pki / "apiserver.crt", self._pki / "apiserver.key")
         tokens = Pair(self._pki / "tokens.pub", self._pki / "tokens.key")
         flags: dict[str, object] = {
             "bind-address": "127.0.0.1",
             "secure-port": self._ports.api,
-            "advertise-address": "127.0.0.1",  # or it looks for a network, which a sandbox may not have
-            "endpoint-reconciler-type": "none",  # and nobody reaches it through the Service `kubernetes`
+            "advertise-address": "127.0.0.1",  # otherwise it looks for a network, which a sandbox may not have
+            "endpoint-reconciler-type": "none",  # nobody uses the Service `kubernetes`
             "tls-cert-file": serving.certificate,
             "tls-private-key-file": serving.key,
             "client-ca-file": self.ca_file,
@@ -210,10 +214,7 @@ class ControlPlane:
             policy = self.folder / "audit-policy.yaml"
             policy.write_text(yaml.safe_dump(_AUDIT_POLICY), encoding="utf-8")
             flags |= {"audit-policy-file": policy, "audit-log-path": self.audit_log, "audit-log-maxsize": 4096}
-        # A lazier garbage collector: the tests' machines have memory to spare, and two cores.
-        self._apiserver = self._run("kube-apiserver", flags, {"GOGC": "400"})
-        ready = f"{self.url}/readyz"
-        self._apiserver.wait_for_url(ready, seconds=_START_SECONDS, ca_file=self.ca_file)
+        return flags
 
     def stop_apiserver(self) -> None:
         """Stop the API server, as an outage; etcd and the state stay."""
@@ -226,7 +227,7 @@ class ControlPlane:
         self.start_apiserver()
 
     def is_ready(self) -> bool:
-        """Whether the API server answers and says that it is ready."""
+        """Return whether /readyz answers 200."""
         return answers(f"{self.url}/readyz", ca_file=self.ca_file)
 
     def stop(self) -> None:
@@ -255,13 +256,13 @@ class ControlPlane:
         return Process(program, argv, log=self.folder / f"{program}.log", env=env | {"HOME": str(self.folder)})
 
     def _lay_out(self) -> _Ports:
-        """Return the ports that the folder remembers, or choose some and make everything that goes with them."""
+        """Return the ports saved in the folder, or choose ports and make certificates and kubeconfig."""
         memory = self.folder / "ports.json"
         if memory.exists():
             return _Ports(**json.loads(memory.read_text(encoding="utf-8")))
         authority = Authority.make(self._pki)
         authority.sign("etcd", user="etcd")
-        authority.sign("apiserver", user="kube-apiserver")
+        self._sign(authority)
         admin = authority.sign("admin", user="admin", group="system:masters")
         make_token_key(self._pki)
         self._ports = ports = _Ports(free_port(), free_port(), free_port())
@@ -269,6 +270,10 @@ class ControlPlane:
         self._write_kubeconfig(self.admin_kubeconfig, "admin", identity, "default")
         memory.write_text(json.dumps({"api": ports.api, "etcd": ports.etcd, "peer": ports.peer}), encoding="utf-8")
         return ports
+
+    def _sign(self, authority: Authority) -> None:
+        """Make the certificates of the servers and of their own clients."""
+        authority.sign("apiserver", user="kube-apiserver")
 
     def _write_kubeconfig(self, path: Path, user: str, identity: dict[str, str], namespace: str) -> None:
         cluster = {"server": self.url, "certificate-authority-data": _embedded(self.ca_file)}
@@ -281,7 +286,7 @@ class ControlPlane:
             "users": [{"name": user, "user": identity}],
             "contexts": [{"name": "lab", "context": context}],
         }
-        write_private(path, yaml.safe_dump(document).encode())
+        write_file(path, yaml.safe_dump(document).encode())
 
 
 def _embedded(file: Path) -> str:

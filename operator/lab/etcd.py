@@ -1,6 +1,6 @@
-"""What stands in etcd, below everything that an API server would leave out of its answers.
+"""Reads etcd itself, below the API server: nothing is left out or converted.
 
-By etcd's JSON gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/
+Uses etcd's JSON gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TIMEOUT = 30.0
 
 
 def dump(plane: ControlPlane, namespace: str) -> str:
-    """Every key of a namespace and its value as it is stored, but Secrets, which belong there."""
+    """Return every key of a namespace with its stored value, except Secrets."""
     url, pair = plane.etcd_access
     with requests.Session() as session:
         session.trust_env = False  # loopback: whatever the environment says about proxies

@@ -1,4 +1,7 @@
-"""What the oracles look at: ledgers, logs and objects, gathered when a life ends."""
+"""The evidence for the oracles: ledger, logs and objects, gathered at the end of a scenario.
+
+Called by `lab.oracles`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _SEARCHED = (
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the oracles look at."""
+    """The evidence of one scenario."""
 
     entries: tuple[Entry, ...]
     objects: tuple[dict[str, Any], ...]
@@ -36,21 +39,21 @@ class Evidence:
     workloads: tuple[dict[str, Any], ...]
     secrets: tuple[str, ...]
     places: Mapping[str, str]
-    """Where no secret may be -> the text there."""
+    """Place where no secret may be -> its text."""
     mark: str
     """Our mark in comments and external data sets."""
     session_prefix: str
     hosts: tuple[Host, ...] = ()
     estate: Mapping[str, Any] = field(default_factory=dict)
-    """As JSON; empty where it was deleted."""
+    """As JSON; empty if it was deleted."""
 
     def of(self, system: str, *operations: str) -> list[Entry]:
-        """Entries of one system and some operations, in order."""
+        """Return the entries of one system and some operations, in order."""
         return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
 
 
 def gather(rig: Rig) -> Evidence:
-    """Ask the worlds and the cluster. The operator should be stopped: a session that is open is not left."""
+    """Read the simulators and the cluster. The operator should be stopped, or its open session counts as left over."""
     worlds = rig.worlds
     return Evidence(
         entries=tuple(worlds.ledger()),
@@ -67,7 +70,7 @@ def gather(rig: Rig) -> Evidence:
 
 
 def digest(vm_id: str) -> str:
-    """What stands for a vmId in the names of its record and objects."""
+    """Return the digest of a vmId in the names of its ManagedHost and objects."""
     return hashlib.sha256(vm_id.encode()).hexdigest()[:8]
 
 
@@ -77,7 +80,7 @@ def _estate(rig: Rig) -> Mapping[str, Any]:
 
 
 def _places(rig: Rig) -> Iterator[tuple[str, str]]:
-    """Where no secret may be: logs, metrics, all of the namespace but Secrets, every state that our objects had."""
+    """Return logs, metrics, the namespace without Secrets, and every audited state of our objects."""
     for file in sorted((*rig.folder.glob("*.log"), *rig.folder.glob("*.metrics"))):
         yield file.name, file.read_text(encoding="utf-8", errors="replace")
     yield "the namespace's objects", rig.kubectl("get", ",".join(_SEARCHED), "-o", "yaml", "--show-managed-fields")

@@ -1,6 +1,6 @@
-"""ManagedHosts as the API server shows them, read for a person's table, a verdict or a test.
+"""Reads ManagedHosts for the demo's table, the verdicts and the tests.
 
-Plain reading of JSON: what judges the operator does not use the operator's own decoding.
+It reads plain JSON: what judges the operator must not use the operator's own decoding.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Host:
     raw: dict[str, Any] = field(repr=False, hash=False, compare=False)
 
     def condition(self, kind: str) -> Condition:
-        """The condition of a type; Unknown where it was never computed."""
+        """Return the condition of a type; Unknown if it was never written."""
         return self.conditions.get(kind, _NEVER)
 
     def true(self, kind: str) -> bool:
-        """Whether a condition is True."""
+        """Return whether a condition is True."""
         return self.condition(kind).status == "True"
 
     @property
@@ -65,24 +65,24 @@ class Host:
 
     @property
     def obstacle(self) -> Condition | None:
-        """The first stage that does not hold, None where all do."""
+        """The first stage condition that is not True, or None."""
         return next((self.condition(kind) for kind in PROGRESS if not self.true(kind)), None)
 
     def seconds(self, since: str, until: str) -> float | None:
-        """Seconds between two entries of the timeline, for example `discoveredAt` and `commissionedAt`."""
+        """Return the seconds between two times of the timeline, for example `discoveredAt` and `commissionedAt`."""
         begin, end = self.timeline.get(since), self.timeline.get(until)
         return (end - begin).total_seconds() if begin and end else None
 
 
 def read(api: client.ApiClient, namespace: str) -> list[Host]:
-    """Every ManagedHost of a namespace, by the VM's name."""
+    """Return every ManagedHost of a namespace, sorted by VM name."""
     objects: Any = client.CustomObjectsApi(api)
     answer = objects.list_namespaced_custom_object(GROUP, VERSION, namespace, "managedhosts")
     return sorted(map(host, answer["items"]), key=lambda each: each.name)
 
 
 def read_estate(api: client.ApiClient, namespace: str, name: str) -> dict[str, Any]:
-    """An Estate as JSON."""
+    """Return an Estate as JSON."""
     objects: Any = client.CustomObjectsApi(api)
     found: dict[str, Any] = objects.get_namespaced_custom_object(GROUP, VERSION, namespace, "estates", name)
     return found

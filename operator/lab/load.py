@@ -1,7 +1,7 @@
-"""A caller that does next to nothing, so that a server's speed is measured and not its client's.
+"""A load generator with almost no cost of its own, so that the server's speed is measured, not the client's.
 
-Requests are written in advance, go out over a few open TLS connections, and of an answer only the status and the length
-are looked at. Used by `lab.bench_worlds`.
+Requests are prepared in advance and sent over a few open TLS connections; only status and length of an answer are read.
+Used by `lab.bench_worlds`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_LOOKS = 30_000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, ready to be sent; `rows`: how many things it reads or writes."""
+    """One prepared request; `rows`: how many objects it reads or writes."""
 
     head: bytes
     body: bytes = b""
@@ -35,7 +35,7 @@ class Request:
 
 @dataclass(slots=True)
 class Server:
-    """One world, as a caller sees it; `pid` is its process."""
+    """One server; `pid` is its process."""
 
     url: str
     tls: ssl.SSLContext
@@ -43,12 +43,12 @@ class Server:
     headers: dict[str, str] = field(default_factory=dict)
 
     def worked(self) -> float:
-        """CPU seconds that its process has used."""
+        """Return the CPU seconds that its process has used."""
         after_name = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return sum(map(int, after_name[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def request(self, method: str, path: str, body: object = None, *, rows: int = 1) -> Request:
-        """Write a request."""
+        """Prepare a request."""
         sent = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body).encode()
         kind = "application/x-www-form-urlencoded" if isinstance(body, str) else "application/json"
         headers = {"Host": urlsplit(self.url).netloc, "Content-Length": str(len(sent)), "Content-Type": kind}
@@ -57,14 +57,14 @@ class Server:
 
 
 class Line:
-    """One connection, opened again when the server closes it."""
+    """One connection, re-opened when the server closes it."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def send(self, request: Request) -> tuple[bytes, bytes]:
-        """Send one request; returns the answer's head (lower case) and body. RuntimeError for a refusal."""
+        """Send one request; return the answer's head (lower case) and body. Raises RuntimeError for an error."""
         if self._streams is None:
             at = urlsplit(self._server.url)
             self._streams = await asyncio.open_connection(at.hostname, at.port, ssl=self._server.tls, limit=2**20)
@@ -81,7 +81,7 @@ class Line:
         return head, body
 
     async def ask(self, request: Request) -> Any:
-        """The JSON answer."""
+        """Send one request and return the JSON answer."""
         return json.loads((await self.send(request))[1])
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured of one kind of request: how many in how many seconds, of which the server worked so many."""
+    """The result for one kind of request: their number, the seconds, and the server's CPU seconds."""
 
     world: str
     request: str
@@ -103,11 +103,11 @@ class Figure:
     worked: float
 
     def line(self) -> str:
-        """For people. What a core would answer in a second does not depend on who else uses the machine."""
+        """Return the report line. The rate per core second does not depend on other load of the machine."""
         core = self.count / self.worked if self.worked else 0.0
         rows = f"{self.rows / self.seconds:10,.0f} rows/s" if self.rows != self.count else ""
         each = self.count / self.seconds
-        return f"  {self.world:<12}{self.request:<44}{each:9,.1f} requests/s{core:9,.1f} a core's second{rows}"
+        return f"  {self.world:<12}{self.request:<44}{each:9,.1f} requests/s{core:9,.1f} per core second{rows}"
 
 
 async def measure(server: Server, world: str, name: str, requests: Iterator[Request], seconds: float) -> Figure:
@@ -132,7 +132,7 @@ async def measure(server: Server, world: str, name: str, requests: Iterator[Requ
 
 
 async def look_until(look: Callable[[], Awaitable[T]], over: Callable[[T], bool]) -> T:
-    """Look again and again, for five minutes at most, until what is seen is `over`; returns it. TimeoutError."""
+    """Poll `look`, for at most five minutes, until its value satisfies `over`; return it. Raises TimeoutError."""
     for _ in range(_MOST_LOOKS):
         if over(seen := await look()):
             return seen

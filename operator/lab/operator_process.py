@@ -1,6 +1,6 @@
-"""The operator as the process that it is in a Pod: its own kubeconfig, its own environment, its probes.
+"""The operator as a process, as in a Pod: with its own kubeconfig, environment and probes.
 
-`lab.rig` makes it; the demo and the tests kill it and start it again.
+`lab.rig` makes it; the demo and the tests kill and restart it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """How fast the worlds are, and how patient the operator is with them; seconds."""
+    """The speed of the simulators, and the operator's waits to match, in seconds."""
 
     scale: float = 10.0
     """Vendors' latencies are divided by it."""
@@ -33,7 +33,7 @@ class Tempo:
     lease_seconds: float = 6.0
 
     def environment(self) -> dict[str, str]:
-        """The settings as the operator reads them. The poll's interval is the Estate's."""
+        """Return the operator's environment variables. The poll interval is in the Estate."""
         return {
             "MICROSEG_INSTALLER_EXPECTED": f"{self.installer_expected:g}",
             "MICROSEG_LOOK_PAUSE": f"{self.look_pause:g}",
@@ -41,11 +41,12 @@ class Tempo:
             "MICROSEG_TASK_PAUSE": f"{self.task_pause:g}",
             "MICROSEG_INSTALL_PATIENCE": f"{self.install_patience:g}",
             "MICROSEG_LEASE_SECONDS": f"{self.lease_seconds:g}",
+            "MICROSEG_SHORTEST_POLL": "0",
         }
 
 
 class Operator:
-    """`microseg run`, started, killed and started again; every life appends to one log."""
+    """`microseg run`, started, killed and restarted; all runs append to one log."""
 
     def __init__(
         self,
@@ -57,15 +58,15 @@ class Operator:
         name: str = "operator",
         module: str = "microseg",
     ) -> None:
-        """Prepare; nothing runs yet. `settings`: environment variables beside those that the lab sets.
+        """Prepare; nothing runs yet. `settings`: environment variables in addition to the lab's.
 
-        `module`: what `python -m` runs; another than the product's takes the same arguments.
+        `module`: what `python -m` runs; a replacement takes the product's arguments.
         """
         self.log = folder / f"{name}.log"
         self.port = free_port()
         self._name = name
         self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
-        # Not the caller's environment: in a Pod there is little more than this.
+        # Not the caller's environment: a Pod has little more than this.
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
@@ -84,7 +85,7 @@ class Operator:
 
     @property
     def process(self) -> Process:
-        """The latest process; RuntimeError before the first start."""
+        """The latest process; raises RuntimeError before the first start."""
         if self._process is None:
             raise RuntimeError("the operator was never started")
         return self._process
@@ -96,51 +97,51 @@ class Operator:
 
     @property
     def ready(self) -> bool:
-        """Whether /readyz says yes."""
+        """Whether /readyz answers 200."""
         return answers(f"http://127.0.0.1:{self.port}/readyz")
 
     @property
     def healthy(self) -> bool:
-        """Whether /healthz says yes."""
+        """Whether /healthz answers 200."""
         return answers(f"http://127.0.0.1:{self.port}/healthz")
 
     def metrics(self) -> str:
-        """What /metrics says; what is wrong with it where it does not answer."""
+        """Return /metrics, or a comment with the error."""
         try:
             return fetch(f"http://127.0.0.1:{self.port}/metrics").decode()
         except OSError as error:
             return f"# no metrics: {error}\n"
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it; with `wait` return when it is ready. ProcessFailed with the end of its log where it ends first."""
+        """Start it; with `wait` return when it is ready. Raises ProcessFailed, with its log's end, if it ends first."""
         if self.running:
-            raise RuntimeError("the operator runs already")
+            raise RuntimeError("the operator is already running")
         self._process = Process(self._name, self._argv, log=self.log, env=self._environment)
         if wait:
             self._process.wait_for(lambda: self.ready, seconds=_READY_SECONDS, what="the operator is ready")
 
     def kill(self) -> None:
-        """End it at once (SIGKILL), as the kernel would."""
+        """Kill it (SIGKILL)."""
         self.process.kill()
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), and wait for that. What its metrics said last is kept beside its log."""
+        """Stop it (SIGTERM) and wait. Its last metrics are saved beside its log."""
         if self._process is not None:
             if self.running:
                 self.log.with_suffix(".metrics").write_text(self.metrics(), encoding="utf-8")
             self._process.terminate(grace=15)
 
     def restart(self) -> None:
-        """Kill it and start it again."""
+        """Kill and restart it."""
         self.kill()
         self.start()
 
     def output(self) -> str:
-        """What all its lives wrote."""
+        """Return the output of all runs."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def usage(self) -> Usage:
-        """CPU seconds and resident memory of the running process; where there is no /proc, zeros."""
+        """Return CPU seconds and resident memory of the running process; zeros without /proc."""
         stat = Path(f"/proc/{self.process.pid}/stat")
         if not stat.exists():
             return Usage(0.0, 0)
@@ -149,13 +150,13 @@ class Operator:
         return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, pages * os.sysconf("SC_PAGE_SIZE"))
 
     def wait_for_log(self, text: str, *, seconds: float) -> None:
-        """Wait until the log of any of its lives has `text`."""
+        """Wait until the log of any run has `text`."""
         wait_until(lambda: text in self.output(), seconds=seconds, what=f"{text!r} in {self.log}")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process took: CPU seconds in all, and resident bytes now."""
+    """A process's CPU seconds so far, and its resident bytes now."""
 
     cpu: float
     memory: int

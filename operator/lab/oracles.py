@@ -1,7 +1,8 @@
-"""What must always hold, judged from outside: the worlds' ledgers, the API server's audit log and the operator's log.
+"""The invariants, checked from outside: by the simulators' ledger, the API server's audit log and the operator's log.
 
-Never the operator's own word: a record that says "one attempt" proves nothing, the ledger's script starts do. Every
-oracle returns sentences; none means that it holds. `judge` asks them all; whole lives call it when they end.
+The operator's own status proves nothing: "one attempt" is checked by the script starts in the ledger. Every oracle
+returns one sentence per violation. `judge` runs them all; the sweep and the integration tests call it at the end of a
+scenario.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from lab.rig import Rig
 from simulators.ledger import Entry
 
 _OURS_AT_CHECK_POINT = "microseg"
-"""The administrator that the worlds make for the operator."""
+"""The operator's administrator in the Check Point simulator."""
 _SHORTEST_SECRET = 8
-_PCE_A_MINUTE = 500
-"""What a PCE takes of one API key in a minute."""
+_PCE_CALLS_PER_MINUTE = 500
+"""A PCE's limit per API key."""
 _TAKES_AWAY = (
     "workloads.unpair",
     "vens.unpair",
@@ -36,7 +37,7 @@ _HREF = re.compile(r"/(?:vens|workloads)/([0-9a-f-]{36})")
 
 
 def judge(rig: Rig) -> list[str]:
-    """Every sentence of every oracle."""
+    """Return every sentence of every oracle."""
     evidence = gather(rig)
     return [f"{oracle.__name__}: {sentence}" for oracle in ORACLES for sentence in oracle(evidence)]
 
@@ -46,7 +47,7 @@ def one_installer_at_a_time(evidence: Evidence) -> Iterator[str]:
     running: dict[str, str] = {}
     for entry in evidence.of("azure", "world.script-started", "world.script-ended"):
         vm_id, command, mode = entry.changed
-        if mode != "install":
+        if mode != "install" or entry.note.startswith("again"):  # a fresh disk runs it again: Azure's doing, not ours
             continue
         if entry.operation == "world.script-ended":
             running.pop(vm_id, None)
@@ -57,7 +58,7 @@ def one_installer_at_a_time(evidence: Evidence) -> Iterator[str]:
 
 
 def no_installer_for_a_paired_machine(evidence: Evidence) -> Iterator[str]:
-    """S1: of one machine at most one workload is paired by us, unless it was unpaired or the VM went in between."""
+    """S1: the operator pairs a machine at most once, unless it was unpaired or its VM was deleted in between."""
     paired: defaultdict[str, set[str]] = defaultdict(set)
     told = [
         *evidence.of("illumio", "world.workload-paired", "world.workload-unpaired"),
@@ -83,31 +84,31 @@ def each_name_is_put_once(evidence: Evidence) -> Iterator[str]:
 
 
 def nothing_foreign_is_touched(evidence: Evidence) -> Iterator[str]:
-    """S7: no object, session or workload without our mark is changed by us."""
-    for thing in evidence.objects:
-        ours = thing["comments"].startswith(f"{evidence.mark} ")
-        if thing["type"] == "host" and not ours and _OURS_AT_CHECK_POINT in (thing["creator"], thing["modifier"]):
-            yield f"host {thing['name']} has no mark of ours, and we changed it"
-        if thing["type"] == "group" and thing["creator"] == _OURS_AT_CHECK_POINT:
-            yield f"group {thing['name']} was created by us"
+    """S7: the operator changes no object, session or workload without its mark."""
+    for each in evidence.objects:
+        ours = each["comments"].startswith(f"{evidence.mark} ")
+        if each["type"] == "host" and not ours and _OURS_AT_CHECK_POINT in (each["creator"], each["modifier"]):
+            yield f"host {each['name']} has no mark of the operator, but the operator changed it"
+        if each["type"] == "group" and each["creator"] == _OURS_AT_CHECK_POINT:
+            yield f"group {each['name']} was created by the operator"
     stamped = {each["href"] for each in evidence.workloads if each["external_data_reference"]}
     for entry in evidence.of("illumio", "workloads.bulk_update", "workloads.update"):
         hrefs = {change.split()[1] for change in entry.changed if change.startswith("workload ")}
-        yield from (f"{href} was changed and is not stamped (entry {entry.seq})" for href in sorted(hrefs - stamped))
+        yield from (f"{href} was changed but is not stamped (entry {entry.seq})" for href in sorted(hrefs - stamped))
 
 
 def nothing_of_the_living_is_taken_away(evidence: Evidence) -> Iterator[str]:
-    """S4, S5: what is unpaired or deleted is of a VM that Azure deleted before; an object may go with its address."""
+    """S4, S5: only what belongs to a deleted VM is unpaired or deleted; an object may go with its address."""
     gone = {entry.changed[0]: entry.seq for entry in evidence.of("azure", "world.vm-deleted")}
     moved = {entry.changed[0] for entry in evidence.of("azure", *_MOVES)}
     for vm_id, entry in _taken_away(evidence):
         moves = entry.system == "checkpoint" and vm_id in moved
         if not moves and gone.get(vm_id, entry.seq) >= entry.seq:
-            yield f"{entry.operation}: {', '.join(entry.changed)} of {vm_id or 'nobody known'} (entry {entry.seq})"
+            yield f"{entry.operation}: {', '.join(entry.changed)} of {vm_id or 'an unknown VM'} (entry {entry.seq})"
 
 
 def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
-    """S6: a life is shorter than an hour; no more VMs lose their traces in it than may, unless that was approved."""
+    """S6: no more VMs are retired than one hour allows, unless approved; a scenario is shorter than an hour."""
     bounds = evidence.estate.get("spec", {}).get("retirement", {}).get("maxPerHour", {})
     approved = "microseg.dev/approve" in evidence.estate.get("metadata", {}).get("annotations", {})
     if not evidence.estate or approved:
@@ -117,11 +118,11 @@ def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
     }
     most = max(bounds.get("count", 5), bounds.get("percent", 5) * (len(evidence.hosts) + len(gone)) // 100)
     if len(gone) > most:
-        yield f"{len(gone)} VMs lost their traces, and {most} may in an hour"
+        yield f"{len(gone)} VMs were retired; {most} per hour are allowed"
 
 
 def _taken_away(evidence: Evidence) -> Iterator[tuple[str, Entry]]:
-    """(vmId, entry) for each object that we deleted and each VEN that we unpaired; an empty vmId: nobody's."""
+    """Yield (vmId, entry) per object that the operator deleted or VEN that it unpaired; vmId "": unknown."""
     stamps = {_uuid(each["href"]): str(each["external_data_reference"]) for each in evidence.workloads}
     for entry in evidence.of("illumio", *_TAKES_AWAY):
         if entry.who.startswith("api_"):
@@ -138,10 +139,10 @@ def _uuid(text: str) -> str:
 
 
 def no_session_is_left(evidence: Evidence) -> Iterator[str]:
-    """S9: a stopped operator leaves no session of its own behind."""
+    """S9: a stopped operator leaves no session behind."""
     for session in evidence.sessions:
         if str(session.get("name", "")).startswith(evidence.session_prefix):
-            yield f"session {session['name']} is left: {session}"
+            yield f"session {session['name']} is still open: {session}"
 
 
 def no_secret_leaves(evidence: Evidence) -> Iterator[str]:
@@ -154,8 +155,8 @@ def no_secret_leaves(evidence: Evidence) -> Iterator[str]:
 
 
 def every_publish_is_ours_alone(evidence: Evidence) -> Iterator[str]:
-    """S7: what our publishes change carries our prefix or our tag, or is a group that members came to or left."""
-    groups = {thing["name"] for thing in evidence.objects if thing["type"] == "group"}
+    """S7: the operator publishes only objects with its prefix or tag, and groups whose members changed."""
+    groups = {each["name"] for each in evidence.objects if each["type"] == "group"}
     for entry in evidence.of("checkpoint", "world.published"):
         if entry.who != _OURS_AT_CHECK_POINT:
             continue
@@ -165,16 +166,16 @@ def every_publish_is_ours_alone(evidence: Evidence) -> Iterator[str]:
 
 
 def an_address_has_one_holder(evidence: Evidence) -> Iterator[str]:
-    """S2: of all objects of ours that stand in groups, no two of different VMs have one address."""
+    """S2: no two VMs have objects with the same address in groups."""
     holders: defaultdict[str, set[str]] = defaultdict(set)
-    for thing in evidence.objects:
-        if thing["type"] == "host" and thing["groups"] and thing["comments"].startswith(f"{evidence.mark} "):
-            holders[thing.get("ipv4-address") or thing["ipv6-address"]].add(thing["comments"].split()[-1])
-    yield from (f"{address} is held by {sorted(vms)}" for address, vms in holders.items() if len(vms) > 1)
+    for each in evidence.objects:
+        if each["type"] == "host" and each["groups"] and each["comments"].startswith(f"{evidence.mark} "):
+            holders[each.get("ipv4-address") or each["ipv6-address"]].add(each["comments"].split()[-1])
+    yield from (f"{address} belongs to {sorted(vms)}" for address, vms in holders.items() if len(vms) > 1)
 
 
 def a_stamp_is_one_vms_alone(evidence: Evidence) -> Iterator[str]:
-    """S3: no two living workloads carry one vmId, and none the vmId of a VM that Azure never had."""
+    """S3: no two workloads have the same vmId stamp, and none the vmId of a VM that Azure never had."""
     stamps = Counter(
         str(each["external_data_reference"])
         for each in evidence.workloads
@@ -182,11 +183,11 @@ def a_stamp_is_one_vms_alone(evidence: Evidence) -> Iterator[str]:
     )
     yield from (f"{vm_id} is stamped on {number} workloads" for vm_id, number in stamps.items() if number > 1)
     known = {word for entry in evidence.of("azure", "world.vm-created") for word in entry.changed}
-    yield from (f"{vm_id} is stamped and no VM's" for vm_id in stamps if known and vm_id not in known)
+    yield from (f"{vm_id} is stamped but is not a VM's" for vm_id in stamps if known and vm_id not in known)
 
 
 def installed_is_more_than_published(evidence: Evidence) -> Iterator[str]:
-    """S8: who says that its policy is installed saw an install begin and succeed after its objects' last publish."""
+    """S8: a host is PolicyInstalled only if an install succeeded after the last publish of its objects."""
     installs = [entry.seq for entry in evidence.of("checkpoint", "install-policy")]
     ended = [
         entry.seq
@@ -200,15 +201,15 @@ def installed_is_more_than_published(evidence: Evidence) -> Iterator[str]:
             continue
         begun = [seq for seq in installs if seq > published[-1]]
         if not begun or not any(seq > begun[0] for seq in ended):
-            yield f"{host.name} says PolicyInstalled, and nothing was installed since entry {published[-1]}"
+            yield f"{host.name} is PolicyInstalled, but nothing was installed since entry {published[-1]}"
 
 
 def the_pce_is_not_flooded(evidence: Evidence) -> Iterator[str]:
-    """S13: at most 500 calls of ours to the PCE in any minute."""
+    """S13: at most 500 calls by the operator to the PCE in any minute."""
     times = [entry.at for entry in evidence.entries if entry.system == "illumio" and entry.who.startswith("api_")]
-    for first, last in zip(times, times[_PCE_A_MINUTE:], strict=False):
+    for first, last in zip(times, times[_PCE_CALLS_PER_MINUTE:], strict=False):
         if last - first < 60:
-            yield f"more than {_PCE_A_MINUTE} calls in the minute from {first:.0f} on"
+            yield f"more than {_PCE_CALLS_PER_MINUTE} calls in the minute from {first:.0f} on"
             return
 
 
@@ -231,9 +232,9 @@ ORACLES: tuple[Oracle, ...] = (
 
 
 def effects(entries: Iterable[Entry]) -> dict[str, list[str]]:
-    """What the operator changed outside: `system operation` -> what. Empty: nothing, as S11 asks of who only observes.
+    """Return what the operator changed outside: "system operation" -> what. Empty: nothing (S11, in mode Observe).
 
-    A change that a Check Point session holds without publishing it counts too; logging in and out does not.
+    An unpublished change in a Check Point session counts too; login and logout do not.
     """
     found: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
@@ -246,7 +247,7 @@ def effects(entries: Iterable[Entry]) -> dict[str, list[str]]:
 
 
 def kubernetes_writes(plane: ControlPlane, namespace: str, *, since: int = 0) -> list[dict[str, Any]]:
-    """Audited writes of the operator's ServiceAccount on hosts and estates, from a byte of the audit log on."""
+    """Return the operator's audited writes of ManagedHosts and Estates, from a byte of the audit log on."""
     return [
         event
         for event in _written(plane, namespace, since)
@@ -255,7 +256,7 @@ def kubernetes_writes(plane: ControlPlane, namespace: str, *, since: int = 0) ->
 
 
 def operators_writes(plane: ControlPlane, namespace: str) -> list[tuple[float, str, str, str]]:
-    """(epoch seconds, verb, resource, name) of each write that the operator's ServiceAccount asked for, in order."""
+    """Return (epoch seconds, verb, resource, name) per write request of the operator, in order."""
     return [
         (
             datetime.fromisoformat(event["requestReceivedTimestamp"]).timestamp(),
@@ -268,18 +269,18 @@ def operators_writes(plane: ControlPlane, namespace: str) -> list[tuple[float, s
 
 
 def audited_so_far(plane: ControlPlane) -> int:
-    """Where the audit log ends now, in bytes."""
+    """Return the size of the audit log in bytes."""
     return _audit_log(plane).stat().st_size
 
 
 def _audit_log(plane: ControlPlane) -> Path:
     if plane.audit_log is None:
-        raise RuntimeError("the control plane keeps no audit log")
+        raise RuntimeError("the control plane has no audit log")
     return plane.audit_log
 
 
 def _written(plane: ControlPlane, namespace: str, since: int) -> Iterator[dict[str, Any]]:
-    """Audit events of the operator's ServiceAccount that are about an object and no reading."""
+    """Yield audit events of write requests by the operator's ServiceAccount."""
     who = f"system:serviceaccount:{namespace}:microseg"
     for event in _audited(plane, since):
         by_us = event.get("user", {}).get("username") == who

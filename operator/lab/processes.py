@@ -1,7 +1,7 @@
-"""Child processes with a log file, a deadline for getting ready, and an end that is certain.
+"""Child processes with a log file, a deadline for readiness, and a guaranteed end.
 
-Used by `lab.controlplane`, the demo, the bench and the integration tests, which all start servers and the operator as
-the separate processes that they are in a cluster, and sometimes kill them at a chosen moment.
+Used by `lab.controlplane`, the demo, the benchmarks and the integration tests, which start servers and the operator as
+separate processes, as in a cluster, and sometimes kill them at a chosen moment.
 """
 
 from __future__ import annotations
@@ -29,20 +29,28 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 _PAUSE = 0.05
-"""Seconds between two looks at a condition."""
+"""Seconds between two checks of a condition."""
 
 _PORTS = range(15_000, 32_000)
-"""Below the ports that Linux and macOS give to outgoing connections; see `free_port`."""
+"""Below the ports that Linux and macOS use for outgoing connections; see `free_port`."""
 _GIVEN: deque[int] = deque(maxlen=len(_PORTS) // 2)
 _GIVING = threading.Lock()
 
 
 class NotInTime(TimeoutError):
-    """What was waited for did not happen before its deadline."""
+    """A condition did not become true before its deadline."""
 
 
 class ProcessFailed(RuntimeError):
-    """A process ended when it should have run, or did not get ready; the text ends with the tail of its log."""
+    """A process ended early or did not become ready; the text has the end of its log."""
+
+
+def run_program(argv: Sequence[str | Path], *, input: str | None = None) -> str:  # noqa: A002 - as in subprocess.run
+    """Run a program to its end and return its standard output. Raises ProcessFailed with its standard error."""
+    done = subprocess.run(argv, input=input, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ProcessFailed(f"{' '.join(map(str, argv))}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def wait_until(
@@ -53,9 +61,9 @@ def wait_until(
     otherwise: Callable[[], str] = lambda: "",
     pause: float = _PAUSE,
 ) -> T:
-    """Look until `condition()` is truthy and return its value; raise NotInTime after `seconds`.
+    """Poll `condition()` until it is truthy and return its value; raise NotInTime after `seconds`.
 
-    `what` completes the sentence "not seen within 5 s: ..."; `otherwise()` may add what was seen instead.
+    `what` completes the sentence "not seen within 5 s: ..."; `otherwise()` may add the state instead.
     """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -67,12 +75,12 @@ def wait_until(
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that nothing listens on, and that stays free while its server is restarted.
+    """Return a loopback TCP port that nothing listens on, and that stays free while its server restarts.
 
-    Nobody else in this process is given it: between the asking and the listening lie seconds.
+    It is returned only once per process, because seconds pass until its server listens.
 
-    A port from the kernel's own range would not: while the server is down, the kernel may give it to an outgoing
-    connection, even to that of a client which tries to reach the server, and it then talks to itself.
+    A port from the kernel's own range would not stay free: while the server is down, the kernel may use it for an
+    outgoing connection, even for a client that tries to reach the server and then talks to itself.
     """
     while True:
         port = random.SystemRandom().choice(_PORTS)  # not the shared generator: a test may have seeded it
@@ -86,10 +94,10 @@ def free_port() -> int:
 
 
 class Process:
-    """One running child: its log, its readiness, its end. It cannot outlive the process that started it.
+    """One child process: its log, its readiness, its end. It cannot outlive the process that started it.
 
-    A context manager: leaving it ends the child. It leads a process group of its own, so Ctrl-C in a terminal reaches
-    only the parent, which then ends its children in its own order.
+    A context manager: its end ends the child. It has its own process group, so that Ctrl-C in a terminal reaches only
+    the parent, which then ends its children in its own order.
     """
 
     def __init__(
@@ -125,11 +133,11 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether it still runs."""
         return self._child.poll() is None
 
     def output(self) -> str:
-        """Everything that this process has written so far (not what an earlier one wrote to the same log)."""
+        """Return the output of this process so far, without that of earlier ones in the same log."""
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return file.read().decode(errors="replace")
@@ -154,7 +162,7 @@ class Process:
             raise self._failed(str(late)) from None
 
     def wait_for_line(self, pattern: str, *, seconds: float) -> re.Match[str]:
-        """Wait for the first line of output in which the regular expression `pattern` is found."""
+        """Wait for a line of output that matches the regular expression `pattern`."""
         matcher = re.compile(pattern)
         found: list[re.Match[str]] = []
 
@@ -166,7 +174,7 @@ class Process:
         return found[0]
 
     def wait_for_url(self, url: str, *, seconds: float, ca_file: Path | None = None) -> None:
-        """Wait until a GET of `url` is answered with 200; https is verified against `ca_file`."""
+        """Wait until a GET of `url` answers 200; https is verified against `ca_file`."""
         self.wait_for(lambda: answers(url, ca_file=ca_file), seconds=seconds, what=f"200 from {url}")
 
     def wait(self, *, seconds: float) -> int:
@@ -179,7 +187,7 @@ class Process:
         return self._child.returncode
 
     def terminate(self, *, grace: float = 10.0) -> int:
-        """Ask it to end (SIGTERM), kill it and its group after `grace` seconds, and return its exit code."""
+        """Stop it (SIGTERM), kill its process group after `grace` seconds, and return its exit code."""
         if self.running:
             self._child.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -187,7 +195,7 @@ class Process:
         return self.kill()
 
     def kill(self) -> int:
-        """End it and all of its group at once (SIGKILL), as a crash would; return its exit code."""
+        """Kill its process group at once (SIGKILL), as a crash does; return its exit code."""
         self._sweep()
         return self._child.wait()
 
@@ -200,7 +208,7 @@ class Process:
         self.terminate()
 
     def _sweep(self) -> None:
-        if self._swept:  # by now the number may be another process's
+        if self._swept:  # the pid may belong to another process by now
             return
         self._swept = True
         with contextlib.suppress(ProcessLookupError):
@@ -208,11 +216,11 @@ class Process:
         _LIFELINE.ended(self._child.pid)
 
     def _failed(self, what: str) -> ProcessFailed:
-        return ProcessFailed(f"{self.name} {what}\n--- the end of {self.log}:\n{self.tail()}")
+        return ProcessFailed(f"{self.name} {what}\n--- end of {self.log}:\n{self.tail()}")
 
 
 def answers(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> bool:
-    """Whether a GET of `url` is answered with 200 within `seconds`."""
+    """Return whether a GET of `url` answers 200 within `seconds`."""
     try:
         fetch(url, ca_file=ca_file, seconds=seconds)
     except OSError:
@@ -221,7 +229,7 @@ def answers(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> b
 
 
 def fetch(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> bytes:
-    """The answer's body to a GET of `url`; OSError for any other answer than 200, or none within `seconds`.
+    """Return the body of a GET of `url`; raises OSError for another status than 200, or no answer within `seconds`.
 
     Proxies from the environment are not used.
     """
@@ -235,7 +243,7 @@ def fetch(url: str, *, ca_file: Path | None = None, seconds: float = 2.0) -> byt
 
 
 class _Lifeline:
-    """The pipe to `lifeline.py`, which kills our children when we are gone. Started with the first child."""
+    """The pipe to `lifeline.py`, which kills this process's children after its end. Started with the first child."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -264,7 +272,7 @@ class _Lifeline:
             bufsize=0,
             start_new_session=True,
         )
-        atexit.register(keeper.communicate)  # closes the pipe, and waits for the rest to be killed
+        atexit.register(keeper.communicate)  # closes the pipe, and waits until the rest is killed
         return keeper
 
 

@@ -1,4 +1,4 @@
-"""All that the operator needs, in one folder: cluster, rights, worlds, Secrets, Estate, and the operator as a process.
+"""Everything that the operator needs, in one folder: cluster, RBAC, simulators, Secrets, Estate, and the operator.
 
     with Rig.build(folder) as rig:
         rig.worlds.post("/azure/vms", {"name": "web1", "tags": {"app": "shop"}})
@@ -6,12 +6,12 @@
         rig.operator.start()
         rig.wait_until(lambda: all(host.commissioned for host in rig.hosts()), seconds=60, what="all commissioned")
 
-The demo, the bench and the integration tests stand on it.
+The demo, the benchmarks, the sweep and the integration tests use it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -29,6 +29,7 @@ from lab.worlds import Worlds
 
 T = TypeVar("T")
 Say = Callable[[str], None]
+Install = Callable[[Cluster, str], object]
 
 
 def _silent(_: str) -> None:
@@ -36,7 +37,7 @@ def _silent(_: str) -> None:
 
 
 class Rig:
-    """A whole installation. `build` makes one; the parts are its attributes."""
+    """A complete installation. `build` makes one; the parts are its attributes."""
 
     def __init__(
         self,
@@ -48,8 +49,12 @@ class Rig:
         tempo: Tempo,
         *,
         module: str = "microseg",
+        operator: Callable[[Mapping[str, str]], Operator] | None = None,
     ) -> None:
-        """Join running parts; the rights must be in force. Nothing of the estate exists yet. `module`: see Operator."""
+        """Use running parts; RBAC must be in force. The Estate does not exist yet. `module`: see Operator.
+
+        `operator` makes the first replica, by its settings, if it is not a process beside the cluster.
+        """
         self.folder = folder
         self.cluster = cluster
         self.worlds = worlds
@@ -59,11 +64,11 @@ class Rig:
         self._module = module
         kubeconfig = folder / "operator.kubeconfig"
         self.operator_kubeconfig = cluster.kubeconfig_for_service_account(namespace, ACCOUNT, kubeconfig)
-        self.operator = self.another_operator("operator")
+        self.operator = operator(self.settings()) if operator is not None else self.another_operator("operator")
 
     @classmethod
     @contextmanager
-    def build(
+    def build(  # noqa: PLR0913 - each is a part that can be another one
         cls,
         folder: Path,
         *,
@@ -73,12 +78,15 @@ class Rig:
         audit: bool = False,
         module: str = "microseg",
         world_options: tuple[str, ...] = (),
+        install: Install = clusters.prepare,
+        operator: Callable[[Mapping[str, str]], Operator] | None = None,
         say: Say = _silent,
     ) -> Iterator[Self]:
-        """Start what there must be, and stop it at the end: operator, worlds, and the control plane if it is ours.
+        """Start everything, and stop it at the end: operator, simulators, and the control plane if it is the lab's.
 
         Without `cluster` a control plane is started, with `audit` on request. `module`: see Operator. `world_options`:
-        such as `--limits`. `say` is told what is being waited for.
+        such as `--limits`. `install` and `operator`: how the operator gets into the cluster and runs, if not as a
+        process beside it. `say` gets each step.
         """
         tempo = tempo or Tempo()
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,27 +94,33 @@ class Rig:
             if cluster is None:
                 say("starting a control plane: etcd and kube-apiserver")
                 cluster = stack.enter_context(ControlPlane.start(folder / "control-plane", audit=audit))
-            say(f"applying crds/ and manifests/kustomize/base to {cluster.url}")
-            clusters.prepare(cluster, namespace)
+            say(f"installing the operator's CRDs and RBAC on {cluster.url}")
+            install(cluster, namespace)
             say(f"starting Azure, Illumio PCE and Check Point, {tempo.scale:g} times as fast as the real ones")
             worlds = Worlds.start(folder / "worlds", scale=tempo.scale, options=world_options)
             stack.callback(worlds.stop)
             worlds.make_pairing_profiles()
+            worlds.grant_the_documented_role()
             api = cluster.api_client()
             stack.callback(api.close)
-            rig = cls(folder, cluster, worlds, api, namespace, tempo, module=module)
+            rig = cls(folder, cluster, worlds, api, namespace, tempo, module=module, operator=operator)
             stack.callback(rig.operator.stop)
             yield rig
 
     def another_operator(self, name: str) -> Operator:
-        """Another replica, not started; the caller stops it."""
-        settings = self.tempo.environment()
-        return Operator(self.folder, self.operator_kubeconfig, self.namespace, settings, name=name, module=self._module)
+        """Return another replica, not started; the caller stops it."""
+        where = (self.folder, self.operator_kubeconfig, self.namespace)
+        return Operator(*where, self.settings(), name=name, module=self._module)
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the operator's process, as environment variables."""
+        azure = self.worlds.described["azure"]
+        return self.tempo.environment() | {"MICROSEG_AZURE_CLOUDS": f"{azure['url']}|{azure['authority']}"}
 
     def apply_estate(
         self, change: Callable[[dict[str, Any]], None] | None = None, *, mapping: str | None = None
     ) -> None:
-        """Apply Secrets, CA bundle, mapping and Estate. `change` may alter the Estate, `mapping` is another's text."""
+        """Apply Secrets, CA bundle, mapping and Estate. `change` may edit the Estate; `mapping` replaces the text."""
         documents = estate.documents(self.worlds, self.namespace, poll=self.tempo.poll, mapping=mapping)
         if change is not None:
             change(documents[-1])
@@ -117,27 +131,27 @@ class Rig:
         return self.cluster.kubectl("-n", self.namespace, *args)
 
     def hosts(self) -> list[Host]:
-        """Every ManagedHost."""
+        """Return every ManagedHost."""
         return hosts.read(self.api, self.namespace)
 
     def host(self, vm: str) -> Host | None:
-        """The ManagedHost of a VM's name; None where there is none yet."""
+        """Return the ManagedHost of a VM by name, or None."""
         return next((each for each in self.hosts() if each.vm == vm), None)
 
     def estate(self) -> dict[str, Any]:
-        """The Estate as JSON."""
+        """Return the Estate as JSON."""
         return hosts.read_estate(self.api, self.namespace, estate.NAME)
 
     def wait_until(self, condition: Callable[[], T], *, seconds: float, what: str, pause: float = 0.05) -> T:
-        """Look until `condition()` is truthy and return its value; NotInTime tells how everything stood."""
+        """Poll `condition()` until it is truthy and return its value; raises NotInTime with the state of everything."""
         return wait_until(condition, seconds=seconds, what=what, otherwise=self.state, pause=pause)
 
     def state(self) -> str:
-        """How everything stands, for a message about a failure."""
+        """Return the state of everything, for the message of a failure."""
         lines = [f"{each.name:40} {each.stage:13} {_obstacle(each)}" for each in self.hosts()]
         calls = {system: sum(numbers.values()) for system, numbers in self.worlds.operator_calls().items()}
         log = "\n".join(self.operator.output().splitlines()[-30:])
-        return "\n".join(["--- hosts:", *lines, f"--- calls: {calls}", f"--- the end of {self.operator.log}:", log])
+        return "\n".join(["--- hosts:", *lines, f"--- calls: {calls}", f"--- end of {self.operator.log}:", log])
 
 
 def _obstacle(host: Host) -> str:

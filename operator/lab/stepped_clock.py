@@ -1,7 +1,7 @@
-"""`python -m lab.stepped run ...`: the product on a machine whose clock somebody sets, and whose days last seconds.
+"""`python -m lab.stepped_clock run`: the unchanged product on a machine whose wall clock is stepped, with short days.
 
-`set_clock` says by how much the wall clock is off; whoever runs this asks it at every look at the time. The steady
-clock goes on as it went, as a real machine's does. What is done, and in which order, is the product's own.
+`set_clock` writes how far the wall clock is off into a file of the operator's HOME; the operator's process reads it at
+every look at the time. The monotonic clock runs on, as on a real machine.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from datetime import datetime, timedelta, tzinfo
 from importlib import import_module
 from pathlib import Path
 
-from lab.altering import alter
+from lab.overrides import override
 
 DAY = timedelta(seconds=8)
-"""As long as a dead VEN is waited for here."""
+"""How long the operator waits for a dead VEN here."""
 _FILE = "clock"
 _real = time.time
 
 
 def set_clock(home: Path, *, ahead: float) -> None:
-    """The wall clock of the operator whose HOME this is goes so many seconds ahead of the true one."""
+    """Set the wall clock of the operator with this HOME so many seconds ahead of the true one."""
     fresh = home / f"{_FILE}.new"
     fresh.write_text(f"{ahead}", encoding="ascii")
     fresh.rename(home / _FILE)
@@ -33,7 +33,7 @@ def _wall() -> float:
 
 
 class _Datetime(datetime):
-    """`datetime` for the modules that ask it for the time themselves."""
+    """`datetime` for the modules that read the time from it directly."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
@@ -41,11 +41,11 @@ class _Datetime(datetime):
 
 
 def _step() -> None:
-    """AttributeError where the product has no such name any more."""
+    """Replace the clocks. Raises AttributeError if the product no longer has one of the names."""
     time.time = _wall
-    for module in ("microseg.estate.lease", "microseg.kube.events"):
-        alter(module, "datetime", _Datetime)
-    alter("microseg.stages.retirement", "_UNPAIR_PATIENCE", DAY)
+    for module in ("microseg.engine.leadership.elector", "microseg.kube.events"):
+        override(module, "datetime", _Datetime)
+    override("microseg.stages.retirement", "_UNPAIR_PATIENCE", DAY)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""The outside worlds as a process, and a client of their control port.
+"""The simulators as a process, and a client of their control port.
 
-`lab.rig` starts it; the demo, the bench and the integration tests change the worlds through it and read the ledgers,
-which say what really happened outside.
+`lab.rig` starts it. The demo, the benchmarks and the tests change the simulated systems by it and read the ledger,
+which records what really happened outside.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,36 +20,38 @@ import requests
 
 from lab.processes import Process
 from simulators.__main__ import READY
+from simulators.azure.rights import ACTIONS
 from simulators.ledger import Entry
 
+_GETTING_STARTED = Path(__file__).parents[2] / "docs" / "getting-started.md"
 _START_SECONDS = 30.0
 _TIMEOUT = 30.0
 _SOURCES = Path(__file__).parents[1]
 LINUX_PROFILE, WINDOWS_PROFILE = "microseg-linux", "microseg-windows"
 _KEY_LIFE = 1800
 _MADE_BY_VMS = ("software.", "agents.")
-"""Operations of the PCE that the scripts inside the VMs ask for, not the operator."""
+"""PCE operations that scripts inside VMs call, not the operator."""
 
 
-class BadOrder(RuntimeError):
-    """The control port refused; the text is its sentence."""
+class ControlRequestFailed(RuntimeError):
+    """The control port refused a request; the text is its error."""
 
 
 class Worlds:
-    """The three worlds, running. A context manager that stops them."""
+    """The running simulators. A context manager that stops them."""
 
     def __init__(self, folder: Path, process: Process) -> None:
         """Use a running process whose worlds.json is in `folder`; see `start`."""
         self.folder = folder
         self.process = process
         self.described: dict[str, Any] = json.loads((folder / "worlds.json").read_text(encoding="utf-8"))
-        """worlds.json: addresses, ids, and files with credentials of each world."""
+        """worlds.json: addresses, ids and credential files of each system."""
         self._session = requests.Session()
         self._session.trust_env = False  # loopback: no proxies
 
     @classmethod
     def start(cls, folder: Path, *, scale: float = 1.0, options: Sequence[str] = ()) -> Self:
-        """Run the worlds in `folder`; returns when all of them serve. `options`: such as `--limits`."""
+        """Start the simulators in `folder`; return when all of them serve. `options`: such as `--limits`."""
         argv: list[str | Path] = [
             sys.executable,
             "-m",
@@ -80,7 +83,7 @@ class Worlds:
 
     @property
     def ca_file(self) -> Path:
-        """What verifies the worlds' certificates."""
+        """The CA bundle for the simulators' certificates."""
         return Path(self.described["caFile"])
 
     @property
@@ -101,18 +104,18 @@ class Worlds:
         return self._call("DELETE", path)
 
     def ledger(self, system: str = "", operation: str = "", *, since: int = 0) -> list[Entry]:
-        """Entries with `seq > since`, oldest first, of one system and one operation where these are given."""
+        """Return entries with `seq > since`, oldest first, optionally of one system and one operation."""
         query = {name: value for name, value in (("system", system), ("operation", operation)) if value}
         entries = self.get("/ledger", since=since, **query)["entries"]
         return [Entry(**{**entry, "changed": tuple(entry["changed"])}) for entry in entries]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many entries the ledger has: system -> operation -> number."""
+        """Return the numbers of ledger entries: system -> operation -> number."""
         counts: dict[str, dict[str, int]] = self.get("/ledger/counts")
         return counts
 
     def operator_calls(self) -> dict[str, dict[str, int]]:
-        """Calls that the operator (and nobody inside a VM) made: system -> operation -> number."""
+        """Return the operator's calls, without those from inside VMs: system -> operation -> number."""
         return {
             system: {
                 operation: number
@@ -123,19 +126,27 @@ class Worlds:
         }
 
     def scripts(self) -> list[ScriptRun]:
-        """Every script that began to run inside a VM, in order."""
+        """Return every script that started inside a VM, in order, without those that a fresh disk ran again."""
         runs = []
         for entry in self.ledger("azure", "world.script-started"):
             vm_id, command, mode = entry.changed
-            runs.append(ScriptRun(vm_id, command, mode, entry.at))
+            if not entry.note:
+                runs.append(ScriptRun(vm_id, command, mode, entry.at))
         return runs
 
     def secrets(self) -> tuple[str, ...]:
-        """Values that must be nowhere but where they belong."""
+        """Return the secret values, to search for them where they must not be."""
         return tuple(self.get("/secrets")["secrets"])
 
+    def grant_the_documented_role(self) -> None:
+        """Leave the operator's identity at Azure the actions of docs/getting-started.md, and no other."""
+        page = _GETTING_STARTED.read_text(encoding="utf-8")
+        documents = map(json.loads, re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+        granted = {action for document in documents for action in document.get("Actions", ())}
+        self.post("/azure/traits", {"lacking": sorted(set(ACTIONS.values()) - granted)})
+
     def make_pairing_profiles(self, *, key_life: int = _KEY_LIFE) -> None:
-        """Make the profiles that an administrator makes for the operator: one use a key, `key_life` seconds of life."""
+        """Create the operator's pairing profiles, as an administrator does: one use per key, `key_life` seconds."""
         illumio = self.described["illumio"]
         for name in (LINUX_PROFILE, WINDOWS_PROFILE):
             answer = self._session.post(
@@ -148,7 +159,7 @@ class Worlds:
             answer.raise_for_status()
 
     def adopt(self, vm: str) -> str:
-        """Let a VM be one that was paired long ago, with its VEN and its workload; returns the workload's uuid."""
+        """Make a VM one that was paired long ago, with VEN and workload; return the workload's uuid."""
         found = next(each for each in self.get("/azure/vms")["vms"] if each["name"] == vm)
         interfaces = [{"name": f"eth{number}", "address": ip} for number, ip in enumerate(found["addresses"])]
         order = {"hostname": found["computerName"], "interfaces": interfaces, "os": found["os"]}
@@ -165,13 +176,13 @@ class Worlds:
     def _call(self, method: str, path: str, **how: Any) -> Any:
         answer = self._session.request(method, f"{self.control_url}{path}", timeout=_TIMEOUT, **how)
         if answer.status_code >= 400:
-            raise BadOrder(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
+            raise ControlRequestFailed(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
         return answer.json()
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptRun:
-    """One script that began to run in a VM; `at` is epoch seconds."""
+    """One script that started in a VM; `at` is epoch seconds."""
 
     vm_id: str
     command: str

@@ -1,5 +1,5 @@
-"""The outside worlds: Azure, Illumio PCE and Check Point as HTTPS servers on loopback.
+"""Simulators of the three outside systems ("worlds"): Azure, Illumio PCE and Check Point, as HTTPS servers on loopback.
 
-The demo, the bench and the tests start them (`python -m simulators`, or the pieces in one process).
-Nothing of the product imports this package; it knows the product only by the wire.
+The demo, the benchmarks and the tests start them (`python -m simulators`, or single ones in their own process).
+The product does not import this package, and this package knows the product only by its requests.
 """

@@ -1,4 +1,4 @@
-"""Runs worlds in a thread of their own, for tests and tools whose clients are synchronous (as the vendors' are)."""
+"""Runs simulators in a thread, for tests and tools with synchronous clients (such as the vendors' SDKs)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENCE = 30.0
 
 
 class Background:
-    """An event loop in a thread. A context manager: leaving it stops what it serves."""
+    """An event loop in a thread. A context manager: its end stops all servers."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -38,11 +38,11 @@ class Background:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine there and wait for its result; TimeoutError after 30 s."""
+        """Run a coroutine there and wait for its result; raises TimeoutError after 30 s."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
 
     def call(self, function: Callable[[], _Result]) -> _Result:
-        """Call a function there, where a world may be changed; waits for its result."""
+        """Call a function in that thread, where a world may be changed, and wait for its result."""
         answer: concurrent.futures.Future[_Result] = concurrent.futures.Future()
 
         def work() -> None:

@@ -1,6 +1,6 @@
-"""Time in the worlds: real time of day, vendor latencies divided by a scale.
+"""Time in the simulators: the real time of day; vendor latencies are divided by a scale.
 
-Every world waits for its vendor's latencies through this, so that a long story runs in minutes.
+Every simulator waits for its vendor's latencies by this clock. A scale of 60 turns an hour of waiting into a minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Clock:
 
     @property
     def scale(self) -> float:
-        """How much faster than the vendor the worlds are."""
+        """How many times faster than the vendors the simulators are."""
         return self._scale
 
     @scale.setter
@@ -29,11 +29,11 @@ class Clock:
         self._scale = float(value)
 
     def now(self) -> float:
-        """Epoch seconds, real (never scaled: tokens and certificates are judged by the same clock)."""
+        """Return epoch seconds, never scaled: tokens and certificates are checked against the same clock."""
         return time.time()
 
     def latency(self, seconds: float) -> float:
-        """The real seconds that a vendor latency of `seconds` takes here."""
+        """Return the real seconds of a vendor latency of `seconds`."""
         return seconds / self._scale
 
     async def sleep(self, seconds: float) -> None:

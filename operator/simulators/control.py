@@ -1,6 +1,6 @@
-"""The control port: plain JSON over HTTP on loopback, by which tests, the demo and the bench change the worlds.
+"""The control port: plain JSON over HTTP on loopback, by which tests, the demo and benchmarks change the worlds.
 
-Shared routes are here; each world adds its own under /azure, /illumio and /checkpoint with its `add_control`.
+Shared routes are here; each simulator adds its own under /azure, /illumio and /checkpoint with its `add_control`.
 """
 
 from __future__ import annotations
@@ -12,40 +12,40 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from simulators.environment import Environment
 from simulators.faults import fault_from_json
 from simulators.ledger import Entry
-from simulators.server import Stage
 
 _NAP = 0.003
-"""Seconds between two looks at a fault that somebody waits for."""
+"""Seconds between two checks of a fault that a client waits for."""
 
 
-class BadOrderError(ValueError):
-    """A control request that makes no sense; its text goes back to the caller with status 400."""
+class BadControlRequestError(ValueError):
+    """An invalid control request; the answer is a 400 with this text."""
 
 
-def build_control(stage: Stage) -> web.Application:
-    """The control port's application: ledger, secrets, faults, limits and clock."""
+def build_control(environment: Environment) -> web.Application:
+    """Return the control port's application with ledger, secrets, faults, limits and clock."""
     app = web.Application(middlewares=[_explain], client_max_size=64 * 1024 * 1024)
-    _add_ledger(app.router, stage)
-    _add_faults(app.router, stage)
-    _add_switches(app.router, stage)
+    _add_ledger(app.router, environment)
+    _add_faults(app.router, environment)
+    _add_switches(app.router, environment)
     return app
 
 
-def _add_ledger(router: web.UrlDispatcher, stage: Stage) -> None:
+def _add_ledger(router: web.UrlDispatcher, environment: Environment) -> None:
     async def ledger(request: web.Request) -> web.Response:
-        return web.json_response({"entries": [entry.as_json() for entry in _asked(stage, request)]})
+        return web.json_response({"entries": [entry.as_json() for entry in _matching(environment, request)]})
 
     async def ledger_lines(request: web.Request) -> web.Response:
-        lines = "".join(entry.line() for entry in _asked(stage, request))
+        lines = "".join(entry.line() for entry in _matching(environment, request))
         return web.Response(text=lines, content_type="application/jsonl")
 
     async def counts(_: web.Request) -> web.Response:
-        return web.json_response(stage.ledger.counts())
+        return web.json_response(environment.ledger.counts())
 
     async def secrets(_: web.Request) -> web.Response:
-        return web.json_response({"secrets": sorted(stage.ledger.secrets)})
+        return web.json_response({"secrets": sorted(environment.ledger.secrets)})
 
     router.add_get("/ledger", ledger)
     router.add_get("/ledger.jsonl", ledger_lines)
@@ -53,51 +53,51 @@ def _add_ledger(router: web.UrlDispatcher, stage: Stage) -> None:
     router.add_get("/secrets", secrets)
 
 
-def _add_faults(router: web.UrlDispatcher, stage: Stage) -> None:
+def _add_faults(router: web.UrlDispatcher, environment: Environment) -> None:
     async def add(request: web.Request) -> web.Response:
         body = await read_json(request)
         orders = [fault_from_json(item) for item in (body if isinstance(body, list) else [body])]
-        ids = [stage.faults.add(order) for order in orders]
+        ids = [environment.faults.add(order) for order in orders]
         for order in orders:
             note = f"{order.action} {order.phase} {order.operation}, from hit {order.nth} on, {order.count} times"
-            stage.ledger.append(order.system, "world.fault-ordered", note=note)
+            environment.ledger.append(order.system, "world.fault-ordered", note=note)
         return web.json_response({"ids": ids}, status=201)
 
     async def listing(_: web.Request) -> web.Response:
-        return web.json_response({"faults": stage.faults.listed()})
+        return web.json_response({"faults": environment.faults.listed()})
 
     async def clear(_: web.Request) -> web.Response:
-        stage.faults.clear()
+        environment.faults.clear()
         return web.json_response({})
 
-    async def await_one(request: web.Request) -> web.Response:
-        """Whoever kills the operator at a fault must know of it at once, without asking all the time."""
+    async def wait_until_met(request: web.Request) -> web.Response:
+        """Long poll: a test that kills the operator at a fault must learn of it at once."""
         number, until = int(request.match_info["id"]), time.monotonic() + float(request.query.get("seconds", "0"))
-        # A thread may take a fault: there is no event to wait for.
-        while stage.faults.is_waiting(number) and time.monotonic() < until:  # noqa: ASYNC110
+        # Faults may be met in another thread, so there is no asyncio event to wait for.
+        while environment.faults.is_waiting(number) and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(_NAP)
-        return web.json_response({"waiting": stage.faults.is_waiting(number)})
+        return web.json_response({"waiting": environment.faults.is_waiting(number)})
 
     router.add_post("/faults", add)
-    router.add_get("/faults/{id:[0-9]+}", await_one)
+    router.add_get("/faults/{id:[0-9]+}", wait_until_met)
     router.add_get("/faults", listing)
     router.add_delete("/faults", clear)
 
 
-def _add_switches(router: web.UrlDispatcher, stage: Stage) -> None:
+def _add_switches(router: web.UrlDispatcher, environment: Environment) -> None:
     async def clock(request: web.Request) -> web.Response:
         if request.method == "POST":
-            stage.clock.scale = float(str((await read_object(request)).get("scale", stage.clock.scale)))
-        return web.json_response({"scale": stage.clock.scale, "now": stage.clock.now()})
+            environment.clock.scale = float(str((await read_object(request)).get("scale", environment.clock.scale)))
+        return web.json_response({"scale": environment.clock.scale, "now": environment.clock.now()})
 
     async def limits(request: web.Request) -> web.Response:
         if request.method == "POST":
             enforced = (await read_object(request)).get("enforced")
             if not isinstance(enforced, bool):
                 message = "'enforced' must be true or false"
-                raise BadOrderError(message)
-            stage.limits = enforced
-        return web.json_response({"enforced": stage.limits})
+                raise BadControlRequestError(message)
+            environment.limits = enforced
+        return web.json_response({"enforced": environment.limits})
 
     router.add_get("/clock", clock)
     router.add_post("/clock", clock)
@@ -105,15 +105,15 @@ def _add_switches(router: web.UrlDispatcher, stage: Stage) -> None:
     router.add_post("/limits", limits)
 
 
-def _asked(stage: Stage, request: web.Request) -> list[Entry]:
-    """The entries that `system`, `operation`, `since` and `changes=true` ask for."""
+def _matching(environment: Environment, request: web.Request) -> list[Entry]:
+    """Return the entries that match the parameters `system`, `operation`, `since` and `changes=true`."""
     query = request.query
-    found = stage.ledger.entries(query.get("system"), query.get("operation"), int(query.get("since", "0")))
+    found = environment.ledger.entries(query.get("system"), query.get("operation"), int(query.get("since", "0")))
     return [entry for entry in found if entry.is_change] if query.get("changes") == "true" else found
 
 
 async def read_json(request: web.Request) -> object:
-    """The request's JSON body, {} if it has none; BadOrderError if it is not JSON."""
+    """Return the JSON body, {} if there is none; raises BadControlRequestError if it is not JSON."""
     text = await request.text()
     if not text.strip():
         return {}
@@ -121,15 +121,15 @@ async def read_json(request: web.Request) -> object:
         return json.loads(text)
     except json.JSONDecodeError as error:
         message = f"the body is not JSON: {error}"
-        raise BadOrderError(message) from error
+        raise BadControlRequestError(message) from error
 
 
 async def read_object(request: web.Request) -> dict[str, object]:
-    """The request's JSON object, {} if it has none; BadOrderError if it is something else."""
+    """Return the JSON object, {} if there is none; raises BadControlRequestError if it is something else."""
     body = await read_json(request)
     if not isinstance(body, dict):
         message = "the body must be a JSON object"
-        raise BadOrderError(message)
+        raise BadControlRequestError(message)
     return body
 
 
@@ -137,7 +137,7 @@ async def read_object(request: web.Request) -> dict[str, object]:
 async def _explain(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer bad orders and unknown things with a sentence instead of a trace."""
+    """Answer invalid requests and unknown names with a sentence instead of a traceback."""
     try:
         return await handler(request)
     except ValueError as error:

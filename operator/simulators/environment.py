@@ -1,6 +1,7 @@
-"""What the worlds of one run share: ledger, clock, ordered failures, whether limits hold.
+"""What the simulated systems of one run share: the ledger, the clock, the injected faults, whether limits are enforced.
 
-Whoever starts worlds makes one `Stage`; each world says by its `Deeds` what failures it can play beyond bent answers.
+Whoever starts simulators makes one `Environment`; each system registers its `SystemActions`: the faults that it can
+produce beyond a failed request or an altered answer.
 """
 
 from __future__ import annotations
@@ -15,44 +16,44 @@ from simulators.faults import Fault, FaultPlan
 from simulators.ledger import Ledger
 
 
-class Impossible(Exception):
-    """A deed that could not be done when its time came: a VM that is gone, an object that somebody holds."""
+class ActionFailed(Exception):
+    """An action that was not possible when its time came: the VM is gone, another session locks the object."""
 
 
-class Deeds(Protocol):
-    """What a world does when a fault asks for more than a bent answer, and how it says 429."""
+class SystemActions(Protocol):
+    """What one system does when a fault asks for more than a failed request, and the body of its 429."""
 
     def refusal(self, fault: Fault) -> str:
-        """Why this world cannot do it; "" where it can."""
+        """Return why this system cannot do it, or "" if it can."""
         ...
 
     async def perform(self, fault: Fault, request: web.Request) -> None:
-        """Do it; the request goes on (before its effect), or its answer goes out (after).
+        """Do it. The request continues (phase "before") or its answer is sent (phase "after") in any case.
 
-        Impossible, LookupError and ValueError say why it could not be done: the ledger tells, the caller is not told.
+        ActionFailed, LookupError and ValueError say why it was not possible: the ledger notes it, the caller does not.
         """
         ...
 
     def throttled(self, operation: str) -> object:
-        """The JSON body of this vendor's 429 to an operation."""
+        """Return the JSON body of this vendor's 429 for an operation."""
         ...
 
 
 @dataclass(slots=True)
-class Stage:
-    """What the worlds of one run share.
+class Environment:
+    """What the simulated systems of one run share.
 
     `limits`: whether the vendors' rate limits and quotas are enforced; may be switched during a run.
-    `deeds`: by system.
+    `actions`: system -> what it can do for a fault.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
     clock: Clock = field(default_factory=Clock)
     faults: FaultPlan = field(default_factory=FaultPlan)
     limits: bool = False
-    deeds: dict[str, Deeds] = field(default_factory=dict)
+    actions: dict[str, SystemActions] = field(default_factory=dict)
 
-    def enact(self, system: str, deeds: Deeds) -> None:
-        """Let a world do what faults order, and refuse orders that it cannot carry out."""
-        self.deeds[system] = deeds
-        self.faults.checks[system] = deeds.refusal
+    def register_actions(self, system: str, actions: SystemActions) -> None:
+        """Let a system carry out its faults, and refuse those that it cannot carry out when they are added."""
+        self.actions[system] = actions
+        self.faults.checks[system] = actions.refusal

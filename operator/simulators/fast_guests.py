@@ -1,10 +1,10 @@
-"""The insides of VMs where nothing is executed, so that fleets of ten thousand can be paired on two cores.
+"""Guest operating systems that execute nothing, so that fleets of 10,000 VMs can be paired on two cores.
 
-`--guests fast` uses them instead of `simulators.azure.guests`. They do NOT run the script that a run-command brings:
-they read its parameters, do in Python what the script would have found out and done, activate the VM in the PCE's world
-in the same process (which takes the vendor's pairing time), and print the script's result line. What the script itself
-does wrong is therefore never seen here; faults ordered for `software.image` and `agents.activate` are not met either,
-those of `POST /illumio/pairing` are. Anything about scripts is judged with `--guests bash`.
+`--guests fast` uses them instead of `simulators.azure.guests`. They do NOT run the script of a run-command: they read
+its parameters, do in Python what the script would do, activate the VM in the PCE simulator of the same process (which
+takes the vendor's pairing time), and print the script's result line. Mistakes in the script are therefore invisible
+here, and faults for `software.image` and `agents.activate` have no effect (those of `POST /illumio/pairing` have).
+Tests of scripts need `--guests bash`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulators.azure.execution import Execution
 from simulators.azure.guest import GuestResult
+from simulators.azure.handler import SIGNALLED
 from simulators.azure.machine import Vm
 from simulators.illumio.bodies import Guest as Machine
 from simulators.illumio.bodies import InterfaceBody
@@ -55,64 +57,95 @@ class _End:
 
 
 class FastGuest:
-    """One VM's inside: whether it has a VEN, and whose. A re-created VM is a new one."""
+    """The guest of one VM: whether it has a VEN, and whose. A re-created VM has a new guest."""
 
-    __slots__ = ("busy", "machine", "metadata_answers", "ven", "vm_id")
+    __slots__ = ("hidden", "machine", "metadata_answers", "pairing", "ven", "vm_id")
 
     def __init__(self, vm_id: str) -> None:
         self.vm_id = vm_id
         self.ven: _Ven | None = None
-        self.busy = False
+        self.pairing: asyncio.Task[_End] | None = None
         self.machine = _MACHINES[0]
+        self.hidden: set[str] = set()
         self.metadata_answers = True
 
     def preload_paired(self, workload_uuid: str, org_id: int, pce: str) -> None:
-        """Let it be paired with the PCE `pce` ("host:port")."""
+        """Make it paired with the PCE `pce` ("host:port")."""
         self.ven = _Ven(workload_uuid, org_id, pce)
 
     def pretend_machine(self, machine: str) -> None:
-        """Let it be another kind of machine, until it is re-imaged."""
+        """Make it report another machine type, until it is re-imaged."""
         self.machine = machine
 
+    def hide_program(self, program: str) -> None:
+        """Take a program away, until it is re-imaged."""
+        self.hidden.add(program)
+
     def wipe(self) -> None:
-        """The VM was re-imaged."""
+        """Forget everything: the VM was re-imaged."""
+        self.hidden.clear()
         self.ven, self.machine = None, _MACHINES[0]
 
 
 class FastGuests:
-    """Plays the scripts of all VMs against one PCE; see `simulators.azure.commands.Runner`."""
+    """Emulates the scripts of all VMs against one PCE; see `simulators.azure.handler.ScriptRunner`."""
 
     def __init__(self, pce: World) -> None:
         self._pce = pce
         self._guests: dict[str, FastGuest] = {}
 
-    def inside(self, vm: Vm) -> FastGuest:
-        """The VM's inside."""
+    def guest_of(self, vm: Vm) -> FastGuest:
+        """Return the guest of a VM."""
         guest = self._guests.get(vm.vm_id)
         if guest is None:
             guest = self._guests[vm.vm_id] = FastGuest(vm.vm_id)
         return guest
 
+    def workload_of(self, vm: Vm) -> str:
+        """Return the uuid of the workload whose VEN is in the VM; empty: none."""
+        guest = self._guests.get(vm.vm_id)
+        return guest.ven.workload if guest is not None and guest.ven is not None else ""
+
     def forget_ven(self, hostname: str, workload_uuid: str) -> None:  # noqa: ARG002 - the other guests go by it
-        """A workload was unpaired: its VM has no VEN any more."""
+        """Remove the VEN of an unpaired workload from its VM."""
         for guest in self._guests.values():
             if guest.ven is not None and guest.ven.workload == workload_uuid:
                 guest.ven = None
                 return
 
-    async def run(self, vm: Vm, script: str, parameters: dict[str, str], timeout: float) -> GuestResult:  # noqa: ARG002, ASYNC109
-        """Do what the operator's script would do with these parameters; the script is not looked at."""
-        guest = self.inside(vm)
-        if guest.busy:
+    async def run(self, vm: Vm, execution: Execution) -> GuestResult:
+        """Do what the operator's script would do with these parameters; the script itself is ignored.
+
+        When its time is over, or it is killed, the pairing goes on, as on a VM.
+        """
+        guest, parameters = self.guest_of(vm), execution.environment
+        if guest.pairing is not None and not guest.pairing.done():
             return _printed(_End("busy"), parameters)
-        guest.busy = True
+        loop = asyncio.get_running_loop()
+        pairing = guest.pairing = loop.create_task(self._perform(vm, guest, parameters))
+        killed = loop.create_task(execution.killed.wait())
         try:
-            end = await asyncio.wait_for(self._perform(vm, guest, parameters), timeout)
-        except TimeoutError:
-            return GuestResult(-9, "", "", timed_out=True)
+            await asyncio.wait((pairing, killed), timeout=execution.timeout, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            pairing.cancel()
+            raise
         finally:
-            guest.busy = False
-        return _printed(end, parameters)
+            killed.cancel()
+        if pairing.done():
+            return _printed(pairing.result(), parameters)
+        return GuestResult(SIGNALLED, "", "", timed_out=not execution.killed.is_set())
+
+    def power_off(self, vm: Vm) -> None:
+        """End what runs in a VM."""
+        guest = self._guests.get(vm.vm_id)
+        if guest is not None and guest.pairing is not None:
+            guest.pairing.cancel()
+
+    def close(self) -> None:
+        """End what runs in all VMs."""
+        for guest in self._guests.values():
+            if guest.pairing is not None:
+                guest.pairing.cancel()
 
     async def _perform(self, vm: Vm, guest: FastGuest, parameters: Mapping[str, str]) -> _End:
         if parameters.get("MICROSEG_VM_ID", "").lower() != vm.vm_id:
@@ -125,8 +158,8 @@ class FastGuests:
             return _End("already-paired", ven=guest.ven) if same else _End("paired-elsewhere")
         if parameters.get("MICROSEG_MODE") != "install":
             return _End("not-paired")
-        if guest.machine not in _MACHINES:
-            return _End("unsupported-os", 622)
+        if guest.machine not in _MACHINES or "curl" in guest.hidden:
+            return _End("unsupported-os", 623 if guest.machine in _MACHINES else 622)
         key = parameters.get("MICROSEG_ACTIVATION_CODE", "")
         if not key:
             return _End("script-failed", 602)
@@ -136,7 +169,7 @@ class FastGuests:
 
     async def _pair(self, vm: Vm, guest: FastGuest, key: str) -> _End:
         pce, started = self._pce, time.perf_counter()
-        fault = pce.pairing.meet(vm.computer_name)
+        fault = pce.pairing.take_fault(vm.computer_name)
         if fault is not None:
             return await _failed(fault)
         machine = Machine(activation_code=key, hostname=vm.computer_name, os=vm.os.lower(), interfaces=_interfaces(vm))
@@ -145,15 +178,15 @@ class FastGuests:
         except PceError as error:
             self._record(vm, error.status, started, "")
             return _End("key-refused", _REFUSED)
-        await pce.context.stage.clock.sleep(pce.traits.pairing_seconds)
+        await pce.context.environment.clock.sleep(pce.traits.pairing_seconds)
         workload = pce.pairing.enrol(machine, profile)
         self._record(vm, 201, started, workload.uuid)
         guest.ven = _Ven(workload.uuid, pce.org_id, pce.context.host)
         return _End("paired", ven=guest.ven)
 
     def _record(self, vm: Vm, status: int, started: float, workload: str) -> None:
-        """Leave in the ledger what a VEN's request would have left."""
-        self._pce.context.stage.ledger.append(
+        """Add the ledger entry that a VEN's request would add."""
+        self._pce.context.environment.ledger.append(
             "illumio",
             "agents.activate",
             who=vm.computer_name,

@@ -1,6 +1,6 @@
-"""Meets a request with the failures that were ordered for it: before its effect, after it, or in its answer.
+"""Applies injected faults to requests: before their effect, after it, or in their answer.
 
-`server.build_app` makes one for each world's application.
+`server.build_app` makes one injector per simulated system.
 """
 
 from __future__ import annotations
@@ -14,73 +14,73 @@ from typing import assert_never, cast
 
 from aiohttp import web
 
-from simulators.bending import bend
-from simulators.faults import BENDS, DEEDS, Fault, Wire
-from simulators.stage import Impossible, Stage
+from simulators.environment import ActionFailed, Environment
+from simulators.faults import LIST_FAULTS, SYSTEM_ACTIONS, Fault, HttpFault
+from simulators.list_faults import alter_list
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HTML = "<html><head><title>{status}</title></head><body><center><h1>{status}</h1></center></body></html>"
 
 
-class Interference:
-    """The failures of one system."""
+class FaultInjector:
+    """Applies the faults of one system."""
 
-    def __init__(self, system: str, stage: Stage) -> None:
+    def __init__(self, system: str, environment: Environment) -> None:
         self._system = system
-        self._stage = stage
+        self._environment = environment
         self._answers: dict[str, bytes] = {}
 
     async def perform(self, request: web.Request, handler: Handler, note: list[str]) -> web.StreamResponse | None:
-        """The answer to send, or None where the connection is to be reset; `note` learns what was done."""
-        faults = self._stage.faults
+        """Return the answer, or None to reset the connection; what was done is appended to `note`."""
+        faults = self._environment.faults
         if not faults.waiting:
             self._answers.clear()
             return await _answered(request, handler)
         before = faults.take(self._system, request["operation"], "before")
         if before:
             note.append(f"fault before: {before.action}")
-            if before.action in DEEDS:
-                await self._do(before, request, note)
-            elif before.action not in BENDS and (before.action != "delay" or await _pause(before)):
+            if before.action in SYSTEM_ACTIONS:
+                await self._act(before, request, note)
+            elif before.action not in LIST_FAULTS and (before.action != "delay" or await _pause(before)):
                 return await self._fail(request, before, None)
         response = await _answered(request, handler)
-        return await self._afterwards(request, response, before, note)
+        return await self._after_effect(request, response, before, note)
 
-    async def _afterwards(
+    async def _after_effect(
         self, request: web.Request, response: web.StreamResponse, before: Fault | None, note: list[str]
     ) -> web.StreamResponse | None:
         place, body = str(request["operation"]), getattr(response, "body", None)
         last, self._answers[place] = self._answers.get(place, b""), body if isinstance(body, bytes) else b""
-        after = self._stage.faults.take(self._system, place, "after")
+        after = self._environment.faults.take(self._system, place, "after")
         if after:
             note.append(f"fault after: {after.action}")
         for fault in (before, after):
-            if fault and fault.action in BENDS:
-                response = bend(fault, request, response, last)
-        if after and after.action in DEEDS:
-            await self._do(after, request, note)
-        elif after and after.action not in BENDS:
+            if fault and fault.action in LIST_FAULTS:
+                response = alter_list(fault, request, response, last)
+        if after and after.action in SYSTEM_ACTIONS:
+            await self._act(after, request, note)
+        elif after and after.action not in LIST_FAULTS:
             return await self._fail(request, after, response)
         return response
 
-    async def _do(self, fault: Fault, request: web.Request, note: list[str]) -> None:
-        deeds = self._stage.deeds.get(self._system)
-        if deeds is None:
-            message = f"{self._system} cannot do {fault.action!r}"
+    async def _act(self, fault: Fault, request: web.Request, note: list[str]) -> None:
+        actions = self._environment.actions.get(self._system)
+        if actions is None:
+            message = f"{self._system} does not support the action {fault.action!r}"
             raise RuntimeError(message)
         try:
-            await deeds.perform(fault, request)
-        except (Impossible, LookupError, ValueError) as why:
-            note.append(f"could not: {why}")
+            await actions.perform(fault, request)
+        except (ActionFailed, LookupError, ValueError) as why:
+            note.append(f"not possible: {why}")
 
     async def _fail(
         self, request: web.Request, fault: Fault, response: web.StreamResponse | None
     ) -> web.StreamResponse | None:
-        action = cast("Wire", fault.action)
+        action = cast("HttpFault", fault.action)
         match action:
             case "status":
-                return self._ordered(fault)
+                return self._status_answer(fault)
             case "throttle":
                 return self._throttled(fault, str(request["operation"]))
             case "delay":
@@ -89,7 +89,7 @@ class Interference:
             case "cut":
                 return None
             case "hang":
-                await _silence(request, fault.seconds)
+                await _hang(request, fault.seconds)
                 return None
             case "html":
                 text = _HTML.format(status=fault.status)
@@ -101,18 +101,18 @@ class Interference:
         assert_never(action)
 
     def _throttled(self, fault: Fault, operation: str) -> web.Response:
-        """429 in the vendor's own words, with or without the header."""
-        deeds = self._stage.deeds.get(self._system)
+        """Return the vendor's own 429, with or without a Retry-After header."""
+        actions = self._environment.actions.get(self._system)
         headers = fault.headers | ({"Retry-After": fault.retry_after} if fault.retry_after else {})
-        body = fault.body or (deeds.throttled(operation) if deeds else {"error": "too many requests"})
-        return self._ordered(replace(fault, status=429, body=body, headers=headers))
+        body = fault.body or (actions.throttled(operation) if actions else {"error": "too many requests"})
+        return self._status_answer(replace(fault, status=429, body=body, headers=headers))
 
-    def _ordered(self, fault: Fault) -> web.Response:
+    def _status_answer(self, fault: Fault) -> web.Response:
         if isinstance(fault.body, str):
             return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
         if fault.body is None:
             return web.Response(status=fault.status, headers=fault.headers)
-        # The PCE and Check Point name no charset, and the PCE's SDK reads a refusal only where none is named.
+        # The PCE and Check Point send no charset, and the PCE's SDK reads an error only without one.
         return web.Response(
             body=json.dumps(fault.body).encode(),
             status=fault.status,
@@ -126,23 +126,23 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except web.HTTPException as refusal:
-        return web.Response(status=refusal.status, text=refusal.text, headers=_kept(refusal.headers))
+        return web.Response(status=refusal.status, text=refusal.text, headers=_other_headers(refusal.headers))
 
 
 async def _pause(fault: Fault) -> bool:
-    """Wait as ordered; False, for nothing else is to be done."""
+    """Wait as the fault says; False: the request itself does not fail."""
     await asyncio.sleep(fault.seconds)
     return False
 
 
-async def _silence(request: web.Request, seconds: float) -> None:
-    """Say nothing until the caller gives up or the time is over."""
+async def _hang(request: web.Request, seconds: float) -> None:
+    """Send nothing until the caller gives up or the time is over."""
     until = time.monotonic() + seconds if seconds else float("inf")
     transport = request.transport
-    # aiohttp has no event for a caller who hangs up, hence the polling.
+    # aiohttp has no event for a closed connection, hence the polling.
     while time.monotonic() < until and transport is not None and not transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
+def _other_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in ("content-type", "content-length")}

@@ -1,7 +1,7 @@
-"""Failures ordered in advance: "the 2nd login from now on is cut off after it took effect".
+"""Faults that are planned in advance, such as "reset the connection of the 2nd login after its effect".
 
-Tests, the demo and people add them (directly or by the control port), before and during a run; the server's middleware
-takes them. What only a world can do (end a session, lose a task) it does by its `deeds` (see `server.Deeds`).
+Tests, the demo and people add them (directly or by the control port), before and during a run; `fault_injection`
+applies them. What only one system can do (end a session, lose a task) is in its `environment.SystemActions`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, cast, get_args
 
 Phase = Literal["before", "after"]
-Wire = Literal["status", "throttle", "delay", "cut", "hang", "html", "truncate"]
-Bend = Literal["item-duplicated", "page-missing", "page-repeated", "link-missing", "link-to-itself", "link-elsewhere"]
-Deed = Literal[
+HttpFault = Literal["status", "throttle", "delay", "cut", "hang", "html", "truncate"]
+ListFault = Literal[
+    "item-duplicated", "page-missing", "page-repeated", "link-missing", "link-to-itself", "link-elsewhere"
+]
+SystemAction = Literal[
     "expire",
     "stale",
     "operation-lost",
@@ -26,9 +28,9 @@ Deed = Literal[
     "foreign-lock",
     "human-edit",
 ]
-Action = Literal[Wire, Bend, Deed]
+Action = Literal[HttpFault, ListFault, SystemAction]
 Outcome = Literal["lost", "failed", "half", "endless"]
-"""How a long operation ends that was told to."""
+"""How a fault makes a long operation end."""
 
 ON_NEXT: dict[Action, Outcome] = {
     "operation-lost": "lost",
@@ -36,24 +38,25 @@ ON_NEXT: dict[Action, Outcome] = {
     "task-half": "half",
     "task-endless": "endless",
 }
-"""Deeds that decide how the long operation ends which the same request begins."""
+"""Actions that decide how the long operation ends which the same request starts."""
 
-WIRE, BENDS, DEEDS = (frozenset[str](get_args(family)) for family in (Wire, Bend, Deed))
+HTTP_FAULTS, LIST_FAULTS, SYSTEM_ACTIONS = (
+    frozenset[str](get_args(family)) for family in (HttpFault, ListFault, SystemAction)
+)
 _BEFORE_ONLY = frozenset({*ON_NEXT, "bulk-partial"})
 
 
 @dataclass(slots=True)
 class Fault:
-    """One ordered failure; `docs/worlds.md` lists what each action does in each world.
+    """One planned fault; `docs/worlds.md` lists what each action does in each system.
 
-    `operation` is an operation's name or "*"; hits are counted from the moment of adding: `nth` 1 is the next one and
-    `count` hits from there on fail. `phase` says whether the operation's effect happens ("after") or not ("before").
-    `status` answers `status`, `body` (JSON, or text if it is a str) and `headers`; `throttle` answers 429 as the vendor
-    does, with `retry_after` as its header ("": none; "soon" and "999999999" are as good as "7"); `cut` resets the
-    connection; `hang` says nothing for `seconds` (0: for ever), then resets. Bends alter the answer of the operation,
-    in either phase; `link-elsewhere` goes to `target`, another origin. Deeds happen to the world and the request goes
-    on: `foreign-lock` and `human-edit` take `target` and `body`. `seconds` are real, not scaled: they meet the client's
-    timeouts, which are real too.
+    `operation` is an operation's name or "*". Hits count from the moment of adding: `nth` 1 is the next request, and
+    `count` requests from there on fail. In phase "before" the operation has no effect, in phase "after" it has.
+    HTTP faults: `status` answers `status`, `body` (JSON, or text if it is a str) and `headers`; `throttle` answers the
+    vendor's 429 with header `retry_after` ("": none; "soon" and "999999999" are valid); `cut` resets the connection;
+    `hang` sends nothing for `seconds` (0: for ever), then resets. List faults alter the answer in either phase;
+    `link-elsewhere` links to `target`, another origin. System actions change the system, and the request continues:
+    `foreign-lock` and `human-edit` take `target` and `body`. `seconds` are real, not scaled, like clients' time-outs.
     """
 
     system: str
@@ -71,13 +74,13 @@ class Fault:
 
 
 Check = Callable[[Fault], str]
-"""Why a world cannot do what a fault asks for; "" where it can."""
+"""Returns why a system cannot carry out a fault, or "" if it can."""
 
 
 class FaultPlan:
-    """The ordered failures and how often each was met. Safe to use from threads.
+    """The planned faults, and how often each was met. Thread-safe.
 
-    `checks`: by system, who judges an order before it is taken.
+    `checks`: system -> its check of a new fault.
     """
 
     def __init__(self) -> None:
@@ -88,7 +91,7 @@ class FaultPlan:
         self.checks: dict[str, Check] = {}
 
     def add(self, fault: Fault) -> int:
-        """Order a failure; returns its id. ValueError says why it makes no sense in that world."""
+        """Add a fault and return its id. Raises ValueError if the system cannot carry it out."""
         check = self.checks.get(fault.system)
         why = _impossible(fault) or (check(fault) if check else "")
         if why:
@@ -100,29 +103,29 @@ class FaultPlan:
             return number
 
     def clear(self) -> None:
-        """Forget every ordered failure."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
             self._hits.clear()
 
     def listed(self) -> list[dict[str, object]]:
-        """The failures that are still to come, with their ids and hits so far."""
+        """Return the faults with hits left, with their ids and hits so far."""
         with self._lock:
             return [
                 {"id": number, "hits": self._hits[number], **asdict(fault)} for number, fault in self._faults.items()
             ]
 
     def is_waiting(self, number: int) -> bool:
-        """Whether a failure, by its id, has hits left."""
+        """Return whether the fault with this id has hits left."""
         return number in self._faults
 
     @property
     def waiting(self) -> bool:
-        """Whether any failure is still to come."""
+        """Whether any fault has hits left."""
         return bool(self._faults)
 
     def take(self, system: str, operation: str, phase: Phase) -> Fault | None:
-        """Count one hit of every failure that matches; returns the oldest one that is due, or None."""
+        """Count one hit for every matching fault; return the oldest one that is due, or None."""
         if not self._faults:
             return None
         due: Fault | None = None
@@ -150,7 +153,7 @@ def _impossible(fault: Fault) -> str:
 
 
 def fault_from_json(data: object) -> Fault:
-    """Read a failure from the control port's JSON (the field names of `Fault`); ValueError names what is wrong."""
+    """Read a fault from the control port's JSON (fields as in `Fault`); raises ValueError that names the mistake."""
     if not isinstance(data, Mapping):
         message = "a fault must be a JSON object"
         raise ValueError(message)  # noqa: TRY004 - what the caller sent is a bad value, whatever its type
@@ -159,7 +162,9 @@ def fault_from_json(data: object) -> Fault:
     if unknown:
         message = f"unknown field {unknown[0]!r}; a fault has {', '.join(sorted(known))}"
         raise ValueError(message)
-    _one_of("action", data.get("action", "status"), (*get_args(Wire), *get_args(Bend), *get_args(Deed)))
+    _one_of(
+        "action", data.get("action", "status"), (*get_args(HttpFault), *get_args(ListFault), *get_args(SystemAction))
+    )
     _one_of("phase", data.get("phase", "before"), get_args(Phase))
     system = data.get("system")
     if not isinstance(system, str) or not system:

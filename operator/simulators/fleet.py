@@ -1,6 +1,6 @@
-"""A ready-made fleet: VMs as a company might have them, for a person who wants worlds with something in them.
+"""An example fleet: VMs as a company might have them, for a person who tries out the simulators.
 
-`python -m simulators --vms N` orders them. The same number gives the same fleet, but for ids and addresses.
+`python -m simulators --vms N` creates it. The same N gives the same fleet, except for ids and addresses.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVERY_WINDOWS, _EVERY_OFF, _EVERY_SILENT, _EVERY_UNTAGGED, _EVERY_PCI = 4, 23, 
 
 
 def orders(count: int, subscriptions: Sequence[str]) -> Iterator[Order]:
-    """Orders for `count` VMs, spread over the subscriptions by application."""
+    """Return `count` VMs for the control port, spread over the subscriptions by application."""
     for number in range(count):
         yield _order(number, subscriptions)
 

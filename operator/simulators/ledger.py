@@ -1,6 +1,6 @@
-"""Append-only record of every request to a world and of every change of a world.
+"""Append-only record of every request to a simulated system and of every change in it.
 
-The server's middleware and the worlds write it; tests, the demo and the bench read it (directly, over the control
+The servers' middleware and the systems write it. Tests, the demo and the benchmarks read it (directly, by the control
 port, or as a file of JSON lines) to count what the operator really did.
 """
 
@@ -17,7 +17,7 @@ from typing import TypedDict, Unpack
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request, or one change of a world (then `operation` begins with "world.").
+    """One request, or one change in a system (then `operation` begins with "world.").
 
     `at` is epoch seconds when it ended, `seconds` how long it took, `size` bytes of the answer's body,
     `status` the HTTP status (0: no answer was sent, or not a request).
@@ -35,16 +35,16 @@ class Entry:
     note: str
 
     def as_json(self) -> dict[str, object]:
-        """The entry as a JSON object, for the control port."""
+        """Return the entry as a JSON object, for the control port."""
         return asdict(self)
 
     @property
     def is_change(self) -> bool:
-        """Whether it tells of a change of a world: by itself, or by a request that changed something."""
+        """Whether it is a change in a system, or a request that changed something."""
         return self.operation.startswith("world.") or bool(self.changed)
 
     def line(self) -> str:
-        """The entry as a line of JSON."""
+        """Return the entry as a line of JSON."""
         return json.dumps(self.as_json()) + "\n"
 
 
@@ -60,7 +60,7 @@ class Details(TypedDict, total=False):
 
 
 class Ledger:
-    """All entries of one run, and the secret values that must appear nowhere else. Safe to use from threads."""
+    """All entries of one run, and the secret values that must appear nowhere else. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,11 +70,11 @@ class Ledger:
         self.secrets: set[str] = set()
 
     def listen(self, listener: Callable[[Entry], None]) -> None:
-        """Tell somebody of every entry from now on, in order; it must be quick."""
+        """Call `listener` for every new entry, in order; it must be quick."""
         self._listeners.append(listener)
 
     def append(self, system: str, operation: str, **details: Unpack[Details]) -> Entry:
-        """Record one request or change; returns the entry with its sequence number (from 1, no gaps)."""
+        """Record one request or change; return the entry with its sequence number (from 1, no gaps)."""
         with self._lock:
             entry = Entry(
                 seq=len(self._entries) + 1,
@@ -95,9 +95,9 @@ class Ledger:
             return entry
 
     def entries(self, system: str | None = None, operation: str | None = None, since: int = 0) -> list[Entry]:
-        """Entries with `seq > since`, oldest first, of one system and one operation where these are given.
+        """Return entries with `seq > since`, oldest first, optionally of one system and one operation.
 
-        An operation that ends in "*" means all that begin so: `world.*` are the changes that no request made.
+        An operation that ends in "*" is a prefix: `world.*` are the changes that no request made.
         """
         with self._lock:
             later = self._entries[max(since, 0) :]
@@ -108,17 +108,17 @@ class Ledger:
         ]
 
     def tail(self, most: int) -> list[Entry]:
-        """The newest entries, oldest of them first."""
+        """Return the `most` newest entries, oldest first."""
         with self._lock:
             return self._entries[-most:]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many entries there are: system -> operation -> number."""
+        """Return the numbers of entries: system -> operation -> number."""
         with self._lock:
             return {system: dict(operations) for system, operations in self._counts.items()}
 
     def add_secret(self, value: str) -> str:
-        """Mark a value as secret, so that a test can search for it everywhere else; returns it unchanged."""
+        """Mark a value as secret, so that a test can search for it everywhere; return it unchanged."""
         if value:
             self.secrets.add(value)
         return value

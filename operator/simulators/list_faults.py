@@ -1,6 +1,6 @@
-"""Bends the answer of a list as a fault orders it: items twice, pages lost or repeated, links that lead astray.
+"""Alters the answer of a list as a fault says: items twice, pages lost or repeated, wrong links to the next page.
 
-Called by the server's middleware with the true answer. It knows three shapes of a list: ARM's `value` with its
+Called by `fault_injection` with the true answer. It knows three forms of a list: ARM's `value` with its
 `nextLink`, Check Point's `objects` with `from`, `to` and `total`, and the PCE's bare array with `X-Total-Count`.
 """
 
@@ -12,21 +12,21 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from simulators.faults import Bend, Fault
+from simulators.faults import Fault, ListFault
 
 _NOWHERE = "https://127.0.0.2:9"
 _CARRIED = ("X-Total-Count", "X-Request-Id", "x-ms-request-id")
 _LISTS = ("value", "objects", "tasks", "packages")
 
 
-def bend(fault: Fault, request: web.Request, response: web.StreamResponse, last: bytes) -> web.StreamResponse:
-    """The answer as the fault wants it; what is no list goes out as it is. `last`: this operation's answer before."""
+def alter_list(fault: Fault, request: web.Request, response: web.StreamResponse, last: bytes) -> web.StreamResponse:
+    """Return the altered answer (unchanged if it is not a list). `last`: this operation's previous answer."""
     body = getattr(response, "body", None)
     data = _parsed(body)
     rows = _rows(data)
     if rows is None or response.status != 200:
         return response
-    match cast("Bend", fault.action):
+    match cast("ListFault", fault.action):
         case "item-duplicated":
             rows.extend(rows[:1])
         case "page-missing":
@@ -45,7 +45,7 @@ def bend(fault: Fault, request: web.Request, response: web.StreamResponse, last:
 
 
 def _repeat(data: object, rows: list[Any], request: web.Request, last: bytes) -> None:
-    """The page comes again: by its own link in ARM; as the page before it where offsets count; else all rows twice."""
+    """Repeat a page: by its own link in ARM; as the previous page if the list has offsets; else all rows twice."""
     if isinstance(data, dict) and "value" in data:
         data["nextLink"] = _own_link(request)
         return

@@ -1,6 +1,6 @@
-"""The page that shows a person what is in the worlds: `GET /` on the control port, plain HTML that renews itself.
+"""The page that shows a person the simulated systems: `GET /` on the control port, plain HTML that reloads itself.
 
-No script and nothing from elsewhere: it works wherever a browser reaches the port. `GET /overview` is the same as JSON.
+It has no script and no external resources: any browser that reaches the port shows it. `GET /overview` is the JSON.
 """
 
 from __future__ import annotations
@@ -42,25 +42,25 @@ def add_page(router: web.UrlDispatcher, worlds: Worlds) -> None:
 
 
 def render(view: Json) -> str:
-    """The page of one overview."""
+    """Return the page for one overview."""
     azure, illumio, checkpoint = view["azure"], view["illumio"], view["checkpoint"]
-    state = f"clock {view['clock']['scale']:g} times as fast, limits {'enforced' if view['limits'] else 'off'}"
+    state = f"{view['clock']['scale']:g} times as fast as the vendors, rate limits {'on' if view['limits'] else 'off'}"
     parts = [
-        f"<h1>The outside worlds</h1><small>{_now()} UTC, {state}; renewed every {_SECONDS} s</small><br>",
+        f"<h1>Simulated systems</h1><small>{_now()} UTC, {state}; reloads every {_SECONDS} s</small><br>",
         _section("Azure", {name: azure[name] for name in ("vms", "power", "os", "groups", "run-commands", "traits")}),
         _section("Illumio PCE", illumio),
         _section("Check Point", _checkpoint(checkpoint)),
         _section("Requests", {system: _most(counts) for system, counts in view["requests"].items()}),
-        _section("Failures still to come", {str(each["id"]): _fault(each) for each in view["faults"]} or {"": "none"}),
+        _section("Planned faults", {str(each["id"]): _fault(each) for each in view["faults"]} or {"": "none"}),
         f"<h2>Hosts <small>the first {len(view['hosts'])} of {azure['vms']}</small></h2>",
         _table(
             ("VM", "group", "OS", "power", "addresses", "run-commands", "labels", "object", "firewall groups"),
             (_host(host) for host in view["hosts"]),
         ),
-        "<h2>Newest in the ledger</h2>",
+        "<h2>Latest requests and changes</h2>",
         _table(("when", "system", "operation", "who", "status", "ms", "changed", "note"), map(_entry, view["newest"])),
     ]
-    head = f'<meta charset="utf-8"><meta http-equiv="refresh" content="{_SECONDS}"><title>worlds</title>'
+    head = f'<meta charset="utf-8"><meta http-equiv="refresh" content="{_SECONDS}"><title>simulators</title>'
     return (
         f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{"".join(parts)}</body></html>'
     )
@@ -73,7 +73,7 @@ def _checkpoint(view: Json) -> Json:
         "groups": view["groups"],
         "revision": view["revision"]["number"],
         "sessions": {each["name"]: f"{each['changes']} changes, {each['locks']} locks" for each in sessions},
-        "left behind": len(view["sessions"]) - len(sessions),
+        "disconnected": len(view["sessions"]) - len(sessions),
         "tasks": view["tasks"],
         "gateways": {
             name: f"revision {each['revision']}{', installing' if each['busy'] else ''}"
@@ -120,7 +120,7 @@ def _fault(fault: Json) -> str:
 
 
 def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    """The operations asked for most."""
+    """Return the most frequent operations."""
     return dict(sorted(counts.items(), key=lambda item: -item[1])[:12])
 
 

@@ -1,6 +1,6 @@
-"""What the three worlds' servers share: naming an operation, ordered failures, the ledger, TLS on loopback.
+"""What the three simulated systems' servers share: operation names, injected faults, the ledger, TLS on loopback.
 
-Each world builds its application with `build_app` and adds its own routes and (inner) middlewares.
+Each system builds its application with `build_app` and adds its own routes and (inner) middlewares.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.payload import BytesIOPayload
 
-from simulators.interference import Interference
-from simulators.stage import Stage
+from simulators.environment import Environment
+from simulators.fault_injection import FaultInjector
 
-__all__ = ["KEEP_ALIVE", "Served", "Stage", "build_app", "changed", "operation", "serve"]
+__all__ = ["KEEP_ALIVE", "Served", "build_app", "changed", "operation", "serve"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NameOf = Callable[[web.Request], str]
@@ -34,8 +34,8 @@ _LARGEST_BODY = 64 * 1024 * 1024
 _LONG_BODY = 1024 * 1024
 _USUAL_KEEP_ALIVE = 75.0
 _ROUNDS_TO_CLOSE = 5
-"""Turns of the event loop until a TLS connection whose peer has gone is closed down to its socket."""
-_acquainted: list[bool] = []
+"""Turns of the event loop until the socket of a TLS connection is closed whose peer has gone."""
+_silenced: list[bool] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Served:
         _abort(self._transports())
 
     async def stop(self) -> None:
-        """Close the listener and every connection, without waiting for callers to say good-bye."""
+        """Close the listener and every connection, without waiting for clients."""
         for site in list(self.runner.sites):
             await site.stop()
         transports = self._transports()
@@ -71,23 +71,23 @@ def _abort(transports: list[asyncio.Transport]) -> None:
 
 
 def operation(request: web.Request, name: str) -> None:
-    """Name the operation for the ledger and for failures ordered for the time after its effect."""
+    """Set the operation's name for the ledger and for faults in phase "after"."""
     request["operation"] = name
 
 
 def changed(request: web.Request, text: str) -> None:
-    """Record that this request changed something."""
+    """Record that this request changed `text`."""
     request["changed"].append(text)
 
 
-def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> web.Application:
-    """An application whose every request meets ordered failures and is recorded.
+def build_app(system: str, environment: Environment, *, name_of: NameOf | None = None) -> web.Application:
+    """Return an application that applies faults to every request and records it.
 
-    An operation's name is what `name_of` says, else the route's name, else the handler's `__name__`; a handler may
-    replace it with `operation()`. Failures "before" go by the first name, failures "after" by the last. Handlers may
-    set `request["who"]` (who called). Middlewares that a world appends run inside this one.
+    An operation's name is what `name_of` returns, else the route's name, else the handler's `__name__`; a handler may
+    replace it with `operation()`. Faults "before" match the first name, faults "after" the last. Handlers may set
+    `request["who"]` (the caller). Middlewares that a system appends run inside this one.
     """
-    interference = Interference(system, stage)
+    injector = FaultInjector(system, environment)
 
     @web.middleware
     async def record(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -96,7 +96,7 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
         note: list[str] = []
         status, size = 0, 0
         try:
-            response = await interference.perform(request, handler, note)
+            response = await injector.perform(request, handler, note)
             if response is not None:
                 status, size = response.status, _size(response)
         except Exception as error:
@@ -105,7 +105,7 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
             log.exception("%s: %s failed", system, request["operation"])
             raise
         finally:
-            stage.ledger.append(
+            environment.ledger.append(
                 system,
                 str(request["operation"]),
                 who=str(request["who"]),
@@ -120,30 +120,32 @@ def build_app(system: str, stage: Stage, *, name_of: NameOf | None = None) -> we
     return web.Application(middlewares=[record], client_max_size=_LARGEST_BODY)
 
 
-async def serve(app: web.Application, *, ssl_context: ssl.SSLContext | None, port: int = 0) -> Served:
-    """Listen on 127.0.0.1 (port 0: a free one). Without a TLS context it is plain HTTP: only the control port is."""
+async def serve(
+    app: web.Application, *, ssl_context: ssl.SSLContext | None, port: int = 0, address: str = "127.0.0.1"
+) -> Served:
+    """Listen on `address` (port 0: a free one). Without a TLS context it is plain HTTP, as for the control port."""
     keep_alive = app.get(KEEP_ALIVE, _USUAL_KEEP_ALIVE)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=keep_alive)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=ssl_context, backlog=1024).start()
+    await web.TCPSite(runner, address, port, ssl_context=ssl_context, backlog=1024).start()
     bound = int(runner.addresses[0][1])
     scheme = "https" if ssl_context else "http"
-    return Served(url=f"{scheme}://127.0.0.1:{bound}", port=bound, runner=runner)
+    return Served(url=f"{scheme}://{address}:{bound}", port=bound, runner=runner)
 
 
 def _prepare(request: web.Request, name: str) -> None:
-    """Set the keys that handlers may set."""
-    if not _acquainted:
-        # aiohttp warns once of each key that is a plain string, which ours are. Silencing it costs more than a request.
+    """Set the request's keys to their defaults."""
+    if not _silenced:
+        # aiohttp warns once about each plain string as a key. To silence it costs more than a request, so do it once.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", web.NotAppKeyWarning)
             request["operation"] = request["who"] = request["changed"] = None
-        _acquainted.append(True)
+        _silenced.append(True)
     request["operation"], request["who"], request["changed"] = name, "", []
 
 
 def _in_pieces(response: web.StreamResponse) -> web.StreamResponse:
-    """Let a long body go out piece by piece: a connection would hold it three times over."""
+    """Send a long body in pieces: otherwise the connection holds it three times."""
     body = getattr(response, "body", None)
     if isinstance(response, web.Response) and isinstance(body, bytes) and len(body) > _LONG_BODY:
         response.body = BytesIOPayload(io.BytesIO(body), content_type=response.content_type)
@@ -151,7 +153,7 @@ def _in_pieces(response: web.StreamResponse) -> web.StreamResponse:
 
 
 def _reset(request: web.Request) -> web.Response:
-    """Reset the connection; the returned answer has nowhere to go."""
+    """Reset the connection; the returned answer is never sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

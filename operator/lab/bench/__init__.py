@@ -1,1 +1,1 @@
-"""`make bench`: how fast a fleet gets protected beside what the outside allows, and what an idle operator costs."""
+"""`make bench`: how fast a fleet is commissioned, compared with the least possible time; what it costs when idle."""

@@ -1,7 +1,7 @@
-"""`python -m lab.bench` (`make bench`). BENCH_HOSTS: size of the fleet; a quarter of it is measured first, to compare.
+"""`python -m lab.bench` (`make bench`). BENCH_HOSTS: size of the fleet; a quarter of it runs first, for comparison.
 
-BENCH_SIZES="250,1000" names the sizes, BENCH_QUIET the seconds of quiet (60), BENCH_NAME the file in .bench/.
-Exit code: 0 if every check passed, 1 if one did not, 130 if it was stopped.
+BENCH_SIZES="250,1000" sets the sizes, BENCH_QUIET the idle seconds (60), BENCH_NAME the file in .bench/.
+Exit code: 0 if every check passed, 1 if one did not, 130 after an interrupt.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _QUIET = 60.0
 
 
 def main() -> int:
-    """Measure each size; returns the exit code."""
+    """Measure each size; return the exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         sizes, quiet = _sizes(), float(os.environ.get("BENCH_QUIET", _QUIET))
@@ -40,7 +40,7 @@ def main() -> int:
     try:
         runs = [_measure(size, quiet) for size in sizes]
     except KeyboardInterrupt:
-        print("\nstopped: every process of the bench has ended")
+        print("\nstopped: all processes of the benchmark have ended")
         return 130
     except (NotInTime, ProcessFailed, KubectlFailed) as failure:
         print(f"\nFAILED: {failure}", file=sys.stderr)
@@ -52,21 +52,21 @@ def main() -> int:
 
 
 def _sizes() -> list[int]:
-    """The fleets to measure, small ones first; ValueError with a sentence."""
+    """Return the fleet sizes, small ones first; raises ValueError with a sentence."""
     hosts = os.environ.get("BENCH_HOSTS", "1000")
     named = os.environ.get("BENCH_SIZES") or hosts
     if not all(each.strip().isdigit() and int(each) >= 1 for each in named.split(",")):
-        raise ValueError(f"{named!r} is no number of hosts")
+        raise ValueError(f"{named!r} is not a number of hosts")
     sizes = sorted({int(each) for each in named.split(",")})
     quarter = sizes[0] // 4
     return [quarter, *sizes] if not os.environ.get("BENCH_SIZES") and quarter >= _LEAST else sizes
 
 
 def _measure(hosts: int, quiet: float) -> Run:
-    """One size, in a folder and with processes of its own."""
+    """Measure one size, in its own folder with its own processes."""
     folder, began = _RESULTS / "run", time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    print(f"\n=== {hosts} hosts; vendors' limits enforced, their latencies divided by {TEMPO.scale:g}", flush=True)
+    print(f"\n=== {hosts} hosts; vendors' rate limits on, vendors' latencies divided by {TEMPO.scale:g}", flush=True)
     measured = run(folder, hosts, quiet=quiet, say=lambda text: _say(text, began))
     _section(f"{hosts} hosts", report.lines(measured))
     shutil.rmtree(folder, ignore_errors=True)
@@ -74,13 +74,13 @@ def _measure(hosts: int, quiet: float) -> Run:
 
 
 def _checks(runs: Sequence[Run]) -> list[report.Check]:
-    """What must hold of each run, and from each to the next."""
+    """Return the checks of each run, and of each pair of sizes."""
     each = [check for measured in runs for check in report.judge(measured)]
     return each + [check for small, large in pairwise(runs) for check in report.compare(small, large)]
 
 
 def _write(runs: Sequence[Run], checks: Sequence[report.Check]) -> Path:
-    """The results as a file, and as the latest."""
+    """Write the results to a file, and as the latest."""
     now = datetime.now(UTC)
     name = os.environ.get("BENCH_NAME") or f"{now:%Y%m%dT%H%M%SZ}-{runs[-1].hosts}"
     path = _RESULTS / f"{name}.json"

@@ -1,7 +1,7 @@
-"""The least time in which the worlds let a fleet be protected, from their limits and latencies, with the reasons.
+"""The least time in which the systems allow a fleet to be commissioned, from their limits and latencies.
 
-The limits are the vendors' and are never scaled; latencies are divided by the clock's scale. The operator's own
-pauses and budgets are not in it: they are what the ratio measures. Where the limits' numbers come from stands in
+Rate limits are the vendors' and never scaled; latencies are divided by the clock's scale. The operator's own pauses
+and budgets are not included: the ratio measures them. For the sources of the limits see
 `simulators/azure/throttle.py` and `simulators/illumio/limits.py`, which enforce them.
 """
 
@@ -13,17 +13,17 @@ from simulators.azure.throttle import FRONT_DOOR, Verb
 from simulators.azure.timing import Timing
 from simulators.checkpoint import Durations
 from simulators.illumio import Traits
-from simulators.illumio.limits import CALLS_A_MINUTE
+from simulators.illumio.limits import CALLS_PER_MINUTE
 
-_CALLS_A_START: dict[Verb, int] = {"writes": 1, "reads": 1}
-"""One PUT, and one reading of the VM by itself: Azure's list does not tell whether its agent is ready."""
+_CALLS_PER_START: dict[Verb, int] = {"writes": 1, "reads": 1}
+"""One PUT, and one GET of the VM: Azure's list does not show whether its agent is ready."""
 _MOST_CHANGES = 500
-"""Changes in one publish; the vendor advises chunks."""
+"""Changes per publish; the vendor recommends chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One thing that takes time at least; seconds, and why."""
+    """One part of the least time: seconds, and why."""
 
     name: str
     seconds: float
@@ -32,7 +32,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The least seconds for the last host, and what it is made of."""
+    """The least seconds until the last host is commissioned, and their parts."""
 
     seconds: float
     paced_by: Term
@@ -40,7 +40,7 @@ class Bound:
 
 
 def lower_bound(hosts: int, subscriptions: int, scale: float) -> Bound:
-    """The slower of the agent's way (its pace, then one host's latency) and the firewall's way beside it."""
+    """Return the slower of two parallel ways: the agent's (its pace, then one host's latency) and the firewall's."""
     paces = _paces(hosts, subscriptions)
     paced_by = max(paces, key=lambda term: term.seconds)
     agent, firewall = _agent(paced_by, scale), _firewall(hosts, scale)
@@ -48,21 +48,21 @@ def lower_bound(hosts: int, subscriptions: int, scale: float) -> Bound:
 
 
 def _paces(hosts: int, subscriptions: int) -> tuple[Term, ...]:
-    """When the last script can have been started, by each limit on its own."""
+    """Return when the last script can start, per limit."""
     share = -(-hosts // subscriptions)
     found = []
-    for verb, calls in _CALLS_A_START.items():
+    for verb, calls in _CALLS_PER_START.items():
         burst, rate = FRONT_DOOR[verb]
         seconds = max(0.0, (share * calls - burst) / rate)
-        why = f"Azure, {verb}: ({share} VMs a subscription x {calls} - {burst:g} at once) / {rate:g} a second"
+        why = f"Azure, {verb}: ({share} VMs per subscription x {calls} - burst {burst:g}) / {rate:g} per second"
         found.append(Term(f"azure-{verb}", seconds, why))
-    minutes = (hosts - 1) // CALLS_A_MINUTE
-    why = f"PCE: {hosts} pairing keys, {CALLS_A_MINUTE} calls in a sliding minute"
+    minutes = (hosts - 1) // CALLS_PER_MINUTE
+    why = f"PCE: {hosts} pairing keys, {CALLS_PER_MINUTE} calls per sliding minute"
     return (*found, Term("pce-keys", minutes * 60.0, why))
 
 
 def _agent(pace: Term, scale: float) -> Term:
-    """The last host's way, from its start to its labels."""
+    """Return the last host's time, from the start of its script to its labels."""
     azure, pce = Timing(), Traits()
     begin = max(pace.seconds, azure.agent / scale)
     seconds = begin + (azure.pickup + pce.pairing_seconds + azure.report) / scale
@@ -74,7 +74,7 @@ def _agent(pace: Term, scale: float) -> Term:
 
 
 def _firewall(hosts: int, scale: float) -> Term:
-    """All host objects in batches with a publish each, then one install."""
+    """Return the time of all host objects in batches, one publish per batch, and one install."""
     took, batches = Durations(), -(-hosts // _MOST_CHANGES)
     create = batches * took.batch + hosts * took.batch_per_object
     publish = batches * took.publish + hosts * took.publish_per_change

@@ -1,6 +1,6 @@
-"""What the API server counted, and what the worlds counted: read before and after, and subtracted.
+"""Counters of the API server and of the simulated systems: read before and after, and subtracted.
 
-The API server's own counter is used, not its audit log, whose writing would weigh on the two cores that are measured.
+The API server's metrics are used instead of its audit log, because writing that log would cost measured CPU time.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTIO
 _SERIES = re.compile(r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<value>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _OURS = frozenset({"managedhosts", "estates", "events", "configmaps", "controllerrevisions"})
-"""Resources that the operator writes, but for its Lease, which it renews for ever."""
+"""Resources that the operator writes, without its Lease, which it renews for ever."""
 _THROTTLED = 429
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Everything counted so far."""
+    """All counters at one time."""
 
     writes: Counter[str]
-    """"resource" or "resource/subresource" -> requests that wanted to change something, whatever came of them."""
+    """"resource" or "resource/subresource" -> write requests, successful or not."""
     conflicts: int
-    """Among them those that were refused because somebody else had written (409)."""
+    """Write requests that were refused with 409 Conflict."""
     calls: dict[str, Counter[str]]
     """system -> operation -> calls by the operator."""
     sequence: int
-    """The worlds' latest ledger entry."""
+    """The number of the ledger's latest entry."""
     usage: Usage
 
 
@@ -46,7 +46,7 @@ def count(rig: Rig) -> Count:
 
 
 def kubernetes_writes(metrics: str) -> tuple[Counter[str], int]:
-    """Writes by resource, and how many conflicts, from the text of an API server's /metrics."""
+    """Return writes per resource, and conflicts, from an API server's /metrics."""
     writes: Counter[str] = Counter()
     conflicts = 0
     for series in _SERIES.finditer(metrics):
@@ -61,11 +61,11 @@ def kubernetes_writes(metrics: str) -> tuple[Counter[str], int]:
 
 
 def throttled(entries: Iterable[Entry]) -> Counter[str]:
-    """Calls that a world refused because they were too many: "system operation" -> number."""
+    """Return the calls that a rate limit refused: "system operation" -> number."""
     return Counter(f"{entry.system} {entry.operation}" for entry in entries if entry.status == _THROTTLED)
 
 
 def between(before: Count, after: Count) -> tuple[Counter[str], dict[str, Counter[str]]]:
-    """Writes and calls from one count to a later one."""
+    """Return writes and calls between two counts."""
     calls = {system: numbers - before.calls.get(system, Counter()) for system, numbers in after.calls.items()}
     return after.writes - before.writes, calls

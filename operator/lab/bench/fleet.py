@@ -1,4 +1,4 @@
-"""The bench's VMs: all can be commissioned, so that every one of them counts. `lab.bench.run` orders them."""
+"""The benchmark's VMs: all can be commissioned. `lab.bench.run` creates them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY_WINDOWS, _EVERY_PCI = 4, 11
 
 
 def orders(count: int, subscriptions: Sequence[str]) -> list[dict[str, Any]]:
-    """Orders for `count` running VMs, spread evenly over the subscriptions."""
+    """Return `count` running VMs for the control port, spread evenly over the subscriptions."""
     return [_order(number, subscriptions[number % len(subscriptions)]) for number in range(count)]
 
 

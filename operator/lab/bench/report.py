@@ -1,4 +1,7 @@
-"""A run as JSON for a machine, as lines for a person, and two sizes beside each other."""
+"""A run as JSON and as text, and the comparison of two sizes.
+
+Called by `lab.bench.__main__`.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,19 @@ from lab.bench.run import TEMPO, Quiet, Run, total
 
 _MEGABYTE = 1 << 20
 _SLACK = 1.25
-"""How much more than the fleet a figure may grow before it counts as growing faster."""
+"""How much faster than the fleet a figure may grow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that must hold."""
+    """One check, and the sentence that the report shows."""
 
     passed: bool
     sentence: str
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """Everything measured, and under which conditions."""
+    """Return everything measured, and the conditions of the run."""
     work = run.onboarding
     measured: dict[str, Any] = msgspec.to_builtins(run, str_keys=True)
     tempo: dict[str, Any] = msgspec.to_builtins(TEMPO)
@@ -38,7 +41,7 @@ def as_json(run: Run) -> dict[str, Any]:
 
 
 def lines(run: Run) -> str:
-    """What a person reads."""
+    """Return the report of one run."""
     return "\n".join([*_onboarding_lines(run), *_quiet_lines(run.quiet)])
 
 
@@ -46,20 +49,18 @@ def _onboarding_lines(run: Run) -> list[str]:
     work, hosts = run.onboarding, run.hosts
     bound, writes = work.bound, sum(work.writes.values())
     per_host = "   ".join(f"{system} {number:.2f}" for system, number in _calls_per_host(run).items())
-    took = f"{work.seconds:.0f} s (half of them after {work.middle:.0f} s)"
-    cpu = f"{work.cpu:.1f} CPU s ({1000 * work.cpu / hosts:.0f} ms a host), {work.memory / _MEGABYTE:.0f} MiB"
+    took = f"{work.seconds:.0f} s (half of them within {work.middle:.0f} s)"
+    cpu = f"{work.cpu:.1f} CPU s ({1000 * work.cpu / hosts:.0f} ms per host), {work.memory / _MEGABYTE:.0f} MiB"
     return [
-        f"{hosts} hosts, from their appearance at once to the last one commissioned: {took}",
-        f"  on {_cores()} cores, which had {work.load:.1f} processes waiting for them before",
-        f"  least that the worlds allow: {bound.seconds:.1f} s; ratio {work.seconds / bound.seconds:.2f}",
+        f"{hosts} hosts, created at once; all commissioned within {took}",
+        f"  on {_cores()} cores, load average before the start {work.load:.1f}",
+        f"  least time that the systems allow: {bound.seconds:.1f} s; ratio {work.seconds / bound.seconds:.2f}",
         *(f"    {term.name:13} {term.seconds:6.1f} s   {term.why}" for term in bound.terms),
-        "  installers began after {:.0f} s (the first), {:.0f} s (half of them), {:.0f} s (the last)".format(
-            *work.starts
-        ),
-        f"  installers begun: {_spread(work.installers)}; calls refused as too many: {_sum(work.throttled)}",
-        f"  calls a host      {per_host}",
+        "  installers started after {:.0f} s (first), {:.0f} s (half of them), {:.0f} s (last)".format(*work.starts),
+        f"  installers started: {_spread(work.installers)}; calls refused by rate limits: {_sum(work.throttled)}",
+        f"  calls per host    {per_host}",
         *(f"    {system:11} {_most(numbers)}" for system, numbers in _sorted(work.calls)),
-        f"  Kubernetes writes a host: {writes / hosts:.2f} ({_most(work.writes)}); conflicts {work.conflicts}",
+        f"  Kubernetes writes per host: {writes / hosts:.2f} ({_most(work.writes)}); conflicts {work.conflicts}",
         f"  operator: {cpu}",
     ]
 
@@ -67,8 +68,8 @@ def _onboarding_lines(run: Run) -> list[str]:
 def _quiet_lines(quiet: Quiet) -> list[str]:
     share = 100 * quiet.cpu / quiet.seconds
     return [
-        f"then {quiet.seconds:.0f} s in which nothing happens:",
-        f"  Kubernetes writes {_sum(quiet.writes)} (the Lease's renewals are not counted)",
+        f"then {quiet.seconds:.0f} idle seconds:",
+        f"  Kubernetes writes {_sum(quiet.writes)} (without renewals of the Lease)",
         *(
             f"  {system:11} {sum(numbers.values()):4} calls   {_most(numbers)}"
             for system, numbers in _sorted(quiet.calls)
@@ -78,16 +79,16 @@ def _quiet_lines(quiet: Quiet) -> list[str]:
 
 
 def judge(run: Run) -> list[Check]:
-    """What must hold of one run, however fast it was."""
+    """Return the checks of one run, which do not depend on its speed."""
     work, quiet = run.onboarding, run.quiet
     return [
-        Check(set(work.installers) == {1}, f"{run.hosts} hosts: one installer each ({_spread(work.installers)})"),
-        Check(not quiet.writes, f"{run.hosts} hosts: no Kubernetes write in the quiet time ({_sum(quiet.writes)})"),
+        Check(set(work.installers) == {1}, f"{run.hosts} hosts: one installer per VM ({_spread(work.installers)})"),
+        Check(not quiet.writes, f"{run.hosts} hosts: no Kubernetes write while idle ({_sum(quiet.writes)})"),
     ]
 
 
 def compare(small: Run, large: Run) -> list[Check]:
-    """Whether anything grew faster than the fleet from one size to the other."""
+    """Return the checks that no figure grew faster than the fleet."""
     growth = large.hosts / small.hosts
     pairs = {
         "seconds to commission": (small.onboarding.seconds, large.onboarding.seconds),
@@ -98,15 +99,15 @@ def compare(small: Run, large: Run) -> list[Check]:
         ),
         "CPU seconds": (small.onboarding.cpu, large.onboarding.cpu),
         "resident memory": (float(small.quiet.memory), float(large.quiet.memory)),
-        "CPU seconds in quiet": (small.quiet.cpu / small.quiet.seconds, large.quiet.cpu / large.quiet.seconds),
-        "outside calls in quiet": (_rate(small), _rate(large)),
+        "CPU seconds while idle": (small.quiet.cpu / small.quiet.seconds, large.quiet.cpu / large.quiet.seconds),
+        "outside calls while idle": (_rate(small), _rate(large)),
     }
     return [_grown(what, before, after, growth) for what, (before, after) in pairs.items()]
 
 
 def _grown(what: str, before: float, after: float, growth: float) -> Check:
     times = after / before if before else 1.0
-    return Check(times <= growth * _SLACK, f"{what}: x {times:.2f} while the fleet grew x {growth:.2f}")
+    return Check(times <= growth * _SLACK, f"{what}: x {times:.2f}, fleet x {growth:.2f}")
 
 
 def _cores() -> int:

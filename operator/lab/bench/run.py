@@ -1,4 +1,4 @@
-"""One run of the bench: a fleet appears at once, is commissioned, and then nothing happens for a while."""
+"""One run of the benchmark: a fleet is created at once and commissioned; then the operator is idle for a while."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from lab.rig import Rig
 
 Say = Callable[[str], None]
 TEMPO = Tempo(scale=10.0, poll="6s", installer_expected=12.0, retry_pause=6.0, lease_seconds=15.0)
-"""Vendors ten times as fast as they are, and an operator that is as patient with them as that makes sense."""
+"""Vendors ten times as fast as in reality, and an operator with waits to match."""
 _OPTIONS = ("--limits", "--guests", "fast")
 _FIRST_POLL_SECONDS = 60.0
-_LEAST_PATIENCE, _PATIENCE_A_HOST = 180.0, 1.2
+_MINIMUM_PATIENCE, _PATIENCE_PER_HOST = 180.0, 1.2
 _SETTLED_SECONDS = 35.0
-"""Without a write for so long, all is written that the last change brought: Events are summed up every 30 s."""
+"""Without a write for so long, the last change is fully written: Events are aggregated every 30 s."""
 _LOOK = 1.0
 _TELL_EVERY = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Onboarding:
-    """From the appearance of all to the last one's commissioning. Times in seconds since the appearance."""
+    """From the creation of all VMs until the last one is commissioned. Times are seconds since the creation."""
 
     seconds: float
     bound: Bound
     middle: float
-    """When half of the hosts were commissioned, by their own records (whole seconds)."""
+    """When half of the hosts were commissioned, by their status (whole seconds)."""
     curve: list[tuple[float, int]]
     """(seconds, hosts commissioned)."""
     writes: Counter[str]
@@ -46,16 +46,16 @@ class Onboarding:
     cpu: float
     memory: int
     installers: Counter[int]
-    """installers begun on a VM -> VMs."""
+    """Installers started on a VM -> number of VMs."""
     starts: tuple[float, float, float]
-    """When the first, the middle and the last installer began."""
+    """When the first, the median and the last installer started."""
     load: float
-    """Processes that wanted a core in the minute before the appearance, by the machine's own count."""
+    """The machine's load average (1 minute) before the creation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
-    """A time in which nothing changed outside."""
+    """A time in which nothing changes outside."""
 
     seconds: float
     writes: Counter[str]
@@ -66,7 +66,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One size."""
+    """The results of one size."""
 
     hosts: int
     onboarding: Onboarding
@@ -74,14 +74,14 @@ class Run:
 
 
 def run(folder: Path, hosts: int, *, quiet: float, say: Say) -> Run:
-    """Measure one size in `folder`. Raises NotInTime where the fleet is not commissioned in the end."""
+    """Measure one size in `folder`. Raises NotInTime if the fleet is not commissioned in time."""
     with Rig.build(folder, tempo=TEMPO, world_options=_OPTIONS, say=say) as rig:
         rig.apply_estate()
         rig.operator.start()
         rig.wait_until(lambda: _polled(rig.estate()), seconds=_FIRST_POLL_SECONDS, what="a first complete poll")
         onboarding = _onboard(rig, hosts, say)
         _settle(rig)
-        say(f"all {hosts} are commissioned; {quiet:g} quiet seconds")
+        say(f"all {hosts} hosts are commissioned; {quiet:g} idle seconds follow")
         return Run(hosts, onboarding, _be_quiet(rig, quiet))
 
 
@@ -96,7 +96,7 @@ def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
     before, load = count(rig), os.getloadavg()[0]
     began = time.time()
     rig.worlds.post("/azure/vms", ordered)
-    say(f"{hosts} VMs appeared at once")
+    say(f"{hosts} VMs created at once")
     curve = _watch(rig, hosts, began, say)
     ends = rig.wait_until(lambda: _recorded(rig, began), seconds=_FIRST_POLL_SECONDS, what="all recorded", pause=_LOOK)
     seconds = time.time() - began
@@ -122,17 +122,17 @@ def _onboard(rig: Rig, hosts: int, say: Say) -> Onboarding:
 
 
 def _recorded(rig: Rig, began: float) -> list[float]:
-    """When each host was commissioned, by its record; empty while one of them is not. The Estate's counts run ahead."""
+    """Return when each host was commissioned, by its status; empty until all are. The Estate's counts run ahead."""
     ends = [host.timeline.get("commissionedAt") for host in rig.hosts()]
     known = [at.timestamp() - began for at in ends if at is not None]
     return known if len(known) == len(ends) else []
 
 
 def _watch(rig: Rig, hosts: int, began: float, say: Say) -> list[tuple[float, int]]:
-    """Look at the Estate's counts until all are commissioned; the hosts themselves would be megabytes a look."""
+    """Read the Estate's counts until all are commissioned; the hosts themselves are megabytes per read."""
     curve: list[tuple[float, int]] = [(0.0, 0)]
     told = 0.0
-    deadline = began + max(_LEAST_PATIENCE, hosts * _PATIENCE_A_HOST)
+    deadline = began + max(_MINIMUM_PATIENCE, hosts * _PATIENCE_PER_HOST)
 
     def look() -> bool:
         nonlocal told
@@ -154,7 +154,7 @@ def _standing(counts: dict[str, int]) -> str:
 
 
 def _settle(rig: Rig) -> None:
-    """Wait until the last writes are over: summaries, events."""
+    """Wait for the last writes: summaries, Events."""
     seen, since = count(rig).writes, time.monotonic()
 
     def calm() -> bool:
@@ -176,5 +176,5 @@ def _be_quiet(rig: Rig, seconds: float) -> Quiet:
 
 
 def total(numbers: Iterable[Counter[str]]) -> int:
-    """The sum over all systems."""
+    """Return the sum over all systems."""
     return sum(sum(each.values()) for each in numbers)

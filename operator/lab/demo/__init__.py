@@ -1,1 +1,1 @@
-"""`make demo`: the whole job on one machine, as a story that ends with a verdict."""
+"""`make demo`: the whole job on one machine, as a scenario that ends with a verdict."""

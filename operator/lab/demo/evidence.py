@@ -1,4 +1,7 @@
-"""What there is to judge at the end: the hosts, and what the worlds themselves recorded."""
+"""Collects what the verdict judges: the hosts, and what the simulated systems recorded.
+
+Called by `lab.demo.__main__` when the steps are over.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,22 @@ from typing import Any
 from lab.cluster import ACCOUNT
 from lab.controlplane import KubectlFailed
 from lab.demo import fleet
-from lab.demo.story import Told, foreign
+from lab.demo.steps import INSTALL, Observed, foreign
+from lab.demo.wording import counted
 from lab.hosts import Host
 from lab.rig import Rig
 from simulators.azure.timing import Timing
 from simulators.checkpoint import Durations
 from simulators.illumio import Traits
 
-INSTALL = "install"
 _READABLE = "managedhosts,estates,events,configmaps,controllerrevisions,leases"
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The end of the story. `installs`: vmId -> scripts in mode install that began on it."""
+    """The end of the demo. `installs` and `probes`: vmId -> scripts in that mode that started on it."""
 
-    told: Told
+    observed: Observed
     hosts: Sequence[Host]
     installs: Counter[str]
     probes: Counter[str]
@@ -34,43 +37,43 @@ class Evidence:
     workloads: list[dict[str, Any]]
     objects: list[dict[str, Any]]
     foreign: list[dict[str, Any]]
-    """What is not the operator's, at the end; it is not among `workloads` and `objects`."""
+    """Objects and workloads that are not the operator's; `workloads` and `objects` are without them."""
     leaks: list[str]
     may_everything: bool
     scale: float
 
     def host(self, vm: str) -> Host:
-        """The record of a VM; LookupError where there is none."""
-        vm_id = self.told.vms[vm]
+        """Return the host of a VM; raises KeyError or StopIteration if there is none."""
+        vm_id = self.observed.vms[vm]
         return next(each for each in self.hosts if each.vm_id == vm_id)
 
     @property
     def commissioned(self) -> list[Host]:
-        """Hosts that got all the way."""
+        """The commissioned hosts."""
         return [host for host in self.hosts if host.commissioned]
 
     @property
     def publishes(self) -> int:
-        """Publishes that were asked for."""
+        """Publishes that the operator requested."""
         return self.calls["checkpoint"].get("publish", 0)
 
     @property
     def installs_of_policy(self) -> int:
-        """Installations of policy that were asked for."""
+        """Policy installations that the operator requested."""
         return self.calls["checkpoint"].get("install-policy", 0)
 
     def durations(self) -> list[tuple[float, str]]:
-        """Seconds from seen to commissioned, with the VM's name, shortest first."""
+        """Return (seconds from discovery to commissioning, VM name), shortest first."""
         found = [(host.seconds("discoveredAt", "commissionedAt"), host.vm) for host in self.commissioned]
         return sorted((seconds, vm) for seconds, vm in found if seconds is not None)
 
 
-def gather(rig: Rig, told: Told) -> Evidence:
-    """Ask the API server and the worlds."""
+def gather(rig: Rig, observed: Observed) -> Evidence:
+    """Read the API server and the simulated systems."""
     worlds = rig.worlds
     scripts = worlds.scripts()
     return Evidence(
-        told=told,
+        observed=observed,
         hosts=rig.hosts(),
         installs=Counter(script.vm_id for script in scripts if script.mode == INSTALL),
         probes=Counter(script.vm_id for script in scripts if script.mode != INSTALL),
@@ -91,16 +94,16 @@ def gather(rig: Rig, told: Told) -> Evidence:
 
 
 def summary(evidence: Evidence) -> str:
-    """The sums, for a person."""
-    lines = ["calls that the operator made:"]
+    """Return the totals as text."""
+    lines = ["API calls by the operator:"]
     for system, operations in sorted(evidence.calls.items()):
         most = ", ".join(f"{name} {number}" for name, number in Counter(operations).most_common(6))
         lines.append(f"  {system:11} {sum(operations.values()):5}   {most}")
     starts = Counter(evidence.installs.values())
-    per_vm = ", ".join(f"{vms} VMs: {number}" for number, vms in sorted(starts.items()))
+    per_vm = ", ".join(f"{number} on {counted(vms, 'VM')}" for number, vms in sorted(starts.items()))
     probed, objects = sum(evidence.probes.values()), len(evidence.objects)
     lines += [
-        f"installers that began, by VM: {per_vm}; keyless probes: {probed}",
+        f"installers started per VM: {per_vm}; probes without a key: {probed}",
         f"publishes: {evidence.publishes}, policy installs: {evidence.installs_of_policy}; host objects: {objects}",
         *_times(evidence),
     ]
@@ -110,26 +113,26 @@ def summary(evidence: Evidence) -> str:
 def _times(evidence: Evidence) -> list[str]:
     durations = evidence.durations()
     if not durations:
-        return ["no host was commissioned"]
+        return ["no host is commissioned"]
     slowest, vm = durations[-1]
     middle = median(seconds for seconds, _ in durations)
     agent, firewall = vendor_seconds()
     bound = max(agent, firewall) / evidence.scale
     return [
-        f"seconds from seen to commissioned: p50 {middle:.1f}, max {slowest:.1f} ({vm})",
-        f"  of which the vendors' own: {bound:.1f} = max(agent {agent:g}, firewall {firewall:g}) / {evidence.scale:g}",
-        "  agent: agent heard + run-command picked up + pairing + report; firewall: publish + install",
+        f"seconds from discovery to commissioning: p50 {middle:.1f}, max {slowest:.1f} ({vm})",
+        f"  vendors' own latency: {bound:.1f} = max(agent {agent:g}, firewall {firewall:g}) / {evidence.scale:g}",
+        "  agent: VM agent ready + run-command pickup + pairing + report; firewall: publish + install",
     ]
 
 
 def vendor_seconds() -> tuple[float, float]:
-    """Vendor seconds that one host needs at least: the agent's way, and the firewall's beside it."""
+    """Return the least vendor seconds that one host needs: for its agent, and in parallel for its firewall."""
     azure, pce, firewall = Timing(), Traits(), Durations()
     return azure.agent + azure.pickup + pce.pairing_seconds + azure.report, firewall.publish + firewall.install
 
 
 def _leaks(rig: Rig) -> list[str]:
-    """Where a secret value stands that should not: names of places, never the value."""
+    """Return the places in which a secret value appears; never the value."""
     places = {
         "the operator's log": rig.operator.output(),
         "an object of the API server": rig.kubectl("get", _READABLE, "-o", "yaml"),
@@ -139,7 +142,7 @@ def _leaks(rig: Rig) -> list[str]:
 
 
 def _may_everything(rig: Rig) -> bool:
-    """Whether the operator's account is an administrator."""
+    """Return whether the operator's ServiceAccount may do everything."""
     who = f"--as=system:serviceaccount:{rig.namespace}:{ACCOUNT}"
     try:
         return rig.cluster.kubectl("auth", "can-i", "*", "*", "--all-namespaces", who).strip() == "yes"

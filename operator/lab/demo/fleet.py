@@ -1,4 +1,7 @@
-"""The demo's VMs: what is ordered of the Azure world, and which of them have a story of their own."""
+"""The demo's VMs, as the Azure simulator's control port takes them, and the names of the special ones.
+
+Called by the steps (`steps.py`) and by the verdict.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ SEED = "Host24"
 """The one host whose log the 2019 workflow published."""
 STOPPED = "billing-batch-01"
 HELD = "mystery-01"
-"""No rule of the mapping knows its application."""
+"""No rule of the mapping matches its application."""
 REFUSED = "legacy-web-01"
-"""The PCE refuses its key, again and again."""
+"""The PCE refuses every pairing key from it."""
 ADOPTED = "shop-cache-01"
-"""It has had a VEN since before the operator came."""
+"""It had a VEN before the operator started."""
 LOCKED_GROUP = "az-pci"
 LOCKED_SECONDS = 40.0
 ADMINISTRATOR = "alice"
 
 PRINTER, PRINTER_ADDRESS, PRINTER_GROUP = "printer-01", "192.168.7.9", "az-web"
-"""A host object and a membership that an administrator made by hand: not the operator's."""
+"""A host object in a group, both made by an administrator: not the operator's."""
 MAINFRAME = "mainframe-01"
-"""A workload outside of Azure, labelled by hand: not the operator's."""
+"""A workload outside Azure with labels set by hand: not the operator's."""
 
 _SO = {"app": "service orchestrate", "env": "dev", "loc": "azure"}
 _SHOP = {"app": "shop", "env": "Prod"}

@@ -1,4 +1,7 @@
-"""The verdict: what must be true at the end, each with a sentence."""
+"""The verdict of the demo: one check per invariant, each with the sentence that the screen shows.
+
+Called by `lab.demo.__main__`.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,28 @@ from collections.abc import Callable
 from lab.demo import fleet
 from lab.demo.check import Check
 from lab.demo.evidence import Evidence
+from lab.demo.wording import counted
 
 _REASONS_TO_PUBLISH = 5
-"""First wave, group unlocked, second wave, and each once more where VMs were seen apart: a publish for each batch."""
+"""Publishes that the steps justify: first wave, unlocked group, second wave, and two batches that were split."""
 
 
 Judge = Callable[[Evidence], Check]
 
 
 def judge(evidence: Evidence) -> list[Check]:
-    """All checks."""
+    """Return all checks."""
     return [check(evidence) for check in _CHECKS]
 
 
 def _all_commissioned(evidence: Evidence) -> Check:
-    wanted = set(evidence.told.vms) - {fleet.HELD, fleet.REFUSED}
+    wanted = set(evidence.observed.vms) - {fleet.HELD, fleet.REFUSED}
     done = {host.vm for host in evidence.commissioned}
     missing = f"; missing: {', '.join(sorted(wanted - done))}" if wanted - done else ""
-    return Check(wanted <= done, f"{len(done & wanted)} of the {len(wanted)} VMs that can be are commissioned{missing}")
+    return Check(
+        wanted <= done,
+        f"{len(done & wanted)} of {counted(len(wanted), 'VM')} without an obstacle are commissioned{missing}",
+    )
 
 
 def _seed(evidence: Evidence) -> Check:
@@ -39,33 +46,36 @@ def _seed(evidence: Evidence) -> Check:
 
 
 def _one_installer_each(evidence: Evidence) -> Check:
-    several = {evidence.told.vms[fleet.REFUSED], evidence.told.vms[fleet.ADOPTED]}
-    others = {name: vm_id for name, vm_id in evidence.told.vms.items() if vm_id not in several}
+    several = {evidence.observed.vms[fleet.REFUSED], evidence.observed.vms[fleet.ADOPTED]}
+    others = {name: vm_id for name, vm_id in evidence.observed.vms.items() if vm_id not in several}
     odd = [f"{name} {evidence.installs[vm_id]}" for name, vm_id in others.items() if evidence.installs[vm_id] != 1]
-    running, done = evidence.told.interrupted
+    running, done = evidence.observed.interrupted
     return Check(
         not odd,
-        f"one installer start on each of {len(others)} VMs, though the operator was killed while {running} ran"
-        f" and {done} hosts were done" + (f"; not so: {', '.join(odd)}" if odd else ""),
+        f"exactly one installer on each of {counted(len(others), 'VM')}, although the operator was killed while"
+        f" {running} ran and {counted(done, 'host was', 'hosts were')} commissioned"
+        + (f"; others: {', '.join(odd)}" if odd else ""),
     )
 
 
 def _adopted(evidence: Evidence) -> Check:
-    vm_id, host = evidence.told.vms[fleet.ADOPTED], evidence.host(fleet.ADOPTED)
+    vm_id, host = evidence.observed.vms[fleet.ADOPTED], evidence.host(fleet.ADOPTED)
     stamped = [each["uuid"] for each in evidence.workloads if each["external_data_reference"] == vm_id]
     return Check(
-        not evidence.installs[vm_id] and stamped == [evidence.told.adopted_workload] and host.commissioned,
-        f"{fleet.ADOPTED} kept the VEN it had: {evidence.installs[vm_id]} installers, {evidence.probes[vm_id]} probe,"
-        f" and its old workload stamped",
+        not evidence.installs[vm_id] and stamped == [evidence.observed.adopted_workload] and host.commissioned,
+        f"{fleet.ADOPTED} kept its VEN: {counted(evidence.installs[vm_id], 'installer')},"
+        f" {counted(evidence.probes[vm_id], 'probe')},"
+        " and the stamp is on its old workload",
     )
 
 
 def _one_workload_each(evidence: Evidence) -> Check:
     stamps = [str(each["external_data_reference"]) for each in evidence.workloads]
-    paired = set(evidence.told.vms.values()) - {evidence.told.vms[fleet.REFUSED]}
+    paired = set(evidence.observed.vms.values()) - {evidence.observed.vms[fleet.REFUSED]}
     return Check(
         sorted(stamps) == sorted(paired),
-        f"the PCE has {len(stamps)} workloads for {len(paired)} paired VMs, each stamped with its own vmId",
+        f"the PCE has {counted(len(stamps), 'workload')} for {counted(len(paired), 'paired VM')},"
+        " each stamped with its vmId",
     )
 
 
@@ -74,7 +84,7 @@ def _refused(evidence: Evidence) -> Check:
     condition, tries = host.condition("AgentPaired"), evidence.installs[host.vm_id]
     return Check(
         host.blocked and condition.reason == "KeyRefused" and tries == 3,
-        f"{fleet.REFUSED} is {host.stage}/{condition.reason} after {tries} installers, each over before the next",
+        f"{fleet.REFUSED} is {host.stage}/{condition.reason} after {counted(tries, 'installer')}, one after the other",
     )
 
 
@@ -84,25 +94,25 @@ def _held(evidence: Evidence) -> Check:
     placed = [each["name"] for each in evidence.objects if host.vm_id in each["comments"] and each["groups"]]
     return Check(
         reasons == ["MappingMiss"] * 2 and not host.true("Ready") and not host.blocked and not placed,
-        f"{fleet.HELD} waits for the mapping ({'/'.join(reasons)}); it has its agent, and stands in no group",
+        f"{fleet.HELD} waits for the mapping ({'/'.join(reasons)}); it has its agent and is in no group",
     )
 
 
 def _stopped(evidence: Evidence) -> Check:
     host = evidence.host(fleet.STOPPED)
     return Check(
-        evidence.told.waited_stopped and host.commissioned,
-        f"{fleet.STOPPED} waited while it was stopped, and is {host.stage} since it was started",
+        evidence.observed.waited_stopped and host.commissioned,
+        f"{fleet.STOPPED} waited while it was stopped and is {host.stage} after its start",
     )
 
 
 def _locked(evidence: Evidence) -> Check:
-    named = fleet.ADMINISTRATOR in evidence.told.lock_message
+    named = fleet.ADMINISTRATOR in evidence.observed.lock_message
     done = [host.vm for host in evidence.commissioned if fleet.LOCKED_GROUP in host.groups.split(",")]
     return Check(
         named and len(done) == 3,
-        f"{fleet.LOCKED_GROUP} was locked by an administrator, whom status {'named' if named else 'did NOT name'}; "
-        f"{len(done)} hosts are in it now",
+        f"an administrator locked {fleet.LOCKED_GROUP}; status {'named' if named else 'did NOT name'} the holder; "
+        f"{counted(len(done), 'host is', 'hosts are')} in the group now",
     )
 
 
@@ -110,31 +120,32 @@ def _batched(evidence: Evidence) -> Check:
     objects, publishes, installs = len(evidence.objects), evidence.publishes, evidence.installs_of_policy
     return Check(
         0 < publishes <= _REASONS_TO_PUBLISH < objects and 0 < installs <= publishes,
-        f"{objects} host objects took {publishes} publishes and {installs} policy installs: batches, not host by host",
+        f"{counted(objects, 'host object')} in {counted(publishes, 'publish', 'publishes')} and"
+        f" {counted(installs, 'policy install')}: in batches, not host by host",
     )
 
 
 def _foreign(evidence: Evidence) -> Check:
-    same = bool(evidence.foreign) and evidence.foreign == evidence.told.foreign
-    theirs = set(evidence.told.vms.values())
+    same = bool(evidence.foreign) and evidence.foreign == evidence.observed.foreign
+    theirs = set(evidence.observed.vms.values())
     strangers = [each["name"] for each in evidence.objects if not any(vm_id in each["comments"] for vm_id in theirs)]
     return Check(
         same and not strangers,
-        f"{fleet.PRINTER} in {fleet.PRINTER_GROUP} and {fleet.MAINFRAME}'s labels, which people made, "
-        f"{'are as they were' if same else 'were CHANGED'}"
-        + (f"; objects of no VM: {', '.join(strangers)}" if strangers else ""),
+        f"people's own objects ({fleet.PRINTER} in {fleet.PRINTER_GROUP}, {fleet.MAINFRAME} with its labels) "
+        f"are {'unchanged' if same else 'CHANGED'}"
+        + (f"; objects without a VM: {', '.join(strangers)}" if strangers else ""),
     )
 
 
 def _no_leak(evidence: Evidence) -> Check:
     where = f"; found in {', '.join(evidence.leaks)}" if evidence.leaks else ""
-    return Check(not evidence.leaks, f"no secret or activation code in objects or in the operator's log{where}")
+    return Check(
+        not evidence.leaks, f"no secret or activation code in Kubernetes objects or in the operator's log{where}"
+    )
 
 
 def _no_admin(evidence: Evidence) -> Check:
-    return Check(
-        not evidence.may_everything, "the operator had the rights of manifests/ and no more: it is no administrator"
-    )
+    return Check(not evidence.may_everything, "the operator has only the RBAC of manifests/: it is no administrator")
 
 
 _CHECKS: tuple[Judge, ...] = (

@@ -1,1 +1,1 @@
-"""`python -m lab.generate` (`make docs`): docs/reference/ from the code, so that no page can tell something else."""
+"""`python -m lab.generate` (`make docs`): writes docs/reference/ from the code, so that no page can differ from it."""

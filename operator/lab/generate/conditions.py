@@ -17,7 +17,7 @@ _MEMBER = re.compile(r"^    ([A-Z_]+) = ")
 
 
 def page() -> str:
-    """Every condition and every reason."""
+    """Return the page with every condition and every reason."""
     estate = [kind for kind in ConditionType if kind not in _HOST or kind in _BOTH]
     return document(
         "Conditions and reasons",

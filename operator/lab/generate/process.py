@@ -11,25 +11,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from unittest import mock
 
-from prometheus_client.metrics_core import Metric
-
 from lab.generate.markdown import code, document, table
 from lab.generate.stages import attribute_docs
 from microseg.cli.arguments import parse
 from microseg.mapping import json_schema
-from microseg.metrics import EstateNumbers, Metrics
+from microseg.metrics.table import ALL
 from microseg.settings import Settings
 
 _PREFIX = re.compile(r"^(?:MICROSEG_[A-Z_]+|`--[a-z]+`): ")
 _VARIABLE = re.compile(r"\b(?:MICROSEG_[A-Z_]+|POD_[A-Z]+|KUBECONFIG)\b|--[a-z]+")
-_COMMAND = re.compile(r"^    ([a-z]+) ", re.MULTILINE)
+_COMMAND = re.compile(r"^    ([a-z]+)(?: |$)", re.MULTILINE)
 
 
 def settings() -> str:
     """Every setting of the process."""
-    told = attribute_docs(Settings)
+    meanings = attribute_docs(Settings)
     rows = [
-        (f"`{one.name}`", _variables(told[one.name]), _default(one.default), _sentence(told[one.name]))
+        (f"`{one.name}`", _variables(meanings[one.name]), _default(one.default), _sentence(meanings[one.name]))
         for one in fields(Settings)
     ]
     return document(
@@ -51,25 +49,17 @@ def command_line() -> str:
 
 def metrics() -> str:
     """Every metric of ours, with its labels."""
-    sample = EstateNumbers("n", "e", leading=True, conditions={"c": "True"}, hosts={"s": 1}, read_at={"s": 0.0})
-    made = Metrics("0", lambda: [sample])
-    made.observe("s", "o", "ok", 0.1)
     rows = [
-        (f"`{name}`", family.type, ", ".join(f"`{label}`" for label in _labels(family)), family.documentation)
-        for family in made.registry.collect()
-        if (name := family.name).startswith("microseg_")
+        (f"`{metric.name}`", metric.kind.value, ", ".join(f"`{label}`" for label in metric.labels), metric.help)
+        for metric in ALL
     ]
     return document(
         "Metrics",
         "At `/metrics` of the probes' port, in Prometheus' format or OpenMetrics. Beside these stand Python's own "
-        "`process_` metrics. [Operations](../operations.md) has alerts that are worth having.",
+        "`process_` metrics. The alerts and dashboards under `manifests/monitoring/` are generated from the same "
+        "table; [operations](../operations.md#what-to-alert-on) explains each alert. No label is per host.",
         table(("Metric", "Type", "Labels", "Meaning"), sorted(rows)),
     )
-
-
-def _labels(family: Metric) -> list[str]:
-    """Without the bucket's bound, which every histogram has."""
-    return [label for label in family.samples[0].labels if label != "le"]
 
 
 def mapping_schema() -> str:
@@ -117,11 +107,11 @@ def _default(value: object) -> str:
 
 def _help(*command: str) -> str:
     """The text that argparse prints, a hundred columns wide."""
-    said = io.StringIO()
+    output = io.StringIO()
     with (
         mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}),
-        contextlib.redirect_stdout(said),
+        contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):
         parse([*command, "--help"])
-    return said.getvalue()
+    return output.getvalue()

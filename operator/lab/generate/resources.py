@@ -1,4 +1,4 @@
-"""The pages of the two custom resources, from the definitions that `crds/` is generated from; and the annotations."""
+"""The pages of the custom resources, from the CRDs that `crds/` has; and the annotations."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from lab.generate.markdown import document, table
 from microseg.kube import schema
-from microseg.model.annotation import Annotation
+from microseg.model.names import Annotation
 
 
 def page(plural: str) -> str:
     """The fields of one resource."""
-    definition = next(made for made in schema.definitions().values() if made["spec"]["names"]["plural"] == plural)
-    names = definition["spec"]["names"]
-    version = definition["spec"]["versions"][0]
-    api_version = f"{definition['spec']['group']}/{version['name']}"
+    crd = next(each for each in schema.crds().values() if each["spec"]["names"]["plural"] == plural)
+    names = crd["spec"]["names"]
+    version = crd["spec"]["versions"][0]
+    api_version = f"{crd['spec']['group']}/{version['name']}"
     short = ", ".join(names["shortNames"])
     properties = version["schema"]["openAPIV3Schema"]["properties"]
     columns = [(one["name"], f"`{one['jsonPath']}`") for one in version["additionalPrinterColumns"]]
@@ -73,15 +73,15 @@ def _type(field: dict[str, Any]) -> str:
 
 def _meaning(field: dict[str, Any], *, required: bool) -> str:
     """Description, default, limits and rules."""
-    told = [str(field.get("description", "")).strip()]
+    sentences = [str(field.get("description", "")).strip()]
     if required:
-        told.append("Required.")
+        sentences.append("Required.")
     if isinstance(default := field.get("default"), str | int) and default is not False:
-        told.append(f"Default `{str(default).lower() if isinstance(default, bool) else default}`.")
+        sentences.append(f"Default `{str(default).lower() if isinstance(default, bool) else default}`.")
     limits = [f"{word} {field[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in field]
     if limits:
-        told.append(f"{' and '.join(limits).capitalize()}.")
-    told += [
+        sentences.append(f"{' and '.join(limits).capitalize()}.")
+    sentences += [
         f"{rule['message'][:1].upper()}{rule['message'][1:]}." for rule in field.get("x-kubernetes-validations", ())
     ]
-    return " ".join(part for part in told if part)
+    return " ".join(part for part in sentences if part)

@@ -11,7 +11,7 @@ from lab.generate.markdown import code, document, table
 from microseg import scripts
 from microseg.model.condition import ConditionType
 from microseg.stages import STAGES, Stage
-from microseg.stages.situation import Situation
+from microseg.stages.context import HostContext
 
 
 def page() -> str:
@@ -44,9 +44,9 @@ def page() -> str:
 
 def run_command() -> str:
     """Outcomes, exit codes and codes of the scripts."""
-    told = _member_docs(scripts.Outcome)
+    meanings = _member_docs(scripts.Outcome)
     outcomes = [
-        (f"`{outcome.value}`", str(scripts.EXIT_CODES[outcome]), told[outcome.name]) for outcome in scripts.Outcome
+        (f"`{outcome.value}`", str(scripts.EXIT_CODES[outcome]), meanings[outcome.name]) for outcome in scripts.Outcome
     ]
     codes = [(str(number), meaning) for number, meaning in sorted(scripts.CODES.items())]
     return document(
@@ -75,20 +75,17 @@ def _diagram() -> str:
     return "\n".join(lines)
 
 
+_ASKED = {"AWAITING_AGENT": ConditionType.AGENT_PAIRED, "AWAITING_PUBLISH": ConditionType.GROUPED}
+"""Reason of a stage that waits for another one -> that one."""
+
+
 def _waits_for(stage: Stage) -> set[ConditionType]:
-    """The stages that this one asks for: `ConditionType.X not in situation.held` in its module."""
+    """The stages that this one asks for: its module gives the reason that says so."""
     tree = ast.parse(inspect.getsource(sys.modules[stage.judge.__module__]))
-    return {
-        ConditionType[node.left.attr]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Compare)
-        and isinstance(node.left, ast.Attribute)
-        and isinstance(node.comparators[0], ast.Attribute)
-        and node.comparators[0].attr == "held"
-    }
+    return {_ASKED[node.attr] for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _ASKED}
 
 
-def _first_line(judge: Callable[[Situation], object]) -> str:
+def _first_line(judge: Callable[[HostContext], object]) -> str:
     return (inspect.getdoc(judge) or "").split("\n", 1)[0]
 
 
@@ -101,7 +98,7 @@ def attribute_docs(kind: type) -> dict[str, str]:
     """Attribute -> the docstring that stands beneath it in the class's source."""
     body = ast.parse(inspect.getsource(kind)).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class is a class
-    told: dict[str, str] = {}
+    docs: dict[str, str] = {}
     for one, following in zip(body.body, body.body[1:], strict=False):
         target = (
             one.targets[0] if isinstance(one, ast.Assign) else one.target if isinstance(one, ast.AnnAssign) else None
@@ -111,5 +108,5 @@ def attribute_docs(kind: type) -> dict[str, str]:
             and isinstance(following, ast.Expr)
             and isinstance(following.value, ast.Constant)
         ):
-            told[target.id] = inspect.cleandoc(str(following.value.value))
-    return told
+            docs[target.id] = inspect.cleandoc(str(following.value.value))
+    return docs

@@ -10,37 +10,17 @@ from typing import Any
 
 import msgspec
 
+from microseg.model.agent_record import AgentOutcome, AgentRecord
+from microseg.model.azure_facts import RunCommand, Vm
+from microseg.model.azure_record import Address, AzureRecord, Nic, Tag
+from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Revision
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
-from microseg.model.facts import (
-    FirewallView,
-    Gateway,
-    Group,
-    HostFacts,
-    HostObject,
-    Label,
-    PairingProfile,
-    Revision,
-    RunCommand,
-    Seen,
-    Vm,
-    Workload,
-    WorkloadView,
-)
-from microseg.model.host import (
-    Address,
-    AgentOutcome,
-    AgentRecord,
-    AzureRecord,
-    HostSpec,
-    HostStatus,
-    ManagedHost,
-    Nic,
-    Tag,
-    host_name,
-)
-from microseg.model.wanted import Wanted
-from microseg.stages.attempt import command_name, nonce
-from microseg.stages.situation import EstateView, Policy, Situation
+from microseg.model.desired import Desired
+from microseg.model.facts import HostFacts, ObjectMatches, Seen, WorkloadMatches
+from microseg.model.host import HostSpec, HostStatus, ManagedHost, host_name
+from microseg.model.illumio_facts import Label, PairingProfile, Workload
+from microseg.stages import attempt as attempts
+from microseg.stages.context import EstateContext, HostContext, Policy
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 VM_ID = "5b8b1c2d-0000-4000-8000-000000000024"
@@ -89,6 +69,7 @@ def vm(*ips: str, selected: bool = True, unsupported: Any = None, **record: Any)
         "power_state": "running",
         "nics": nics(*(ips or (IP,))),
         "tags": (Tag(key="app", value="Orchestrate"),),
+        "created_at": ago(hours=3),
     }
     return Vm(VM_ID, AzureRecord(**(known | record)), "main", unsupported, selected)
 
@@ -106,6 +87,7 @@ def workload(**changes: Any) -> Workload:
         "addresses": frozenset({IP}),
         "created_at": NOW,
         "online": True,
+        "ven_status": "active",
     }
     return Workload(**(known | changes))
 
@@ -122,13 +104,27 @@ def host_object(name: str = OBJECT, address: str = IP, *groups: str, **changes: 
     return HostObject(name=name, address=address, groups=frozenset(groups), **(known | changes))
 
 
+PART = "0a1b2c3d"
+"""The part of every name in tests that name run-commands: the number tells them apart there."""
+
+
+def command_name(number: int = 1, vm_id: str = VM_ID) -> str:
+    """Name of the run-command of an attempt."""
+    return attempts.command_name(vm_id, number, PART)
+
+
+def nonce(number: int = 1, vm_id: str = VM_ID) -> str:
+    """What ties a result line to that attempt."""
+    return attempts.nonce(vm_id, command_name(number, vm_id))
+
+
 def attempt(number: int = 1, **changes: Any) -> AgentRecord:
     """An attempt that Azure accepted a minute ago."""
     known: dict[str, Any] = {
         "attempt": number,
         "mode": "install",
-        "run_command": command_name(VM_ID, number),
-        "nonce": nonce(VM_ID, number),
+        "run_command": command_name(number),
+        "nonce": nonce(number),
         "intended_at": ago(minutes=1),
         "seals_at": ahead(minutes=34),
         "started_at": ago(minutes=1),
@@ -170,7 +166,7 @@ def host(status: HostStatus | None = None, *, suspend: bool = False, **changes: 
     return ManagedHost(spec=spec, status=status or HostStatus(), **(known | changes))
 
 
-def estate(**changes: Any) -> EstateView:
+def estate(**changes: Any) -> EstateContext:
     """An enforcing estate with profiles, labels, one group and one gateway."""
     known: dict[str, Any] = {
         "owner_id": OWNER,
@@ -179,12 +175,12 @@ def estate(**changes: Any) -> EstateView:
         "groups": {"SO": Group("SO", "g1"), "Web": Group("Web", "g2")},
         "last_revision": PUBLISHED,
         "policies": (Policy("Standard", ("gw1",)),),
-        "gateways": {"gw1": Gateway("gw1", "Standard", PUBLISHED, ago(minutes=30))},
+        "gateways": {"gw1": EnforcementPoint("gw1", "Standard", PUBLISHED, ago(minutes=30))},
     }
-    return EstateView(**(known | changes))
+    return EstateContext(**(known | changes))
 
 
-def wanted(**changes: Any) -> Wanted:
+def desired(**changes: Any) -> Desired:
     """Two labels and one group."""
     known: dict[str, Any] = {
         "revision": "abc123",
@@ -192,37 +188,37 @@ def wanted(**changes: Any) -> Wanted:
         "groups": ("SO",),
         "cases": ("orchestrate",),
     }
-    return Wanted(**(known | changes))
+    return Desired(**(known | changes))
 
 
-def pce(**view: Any) -> Seen[WorkloadView]:
+def illumio(**view: Any) -> Seen[WorkloadMatches]:
     """The PCE was read."""
-    return Seen(WorkloadView(**view))
+    return Seen(WorkloadMatches(**view))
 
 
-def firewall(*own: HostObject, **view: Any) -> Seen[FirewallView]:
+def check_point(*own: HostObject, **view: Any) -> Seen[ObjectMatches]:
     """Check Point was read."""
-    return Seen(FirewallView(own=own, **view))
+    return Seen(ObjectMatches(own=own, **view))
 
 
 def facts(**changes: Any) -> HostFacts:
     """All three systems were read; the VM is there and nothing was done for it."""
-    known: dict[str, Any] = {"azure": Seen(vm()), "pce": pce(), "firewall": firewall()}
+    known: dict[str, Any] = {"azure": Seen(vm()), "illumio": illumio(), "check_point": check_point()}
     return HostFacts(**(known | changes))
 
 
 def protected_facts() -> HostFacts:
     """All three systems show a host that is protected."""
     return facts(
-        pce=pce(stamped=stamped(("app", "Orchestrate"), ("env", "Dev"))),
-        firewall=firewall(host_object(OBJECT, IP, "SO")),
+        illumio=illumio(stamped=stamped(("app", "Orchestrate"), ("env", "Dev"))),
+        check_point=check_point(host_object(OBJECT, IP, "SO")),
     )
 
 
-def situation(**changes: Any) -> Situation:
+def context(**changes: Any) -> HostContext:
     """All of it as a stage sees it; stages before are not held unless said."""
-    known: dict[str, Any] = {"host": host(), "facts": facts(), "estate": estate(), "wanted": wanted(), "now": NOW}
-    return Situation(**(known | changes))
+    known: dict[str, Any] = {"host": host(), "facts": facts(), "estate": estate(), "desired": desired(), "now": NOW}
+    return HostContext(**(known | changes))
 
 
 def with_status(record: ManagedHost, status: HostStatus) -> ManagedHost:

@@ -1,4 +1,4 @@
-"""A whole estate in memory: the real keeper with its lanes over the fakes, in real time that a test may put forward.
+"""A whole estate in memory: the real engine over the fakes, in real time that a test may put forward.
 
 The fake Azure "runs" each script at once: it pairs the VM with the fake PCE and prints its result line.
 """
@@ -6,40 +6,38 @@ The fake Azure "runs" each script at once: it pairs the VM with the fake PCE and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from tests.unit.estate import fakes
-from tests.unit.stages import makers as m
 
-from microseg.estate.acceptance import Documents
-from microseg.estate.book import EstateBook
-from microseg.estate.keeper import Keeper, Lanes, Records
-from microseg.estate.lanes.attempts import Attempts, Pairing
-from microseg.estate.lanes.azure import AzureLane
-from microseg.estate.lanes.budgets import Budget, Budgets
-from microseg.estate.lanes.checkpoint import CheckPointLane, Marks
-from microseg.estate.lanes.flush import Flush
-from microseg.estate.lanes.illumio import IllumioLane
-from microseg.estate.lanes.installs import Installs
-from microseg.estate.lanes.rhythm import Rhythm
-from microseg.estate.ledger import Ledger
-from microseg.estate.mappings import KEY, Mappings
-from microseg.estate.recorder import Recorder
-from microseg.estate.retirements import Retirements
-from microseg.estate.view import EstateViews
-from microseg.estate.workers import Workers
+from lab.memory import samples as m
+from lab.memory.azure import FakeAzure
+from lab.memory.checkpoint import FakeCheckPoint
+from lab.memory.cluster import FakeApprovals, FakeEstates, FakeEvents, FakeHosts, FakeRevisions, FakeTombstones
+from lab.memory.estate import estate
+from lab.memory.illumio import FakeIllumio
+from lab.memory.scripted import FakeLimiter, FakeTerm, Journal
+from microseg.engine.build import ClusterStores, EnginePorts, Outside, build_engine
+from microseg.engine.ground.engine_settings import EngineSettings, Pauses
+from microseg.engine.ground.workers import WorkerPools, Workers
+from microseg.engine.lanes.budgets import Budget, Budgets
+from microseg.engine.mapping.revisions import KEY
+from microseg.gateways.http.rate_limiter import RateLimiter
 from microseg.gateways.ports import Script
-from microseg.gateways.transport import RateLimiter
+from microseg.kube.reflector import Deleted, Event, Synced, Upserted
 from microseg.kube.secrets import ConfigMapData
+from microseg.model.azure_facts import Vm, VmDetail
+from microseg.model.azure_record import Tag
 from microseg.model.condition import Condition, ConditionType, find
-from microseg.model.facts import ABSENT, Vm, VmDetail
-from microseg.model.host import ManagedHost, Tag
-from microseg.stages.situation import Timing
+from microseg.model.facts import ABSENT
+from microseg.model.host import ManagedHost
+from microseg.stages.context import Timing
 
 PREFIX = "microseg/plant/respiro/"
 RULES = """\
@@ -70,15 +68,16 @@ class World:
     """The outside, which outlives every process."""
 
     def __init__(self, *vms: Vm) -> None:
-        self.journal = fakes.Journal()
-        self.azure = fakes.FakeAzure(*vms, journal=self.journal)
-        self.pce = fakes.FakePce(self.journal)
-        self.cp = fakes.FakeCheckPoint(self.journal)
-        self.hosts = fakes.FakeHosts(self.journal)
-        self.estates = fakes.FakeEstates(fakes.estate(), self.journal)
-        self.events = fakes.FakeEvents(self.journal)
-        self.revisions = fakes.FakeRevisions(self.journal)
-        self.tombstones = fakes.FakeTombstones(self.journal)
+        self.journal = Journal()
+        self.azure = FakeAzure(*vms, journal=self.journal)
+        self.illumio = FakeIllumio(self.journal)
+        self.check_point = FakeCheckPoint(self.journal)
+        self.hosts = FakeHosts(self.journal)
+        self.estates = FakeEstates(estate(), self.journal)
+        self.events = FakeEvents(self.journal)
+        self.revisions = FakeRevisions(self.journal)
+        self.tombstones = FakeTombstones(self.journal)
+        self.approvals = FakeApprovals(self.journal)
         self.documents: list[ConfigMapData] = []
         self.map(RULES)
         self.ahead = timedelta()
@@ -95,7 +94,7 @@ class World:
             href = f"/orgs/50/workloads/{uuid}"
             addresses = frozenset(address.ip for address in found.record.addresses())
             hostname = found.record.computer_name
-            self.pce.stored[href] = m.workload(
+            self.illumio.stored[href] = m.workload(
                 href=href, ven=href.replace("workloads", "vens"), hostname=hostname, addresses=addresses, created_at=now
             )
         record = msgspec.structs.replace(m.attempt(), nonce=script.parameters["MICROSEG_NONCE"])
@@ -103,17 +102,25 @@ class World:
         self.azure.show(script.name, "Succeeded", line, started_at=now, ended_at=now)
 
     def add(self, *vms: Vm) -> None:
-        """VMs appear, or are shown anew."""
+        """VMs appear, or are shown anew, and their VENs with them."""
         for made in vms:
+            self.beat(made, online=True)
             self.azure.vms = [item for item in self.azure.vms if item.vm_id != made.vm_id] + [made]
             self.azure.details[made.record.resource_id] = VmDetail(
                 made.vm_id, made.record.power_state, agent_ready=True
             )
 
     def delete(self, made: Vm) -> None:
-        """A VM is deleted in Azure; its VEN and its objects know nothing of that."""
+        """A VM is deleted in Azure; its VEN goes offline, and its objects know nothing of that."""
+        self.beat(made, online=False)
         self.azure.vms = [item for item in self.azure.vms if item.vm_id != made.vm_id]
         self.azure.details[made.record.resource_id] = ABSENT
+
+    def beat(self, made: Vm, *, online: bool, at: datetime | None = None) -> None:
+        """The PCE shows the VM's VEN so, with its latest heartbeat."""
+        for href, found in self.illumio.stored.items():
+            if found.external_reference == made.vm_id:
+                self.illumio.stored[href] = replace(found, online=online, heartbeat_at=at)
 
     def map(self, text: str) -> None:
         """The mapping's ConfigMap says this from now on."""
@@ -135,7 +142,7 @@ class World:
 
     def groups(self) -> dict[str, set[str]]:
         """Groups of the published objects by VM's number."""
-        return {str(int(item.vm_id[-12:])): set(item.groups) for item in self.cp.published.values()}
+        return {str(int(item.vm_id[-12:])): set(item.groups) for item in self.check_point.published.values()}
 
     def standings(self) -> dict[str, int]:
         """How the hosts stand, as the Estate's status counts them; without zeros."""
@@ -160,104 +167,104 @@ class World:
         return len(self.journal.of(operation))
 
 
-class FakeMirror:
-    """Brings what the fake API server has into the ledger, for ever."""
+QUICK = Pauses(settle=0.01, estate_status=0.1, retirement=1.0, approvals=0.05, write_retry=0.01)
+"""The pauses that spare real servers, short: the fakes need no sparing."""
 
-    def __init__(self, hosts: fakes.FakeHosts, ledger: Ledger) -> None:
-        self._hosts, self._ledger, self._seen = hosts, ledger, dict[str, ManagedHost]()
 
-    async def run(self) -> None:
-        while True:
+class FakeReflector:
+    """Brings what the fake API server has, for ever."""
+
+    def __init__(self, hosts: FakeHosts) -> None:
+        self._hosts = hosts
+        self.beat = time.monotonic()
+
+    def run(self, deliver: Callable[[Sequence[Event]], None], stop: threading.Event) -> None:
+        """Deliver what changed, every 10 ms."""
+        before: dict[str, ManagedHost] = {}
+        synced = False
+        while not stop.is_set():
+            self.beat = time.monotonic()
             stored = dict(self._hosts.stored)
-            for name in self._seen.keys() - stored.keys():
-                self._ledger.drop(name)
-            for name, host in stored.items():
-                if self._seen.get(name) is not host:
-                    self._ledger.upsert(host)
-            self._seen = stored
-            if not self._ledger.synced:
-                self._ledger.keep_only(frozenset(stored), 0.0)
-            await asyncio.sleep(0.01)
+            events: list[Event] = [Deleted(name, before[name].spec.vm_id) for name in before.keys() - stored.keys()]
+            events += [Upserted(host) for name, host in stored.items() if before.get(name) is not host]
+            if not synced:
+                events.append(Synced(frozenset(stored), 0.0))
+                synced = True
+            if events:
+                deliver(events)
+            before = stored
+            stop.wait(0.01)
 
 
 class Process:
-    """One run of the operator over the world."""
+    """One run of the operator over the world: the engine as the application builds it, over the fakes."""
 
-    def __init__(self, world: World, workers: Workers, term: int = 3) -> None:
-        self.world, self.term = world, fakes.FakeTerm(term)
-        timing = Timing(expected=0.05, look_pause=0.02, retry_pause=0.05)
-        self.ledger = Ledger()
-        budgets = Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6)))
-        self.recorder = Recorder(world.hosts, world.events, self.ledger, workers, self.term)
-        book = EstateBook(world.estates.stored, world.estates, workers, self.term)
-        self.rhythms = [Rhythm(name, 0.05, self._health_changed) for name in ("az", "pce", "cp")]
-        pairing = Pairing(world.pce, lambda _: world.pce.profile, "pce:8443", "18", m.OWNER)
-        attempts = Attempts(
-            pairing, self.ledger, self.recorder, self.term, world.now, timing, (workers, workers), budgets
+    def __init__(
+        self,
+        world: World,
+        workers: Workers,
+        term: int = 3,
+        *,
+        limiter: Callable[[], RateLimiter] = FakeLimiter,
+        slice: int = 100,  # noqa: A002 - the setting's name
+    ) -> None:
+        """`limiter` makes each budget; `slice`: decisions between two turns of the event loop."""
+        self.world, self.term = world, FakeTerm(term)
+        outside = Outside(
+            azure={"main": world.azure},
+            illumio=world.illumio,
+            check_point=world.check_point,
+            resource_manager=Budgets(lambda: Budget(limiter(), limiter())),
+            illumio_budget=limiter(),
         )
-        azure = AzureLane(
-            {"main": world.azure}, attempts, world.hosts, self.ledger, self.rhythms[0], workers,
-            estate="respiro", subscriptions={"s1": "main"},
-        )  # fmt: skip
-        self.illumio = IllumioLane(world.pce, m.MARK, self.ledger, self.rhythms[1], workers, self.term)
-        flush = Flush(
-            world.cp,
-            book,
-            workers,
-            self.term,
-            owner=m.OWNER,
+        cluster = ClusterStores(
+            estates=world.estates,
+            hosts=world.hosts,
+            records=FakeReflector(world.hosts),
+            events=world.events,
+            revisions=world.revisions,
+            tombstones=world.tombstones,
+            approvals=world.approvals,
+            mappings=lambda: world.documents,
+        )
+        settings = EngineSettings(
+            Timing(expected=0.05, look_pause=0.02, retry_pause=0.05),
             task_pause=0.001,
-            alive=self.rhythms[2].alive,
-            clock=world.now,
+            install_patience=1.0,
+            pauses=QUICK,
+            slice=slice,
         )
-        self.installs = Installs(
-            world.cp, self.ledger, book, workers, self.term, task_pause=0.001, patience=1.0, clock=world.now
-        )
-        self.check_point = CheckPointLane(
-            world.cp, flush, self.installs, self.ledger, self.rhythms[2], workers, self.term, Marks(m.OWNER, PREFIX)
-        )
-        retirements = Retirements(
-            world.tombstones, world.hosts, self.ledger, self.recorder, book, workers, self.term, world.now
-        )
-        self.keeper = Keeper(
-            book,
-            self.ledger,
-            Lanes(azure, self.illumio, self.check_point),
-            Records(FakeMirror(world.hosts, self.ledger), self.recorder, retirements),
-            Documents(Mappings(world.revisions, book.estate.spec.mapping, frozenset()), lambda: world.documents),
-            EstateViews(timing),
-            world.now,
-            workers,
-        )
-
-    def _health_changed(self) -> None:
-        self.keeper.health_changed()
+        pools = WorkerPools(*[workers] * 4)
+        ports = EnginePorts(outside, cluster, pools, self.term, world.now)
+        self.reconciler = build_engine(world.estates.stored, ports, settings)
+        self.parts = self.reconciler.parts
+        self.table = self.parts.table
 
     def later(self, **parts: float) -> None:
         """So much time after the beginning of the test; the keeper looks at its clock."""
         self.world.ahead = timedelta(**parts)
-        self.keeper.health_changed()
+        self.parts.estate_status.report_soon()
 
     def map(self, text: str) -> None:
         """A person applies another document."""
         self.world.map(text)
-        self.keeper.mapping_changed()
+        self.reconciler.mapping_changed()
 
     def annotate(self, **annotations: str) -> None:
         """A person annotates the Estate."""
         self.world.estates.annotate(annotations)
-        self.keeper.annotated(annotations)
+        self.reconciler.annotated(annotations)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run until the block ends; what fails in the background fails the test."""
-        keeping = asyncio.create_task(self.keeper.run())
+        reconciling = asyncio.create_task(self.reconciler.run())
         try:
             yield
-            assert not keeping.done(), keeping.exception()
+            assert not reconciling.done(), reconciling.exception()
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            reconciling.cancel()
+            await asyncio.gather(reconciling, return_exceptions=True)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 50.0) -> None:

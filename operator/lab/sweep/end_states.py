@@ -1,6 +1,6 @@
-"""What is outside and in the records now, in words that are the same in every run: for comparing ends of lives.
+"""The state of the three systems and of the ManagedHosts in a form that is the same in every run, for comparison.
 
-Names of VMs stand for their vmIds, and whatever differs from run to run for no reason of ours is left out.
+VM names stand for vmIds, and what differs between runs by nature is left out. Called by `recording.py` and `trial.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from lab.estate import NAME
 from lab.evidence import digest
 from lab.rig import Rig
 
-Look = dict[str, Any]
-OURS = f"microseg.dev/{NAME}"
+EndState = dict[str, Any]
 _TOMBSTONES = "microseg.dev/tombstones"
 
 
@@ -26,8 +25,8 @@ def names_of(rig: Rig) -> dict[str, str]:
     return {entry.changed[0]: entry.changed[1] for entry in made}
 
 
-def look(rig: Rig) -> Look:
-    """Everything that must be the same."""
+def end_state(rig: Rig) -> EndState:
+    """Return everything that must be the same in every run."""
     summary = rig.worlds.get("/checkpoint/summary")
     revision = summary["revision"]["number"]
     found = {
@@ -43,19 +42,19 @@ def look(rig: Rig) -> Look:
         },
         "tombstones": sorted(_tombstones(rig)),
     }
-    named: Look = json.loads(_with_names(json.dumps(found), names_of(rig)))
+    named: EndState = json.loads(_with_names(json.dumps(found), names_of(rig)))
     return named
 
 
 def sessions(rig: Rig) -> list[str]:
-    """Names of our Check Point sessions, with the number of changes they hold."""
+    """Return the operator's Check Point sessions, each with its number of changes and its state."""
     prefix = f"microseg/{rig.namespace}/{NAME}/"
     found = [each for each in rig.worlds.get("/checkpoint/summary")["sessions"] if each["name"].startswith(prefix)]
     return [f"{each['name'].removeprefix(prefix)}: {each['changes']} changes, {each['state']}" for each in found]
 
 
 def installs(rig: Rig) -> dict[str, int]:
-    """How many installers began in each VM, by its name."""
+    """Return VM name -> installers that started in it."""
     count = dict.fromkeys(names_of(rig).values(), 0)
     for run in rig.worlds.scripts():
         if run.mode == "install":
@@ -63,39 +62,39 @@ def installs(rig: Rig) -> dict[str, int]:
     return count
 
 
-def records(rig: Rig) -> Look:
-    """The records and the Estate, whole: the same twice means that nothing was written, not even the same again."""
+def records(rig: Rig) -> EndState:
+    """Return the ManagedHosts and the Estate, whole: equal twice means that nobody wrote, not even the same content."""
     objects = [*(host.raw for host in rig.hosts()), rig.estate()]
     return {each["metadata"]["name"]: _without_managers(each) for each in objects}
 
 
-def differences(wanted: object, found: object, place: str = "") -> list[str]:
-    """Where two looks differ, a line each."""
-    if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        keys = sorted({*wanted, *found}, key=str)
-        return [line for key in keys for line in differences(wanted.get(key), found.get(key), f"{place}/{key}")]
-    if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        pairs = enumerate(zip(wanted, found, strict=True))
+def differences(expected: object, found: object, place: str = "") -> list[str]:
+    """Return one line per difference of two states."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        keys = sorted({*expected, *found}, key=str)
+        return [line for key in keys for line in differences(expected.get(key), found.get(key), f"{place}/{key}")]
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
         return [line for number, (a, b) in pairs for line in differences(a, b, f"{place}/{number}")]
-    return [] if wanted == found else [f"{place}: {json.dumps(found)} instead of {json.dumps(wanted)}"]
+    return [] if expected == found else [f"{place}: {json.dumps(found)} instead of {json.dumps(expected)}"]
 
 
-def _without_managers(record: dict[str, Any]) -> Look:
+def _without_managers(record: dict[str, Any]) -> EndState:
     metadata = {key: value for key, value in record["metadata"].items() if key != "managedFields"}
     return record | {"metadata": metadata}
 
 
-def _host(raw: dict[str, Any]) -> Look:
+def _host(raw: dict[str, Any]) -> EndState:
     status = raw.get("status", {})
     conditions = {each["type"]: f"{each['status']} {each['reason']}" for each in status.get("conditions", ())}
     return {"stage": status.get("stage"), "conditions": conditions, "summary": status.get("summary")}
 
 
-def _workload(each: dict[str, Any]) -> Look:
+def _workload(each: dict[str, Any]) -> EndState:
     return {key: each[key] for key in ("hostname", "managed", "labels", "enforcement_mode", "external_data_reference")}
 
 
-def _object(each: dict[str, Any]) -> Look:
+def _object(each: dict[str, Any]) -> EndState:
     kept = ("type", "comments", "tags", "groups", "creator")
     return {key: each[key] for key in kept} | {"address": each.get("ipv4-address")}
 

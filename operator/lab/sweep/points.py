@@ -1,6 +1,6 @@
-"""What can go wrong in a life, and where: every point that the sweep covers, in a fixed order, with a name.
+"""Every point that the sweep covers: one failure at one message of a scenario, in a fixed order, with a name.
 
-`recording.py` says which messages a life has; `trial.py` carries out one point.
+`recording.py` lists the messages of a scenario; `trial.py` runs one point.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 FIRST_READS = 3
-"""Of each read in a life so many are points; the later ones are polls, whose number differs from run to run."""
+"""How many requests of each read are points; the later ones are polls, whose number differs between runs."""
 LASTING = 1_000_000
-"""Hits of a fault that lasts until it is taken away."""
+"""Hits of a fault that lasts until it is removed."""
 _EFFECTS = (
     "add-",
     "set-",
@@ -29,104 +29,106 @@ _EFFECTS = (
     "workloads.remove_labels",
     "vens.unpair",
 )
-"""What begins the names of operations that change something outside."""
+"""How names of operations begin that change something outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """The `nth` request of an operation since the life began."""
+    """The `nth` request of an operation since the scenario began."""
 
-    life: str
+    scenario: str
     system: str
     operation: str
     nth: int
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
-    """One way of going wrong: the fault that is ordered of a world, and whether the operator is killed when it is met.
+class Failure:
+    """One kind of failure: the injected fault, and whether the operator is killed when the fault is met.
 
-    `order` is JSON for the control port beside system, operation and nth.
+    `fault`: JSON for the simulators' control port, without system, operation and nth.
     """
 
     name: str
-    order: Mapping[str, object]
+    fault: Mapping[str, object]
     kills: bool = False
 
 
 KILLS = (
-    Wrong("killed-before-effect", {"phase": "before", "action": "hang"}, kills=True),
-    Wrong("killed-after-effect", {"phase": "after", "action": "hang"}, kills=True),
-    Wrong("killed-after-answer", {"phase": "after", "action": "delay", "seconds": 0.0}, kills=True),
+    Failure("killed-before-effect", {"phase": "before", "action": "hang"}, kills=True),
+    Failure("killed-after-effect", {"phase": "after", "action": "hang"}, kills=True),
+    Failure("killed-after-answer", {"phase": "after", "action": "delay", "seconds": 0.0}, kills=True),
 )
-"""Once for each message. The hanging request ends with the process that waits for it."""
+"""Once per message. The hanging request ends with the process that waits for it."""
 FAULTS = (
     *(
-        Wrong(str(status), {"action": "status", "status": status, "count": LASTING})
+        Failure(str(status), {"action": "status", "status": status, "count": LASTING})
         for status in (401, 403, 404, 409, 500, 503)
     ),
-    Wrong("429", {"action": "throttle", "retry_after": "1", "count": LASTING}),
-    Wrong("html", {"action": "html", "status": 200, "count": LASTING}),
-    Wrong("truncated", {"phase": "after", "action": "truncate", "count": LASTING}),
-    Wrong("hang", {"action": "hang", "count": 2}),
-    Wrong("cut-after-effect", {"phase": "after", "action": "cut", "count": 2}),
+    Failure("429", {"action": "throttle", "retry_after": "1", "count": LASTING}),
+    Failure("html", {"action": "html", "status": 200, "count": LASTING}),
+    Failure("truncated", {"phase": "after", "action": "truncate", "count": LASTING}),
+    Failure("hang", {"action": "hang", "count": 2}),
+    Failure("cut-after-effect", {"phase": "after", "action": "cut", "count": 2}),
 )
-"""Once for each operation, from its first request in a life on."""
+"""Once per operation, from its first request in a scenario on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run of a life in which one thing goes wrong."""
+    """One run of a scenario with one failure."""
 
     message: Message
-    wrong: Wrong
+    failure: Failure
 
     @property
     def name(self) -> str:
-        """Its name: `golden/azure/commands.put/1/killed-before-effect`."""
+        """Its name, such as `onboarding/azure/commands.put/1/killed-before-effect`."""
         it = self.message
-        return f"{it.life}/{it.system}/{it.operation}/{it.nth}/{self.wrong.name}"
+        return f"{it.scenario}/{it.system}/{it.operation}/{it.nth}/{self.failure.name}"
 
-    def order(self) -> dict[str, object]:
-        """The fault as the control port takes it."""
+    def fault_json(self) -> dict[str, object]:
+        """Return the fault as the control port takes it."""
         it = self.message
-        return {"system": it.system, "operation": it.operation, "nth": it.nth, **self.wrong.order}
+        return {"system": it.system, "operation": it.operation, "nth": it.nth, **self.failure.fault}
 
 
 def is_effect(operation: str) -> bool:
-    """Whether an operation changes something outside."""
+    """Return whether an operation changes something outside."""
     return operation.startswith(_EFFECTS)
 
 
-def worth(messages: Iterable[Message]) -> list[Message]:
-    """All effects, and the first few of each read."""
+def covered_messages(messages: Iterable[Message]) -> list[Message]:
+    """Return all effects, and the first few requests of each read."""
     return [message for message in messages if is_effect(message.operation) or message.nth <= FIRST_READS]
 
 
 def every_point(messages: Iterable[Message]) -> list[Point]:
-    """All points of these messages, in a fixed order: lives in order, kills before faults."""
-    wanted = worth(messages)
-    return [*_kills(wanted), *_faults(wanted)]
+    """Return all points of these messages in a fixed order: kills before faults, each in the order of the messages."""
+    expected = covered_messages(messages)
+    return [*_kills(expected), *_faults(expected)]
 
 
 def _kills(messages: Iterable[Message]) -> Iterator[Point]:
     for message in messages:
-        yield from (Point(message, wrong) for wrong in KILLS)
+        yield from (Point(message, failure) for failure in KILLS)
 
 
 def _faults(messages: Iterable[Message]) -> Iterator[Point]:
-    """Each operation in the first life that has it."""
+    """Each operation, in the first scenario that has it."""
     seen: set[tuple[str, str]] = set()
     for message in messages:
         if (message.system, message.operation) not in seen:
             seen.add((message.system, message.operation))
-            yield from (Point(Message(message.life, message.system, message.operation, 1), wrong) for wrong in FAULTS)
+            yield from (
+                Point(Message(message.scenario, message.system, message.operation, 1), failure) for failure in FAULTS
+            )
 
 
 def chosen(points: Iterable[Point], *, only: Iterable[str] = (), begin: str = "") -> list[Point]:
-    """The points whose names fit one of the patterns (or begin so), from the point named `begin` on.
+    """Return the points that match one of the patterns (or begin with it), from the point named `begin` on.
 
-    LookupError where no point has that name.
+    Raises LookupError if no point has that name.
     """
     patterns = tuple(only)
     found = [point for point in points if not patterns or any(_fits(point.name, pattern) for pattern in patterns)]
@@ -139,16 +141,16 @@ def chosen(points: Iterable[Point], *, only: Iterable[str] = (), begin: str = ""
 
 
 def _fits(name: str, pattern: str) -> bool:
-    """`system/operation` means it in every life; anything else is a pattern of the whole name, or its beginning."""
-    _, _, without_life = name.partition("/")
-    return fnmatchcase(name, pattern) or name.startswith(pattern + "/") or without_life.startswith(pattern + "/")
+    """`system/operation` matches in every scenario; anything else is a pattern for the whole name, or its beginning."""
+    _, _, without_scenario = name.partition("/")
+    return fnmatchcase(name, pattern) or name.startswith(pattern + "/") or without_scenario.startswith(pattern + "/")
 
 
 def parse(name: str) -> Point:
-    """The point of a name; ValueError where it can be none."""
+    """Return the point with a name; raises ValueError if it is not the name of a point."""
     parts = name.split("/")
-    wrongs = {wrong.name: wrong for wrong in (*KILLS, *FAULTS)}
-    if len(parts) != 5 or parts[4] not in wrongs or not parts[3].isdigit():
-        raise ValueError(f"{name!r} is no point; a point is LIFE/SYSTEM/OPERATION/NTH/WHAT")
-    life, system, operation, nth, what = parts
-    return Point(Message(life, system, operation, int(nth)), wrongs[what])
+    failures = {failure.name: failure for failure in (*KILLS, *FAULTS)}
+    if len(parts) != 5 or parts[4] not in failures or not parts[3].isdigit():
+        raise ValueError(f"{name!r} is not a point; a point is SCENARIO/SYSTEM/OPERATION/NTH/FAILURE")
+    scenario, system, operation, nth, what = parts
+    return Point(Message(scenario, system, operation, int(nth)), failures[what])

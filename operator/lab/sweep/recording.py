@@ -1,4 +1,7 @@
-"""What a life is when nothing goes wrong: its messages, and how everything looks at its end."""
+"""Runs each scenario without a failure, and keeps its messages and the state at its end.
+
+Called once at the start of a sweep: the messages are the points, the states are what every point must end with.
+"""
 
 from __future__ import annotations
 
@@ -11,75 +14,79 @@ from pathlib import Path
 
 from lab.processes import wait_until
 from lab.rig import Rig
-from lab.sweep.lives import LIVES, Life
-from lab.sweep.looks import Look, look
+from lab.sweep.end_states import EndState, end_state
 from lab.sweep.points import Message
-from lab.sweep.stand import Ground
+from lab.sweep.rigs import RigFactory
+from lab.sweep.scenarios import SCENARIOS, Scenario
 from simulators.ledger import Entry
 
 _ENDS_WITHIN = 60.0
 _NOT_THE_OPERATOR = ("world.", "software.", "agents.", "pairing_profiles.create")
-"""Beginnings of operations that VMs, people and the lab ask for."""
+"""How operations begin that VMs, people and the lab call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """All messages of the lives, in order, and life -> how everything looks after it."""
+    """All messages of the scenarios, in order; `ends`: scenario -> the state at its end."""
 
     messages: tuple[Message, ...]
-    ends: dict[str, Look]
+    ends: dict[str, EndState]
 
     def write(self, path: Path) -> None:
-        """Keep it, so that one point can be repeated without recording anew."""
+        """Save it, so that one point can be repeated without a new recording."""
         document = {"messages": [asdict(each) for each in self.messages], "ends": self.ends}
         path.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Recording:
-        """Read one that was kept."""
+        """Read a saved recording."""
         document = json.loads(path.read_text(encoding="utf-8"))
         return cls(tuple(Message(**each) for each in document["messages"]), document["ends"])
 
 
-def record(ground: Ground, folder: Path, pool: Executor) -> Recording:
-    """Tell every life once with nothing going wrong, side by side."""
-    told = [pool.submit(_tell, ground, folder, life) for life in LIVES.values()]
-    results = [each.result() for each in told]
+def record(factory: RigFactory, folder: Path, pool: Executor) -> Recording:
+    """Run every scenario once without a failure, in parallel."""
+    futures = [pool.submit(_run, factory, folder, scenario) for scenario in SCENARIOS.values()]
+    results = [future.result() for future in futures]
     messages = tuple(message for found, _ in results for message in found)
-    return Recording(messages, {life.name: end for life, (_, end) in zip(LIVES.values(), results, strict=True)})
+    return Recording(
+        messages, {scenario.name: end for scenario, (_, end) in zip(SCENARIOS.values(), results, strict=True)}
+    )
 
 
-def _tell(ground: Ground, folder: Path, life: Life) -> tuple[list[Message], Look]:
-    with ground.stand(folder / f"recording-{life.name}", f"recording-{life.name}") as rig:
-        life.prepare(rig)
+def _run(factory: RigFactory, folder: Path, scenario: Scenario) -> tuple[list[Message], EndState]:
+    with factory.build(folder / f"recording-{scenario.name}", f"recording-{scenario.name}") as rig:
+        scenario.prepare(rig)
         since = rig.worlds.ledger()[-1].seq
-        life.begin(rig)
-        rig.wait_until(lambda: life.over(rig.hosts()), seconds=_ENDS_WITHIN, what=f"the end of {life.name}")
+        scenario.begin(rig)
+        rig.wait_until(
+            lambda: scenario.has_ended(rig.hosts()), seconds=_ENDS_WITHIN, what=f"the end of {scenario.name}"
+        )
         end = _steady(rig)
-        return numbered(life.name, rig.worlds.ledger(since=since)), end
+        return numbered(scenario.name, rig.worlds.ledger(since=since)), end
 
 
-def _steady(rig: Rig) -> Look:
-    """How everything looks when it looks the same twice in a row and nothing is under way."""
-    looks: list[Look] = [{}]
+def _steady(rig: Rig) -> EndState:
+    """Return the state once it is the same twice in a row and the Estate is not reconciling."""
+    states: list[EndState] = [{}]
 
     def same() -> bool:
-        looks.append(look(rig))
+        states.append(end_state(rig))
         conditions = rig.estate()["status"]["conditions"]
         done = any(each["type"] == "Reconciling" and each["status"] == "False" for each in conditions)
-        return done and looks[-1] == looks[-2]
+        return done and states[-1] == states[-2]
 
     wait_until(same, seconds=_ENDS_WITHIN, what="nothing changes any more", pause=1.5)
-    return looks[-1]
+    return states[-1]
 
 
-def numbered(life: str, entries: Sequence[Entry]) -> list[Message]:
-    """The operator's requests among the entries, each with its number among those of its operation."""
+def numbered(scenario: str, entries: Sequence[Entry]) -> list[Message]:
+    """Return the operator's requests among the entries, each numbered within its operation."""
     count: Counter[tuple[str, str]] = Counter()
     messages = []
     for entry in entries:
         if entry.operation.startswith(_NOT_THE_OPERATOR):
             continue
         count[entry.system, entry.operation] += 1
-        messages.append(Message(life, entry.system, entry.operation, count[entry.system, entry.operation]))
+        messages.append(Message(scenario, entry.system, entry.operation, count[entry.system, entry.operation]))
     return messages

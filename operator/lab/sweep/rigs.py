@@ -1,4 +1,7 @@
-"""One rig for one point: a namespace of its own on the shared control plane, worlds of its own, a hurried operator."""
+"""Builds one rig per point: its own namespace on the shared control plane, its own simulators, an impatient operator.
+
+The operator runs by `shortened_waits.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from lab.controlplane import ControlPlane
 from lab.operator_process import Tempo
 from lab.processes import wait_until
 from lab.rig import Rig
-from lab.sweep.hurried import KEY_LIFE
+from lab.sweep.shortened_waits import KEY_LIFE
 from lab.worlds import Worlds
 
 TEMPO = Tempo(
@@ -29,37 +32,40 @@ TEMPO = Tempo(
     install_patience=1,
     lease_seconds=5,
 )
+_SHORTER = {"goodbye_seconds": 60, "unpair_timeout_seconds": 120}
+"""What the PCE waits for a VEN that is gone: a quarter of an hour each would make most of a retirement's point."""
 _FIRST = "sweep-first"
 _CLUSTER_WIDE = {"CustomResourceDefinition", "ClusterRole"}
 
 
-class Ground:
-    """A control plane on which rigs are built, hundreds of them: what they share is applied once."""
+class RigFactory:
+    """Builds hundreds of rigs on one control plane: what they share is applied once."""
 
     def __init__(self, plane: ControlPlane) -> None:
-        """Apply the definitions and the rights, with a first namespace that nobody uses."""
+        """Apply CRDs and RBAC, with a first namespace that nobody uses."""
         self._plane = plane
         self._documents = clusters.prepare(plane, _FIRST)
 
     @contextmanager
-    def stand(self, folder: Path, namespace: str) -> Iterator[Rig]:
-        """A rig whose operator does not run yet; at the end its processes end."""
+    def build(self, folder: Path, namespace: str) -> Iterator[Rig]:
+        """Build a rig whose operator does not run yet; its processes end with the context."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             worlds = Worlds.start(folder / "worlds", scale=TEMPO.scale)
             stack.callback(worlds.stop)
             worlds.make_pairing_profiles(key_life=KEY_LIFE)
+            worlds.post("/illumio/traits", _SHORTER)
             api = self._plane.api_client()
             stack.callback(api.close)
             clusters.apply(self._plane, _moved(self._documents, namespace))
             wait_until(lambda: _allowed(api, namespace), seconds=15, what="the operator may list hosts")
-            rig = Rig(folder, self._plane, worlds, api, namespace, TEMPO, module="lab.sweep.hurried")
+            rig = Rig(folder, self._plane, worlds, api, namespace, TEMPO, module="lab.sweep.shortened_waits")
             stack.callback(rig.operator.stop)
             yield rig
 
 
 def _moved(documents: list[dict[str, Any]], namespace: str) -> list[dict[str, Any]]:
-    """What a namespace needs of its own, for another namespace."""
+    """Return the namespaced manifests, rewritten for another namespace."""
     moved = copy.deepcopy([each for each in documents if each["kind"] not in _CLUSTER_WIDE])
     for document in moved:
         metadata = document["metadata"]
@@ -71,7 +77,7 @@ def _moved(documents: list[dict[str, Any]], namespace: str) -> list[dict[str, An
 
 
 def _allowed(api: client.ApiClient, namespace: str) -> bool:
-    """Whether the API server's authorizer has learnt of the binding, by its own watch."""
+    """Return whether the API server's authorizer, which has a watch of its own, has seen the binding."""
     attributes = client.V1ResourceAttributes(
         namespace=namespace, verb="list", group="microseg.dev", resource="managedhosts"
     )

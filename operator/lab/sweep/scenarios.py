@@ -1,7 +1,7 @@
-"""The two lives that are told again and again: hosts are onboarded; one of them is retired.
+"""The two scenarios of the sweep: two hosts are onboarded; one of two hosts is retired.
 
-A life prepares, is armed (the fault is ordered), and then begins. Both have the same two VMs, one for each operating
-system, in groups and with labels; in the retirement one of them goes and the other must not notice.
+A scenario prepares, then the fault is injected, then it begins. Both have the same two VMs, one per operating system,
+with groups and labels. In the retirement one VM is deleted and the other host must not change.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _PATIENCE = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """One life. `begin` starts what is swept over; `over` says by the records whether it looks ended."""
+class Scenario:
+    """One scenario. `begin` starts the part with the fault; `has_ended` decides by the ManagedHosts."""
 
     name: str
     prepare: Callable[[Rig], None]
     begin: Callable[[Rig], None]
-    over: Callable[[list[Host]], bool]
+    has_ended: Callable[[list[Host]], bool]
 
 
-def _order(rig: Rig) -> None:
-    """Two VMs, and a machine in the PCE that is somebody else's."""
+def _create_vms(rig: Rig) -> None:
+    """Create two VMs, and a workload in the PCE that is not the operator's."""
     rig.worlds.post("/azure/vms", _ORDERS)
     rig.worlds.post(
         "/illumio/preloaded", {"hostname": "foreign", "interfaces": [{"name": "eth0", "address": "192.0.2.7"}]}
@@ -50,18 +50,18 @@ def _commissioned(hosts: list[Host]) -> bool:
 
 
 def _start(rig: Rig) -> None:
-    """Not waited for: it may be killed, or kept from getting ready, before it is."""
+    """Do not wait: the operator may be killed, or kept from becoming ready."""
     rig.operator.start(wait=False)
 
 
-def _live(rig: Rig) -> None:
-    """Onboard both, and let it get quiet."""
-    _order(rig)
+def _onboard_both(rig: Rig) -> None:
+    """Onboard both and wait until they are commissioned."""
+    _create_vms(rig)
     rig.operator.start()
     rig.wait_until(lambda: _commissioned(rig.hosts()), seconds=_PATIENCE, what="both commissioned")
 
 
-def _vanish(rig: Rig) -> None:
+def _delete_one(rig: Rig) -> None:
     rig.worlds.post(f"/azure/vms/{GOES}/delete")
 
 
@@ -69,6 +69,6 @@ def _retired(hosts: list[Host]) -> bool:
     return [host.vm for host in hosts] == [STAYS] and hosts[0].commissioned
 
 
-GOLDEN = Life("golden", _order, _start, _commissioned)
-RETIREMENT = Life("retirement", _live, _vanish, _retired)
-LIVES = {life.name: life for life in (GOLDEN, RETIREMENT)}
+ONBOARDING = Scenario("onboarding", _create_vms, _start, _commissioned)
+RETIREMENT = Scenario("retirement", _onboard_both, _delete_one, _retired)
+SCENARIOS = {scenario.name: scenario for scenario in (ONBOARDING, RETIREMENT)}

@@ -1,6 +1,6 @@
-"""The Azure world: sign-in, virtual machines, network interfaces, managed run-commands.
+"""The Azure simulator: sign-in, virtual machines, network interfaces, managed run-commands.
 
-`create` makes it, `add_control` puts it on the control port; `world.py` is the place to begin reading.
+`create` builds it, `add_control` adds it to the control port. Start reading at `world.py`.
 """
 
 from __future__ import annotations
@@ -9,36 +9,37 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from simulators.azure.actions import AzureActions
 from simulators.azure.control import add_control
-from simulators.azure.deeds import AzureDeeds
-from simulators.azure.front import Front
+from simulators.azure.front import ArmFrontend
 from simulators.azure.identity import Directory
 from simulators.azure.timing import Timing
-from simulators.azure.world import Runner, World
-from simulators.server import Stage, build_app
+from simulators.azure.world import ScriptRunner, World
+from simulators.environment import Environment
+from simulators.server import build_app
 
 __all__ = ["add_control", "create"]
 
 
 def create(  # noqa: PLR0913 - what a tenant is made of
-    stage: Stage,
+    environment: Environment,
     *,
     tenant: str,
     client_id: str,
     client_secret: str,
     subscriptions: Sequence[str],
-    runner: Runner,
+    runner: ScriptRunner,
     timing: Timing | None = None,
     subjects: Sequence[str] = (),
     token_seconds: int = 3600,
 ) -> tuple[World, web.Application]:
-    """A world and its application. `subjects` are the workload identities that may sign in without the secret."""
-    stage.ledger.add_secret(client_secret)
-    directory = Directory(stage, tenant, client_id, client_secret, frozenset(subjects), token_seconds)
-    world = World(stage, directory, subscriptions, runner, timing or Timing())
-    stage.enact("azure", AzureDeeds(world))
-    front = Front(world)
-    app = build_app("azure", stage, name_of=front.name_of)
+    """Return a world and its application. `subjects`: workload identities that may sign in without the secret."""
+    environment.ledger.add_secret(client_secret)
+    directory = Directory(environment, tenant, client_id, client_secret, frozenset(subjects), token_seconds)
+    world = World(environment, directory, subscriptions, runner, timing or Timing())
+    environment.register_actions("azure", AzureActions(world))
+    front = ArmFrontend(world)
+    app = build_app("azure", environment, name_of=front.name_of)
     app.router.add_route("*", "/{path:.*}", front.handle)
 
     async def close(_: web.Application) -> None:

@@ -1,68 +1,38 @@
-"""Managed run-commands: what is accepted, what runs, how it is reported.
+"""Managed run-commands as Resource Manager keeps them: what is accepted, when it reaches the VM, its operation.
 
-The world owns one desk; the routes bring it requests, the world tells it when a VM goes away. Semantics: Microsoft's
-"Managed Run Command" pages (learn.microsoft.com/azure/virtual-machines/linux/run-command-managed) and the recording
-Azure/azure-cli src/azure-cli/azure/cli/command_modules/vm/tests/latest/recordings/test_run_command_v2.yaml.
+`world.World` owns the service; the routes call it, and the world reports VMs that stop or disappear. Inside the VM,
+`handler.py` runs the scripts. Semantics: Microsoft's "Managed Run Command" pages
+(learn.microsoft.com/azure/virtual-machines/linux/run-command-managed) and, in Azure/azure-cli,
+src/azure-cli/azure/cli/command_modules/vm/tests/latest/recordings/test_run_command_v2.yaml.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import uuid
 from collections import deque
 from collections.abc import Coroutine
-from typing import Protocol
 
 from simulators.azure import errors
-from simulators.azure.bodies import CommandOrder
-from simulators.azure.command import Command, ExecutionState, Operation, OperationStatus
+from simulators.azure.bodies import RunCommandSpec
+from simulators.azure.command import Command, Operation, OperationStatus, Report
+from simulators.azure.handler import EXECUTED, Handler, ScriptRunner
 from simulators.azure.machine import NEVER, Vm
 from simulators.azure.timing import Timing
+from simulators.environment import Environment
 from simulators.faults import Outcome
-from simulators.server import Stage
 
 MOST_COMMANDS = 25
-OUTPUT_LIMIT = 4096
 _OPERATION_LIFE = 24 * 3600.0
-_SHORTEST_TIMEOUT = 10.0
-
-log = logging.getLogger(__name__)
 
 
-class ScriptResult(Protocol):
-    """What a script left behind."""
+class RunCommandService:
+    """Accepts run-commands, runs them, and keeps the status of operations."""
 
-    @property
-    def exit_code(self) -> int: ...  # noqa: D102
-    @property
-    def stdout(self) -> str: ...  # noqa: D102
-    @property
-    def stderr(self) -> str: ...  # noqa: D102
-    @property
-    def timed_out(self) -> bool: ...  # noqa: D102
-
-
-class Runner(Protocol):
-    """Runs scripts inside VMs. Called off no lock, in as many tasks as there are run-commands."""
-
-    async def run(self, vm: Vm, script: str, parameters: dict[str, str], timeout: float) -> ScriptResult:  # noqa: ASYNC109
-        """Run a script in a VM.
-
-        After `timeout` real seconds of running the script is killed and the result says so. When cancelled (the VM
-        stopped, the run-command was deleted) the script must be dead before CancelledError is raised on.
-        """
-        ...
-
-
-class CommandDesk:
-    """Accepts run-commands, runs them, and keeps the operations' status."""
-
-    def __init__(self, stage: Stage, timing: Timing, runner: Runner) -> None:
-        self._stage = stage
+    def __init__(self, environment: Environment, timing: Timing, runner: ScriptRunner) -> None:
+        self._environment = environment
         self._timing = timing
-        self._runner = runner
+        self.handler = Handler(environment, timing, runner)
         self._operations: dict[str, Operation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ordered: deque[Outcome] = deque()
@@ -71,25 +41,27 @@ class CommandDesk:
         """Decide how the next operation ends."""
         self._ordered.append(outcome)
 
-    def put(self, vm: Vm, name: str, order: CommandOrder) -> tuple[Command, bool]:
-        """Create or update; returns the run-command and whether it is new. An identical order runs nothing."""
+    def put(self, vm: Vm, name: str, order: RunCommandSpec) -> tuple[Command, bool]:
+        """Create or update; return the run-command and whether it is new. An identical request runs nothing."""
         _check_extensible(vm)
         found = vm.commands.get(name.lower())
         if found and found.order == order:
             return found, False
-        if found and found.busy:
+        if found and found.busy and found.operation.ended is None:
             raise errors.command_busy()
         if not found and len(vm.commands) >= MOST_COMMANDS:
             raise errors.too_many_commands(MOST_COMMANDS)
-        for value in order.protected.values():
-            self._stage.ledger.add_secret(value)
-        command = Command(name, order, self._open(vm), provisioning="Updating" if found else "Creating")
+        for _, value in order.protected:
+            self._environment.ledger.add_secret(value)
+        command = Command(found.name if found else name, order, self._open(vm))
+        if found:
+            command.sequence, command.provisioning = found.sequence + 1, "Updating"
         vm.commands[name.lower()] = command
         command.task = self._spawn(self._execute(vm, command))
         return command, found is None
 
     def delete(self, vm: Vm, name: str) -> Operation | None:
-        """Delete a run-command, killing what runs; None where there is none."""
+        """Delete a run-command, and kill nothing: its script goes on. Return None if there is none."""
         command = vm.commands.get(name.lower())
         if command is None:
             return None
@@ -100,15 +72,39 @@ class CommandDesk:
         return operation
 
     def preempt(self, vm: Vm) -> None:
-        """Kill everything that runs in a VM that goes away (off, deleted, re-created)."""
+        """Kill all scripts in a VM that is stopped, deleted or re-created; operations end, reports stay as they are."""
+        for command in self._interrupt(vm):
+            command.provisioning = "Failed"
+            self._close(command.operation, "Failed", "OperationPreempted", "A newer operation preempted this one.")
+
+    def reboot(self, vm: Vm) -> None:
+        """Kill all scripts in a VM whose machine starts again: what had begun shows `Running` for good."""
+        for command in self._interrupt(vm):
+            if not self.handler.is_new(vm, command):
+                command.task = self._spawn(self._time_out(command))
+        self.deliver(vm)
+
+    def deliver(self, vm: Vm) -> None:
+        """Give all its run-commands to a VM whose agent starts: the VM's disk decides which of them run."""
         for command in vm.commands.values():
-            if command.busy and command.task:
+            if not command.busy and self.handler.is_new(vm, command):
+                command.task = self._spawn(self._execute(vm, command))
+
+    def _interrupt(self, vm: Vm) -> list[Command]:
+        """Stop what waits for its run, or runs, in a VM, and return it."""
+        found = [command for command in vm.commands.values() if command.busy and not command.reported]
+        for command in found:
+            if command.task:
                 command.task.cancel()
-                command.provisioning, command.state = "Failed", "Unknown"
-                self._close(command.operation, "Failed", "OperationPreempted", "A newer operation preempted this one.")
+                command.task = None
+            command.lost = command.lost or command.execution is not None
+        for command in vm.deleted:
+            command.lost = command.lost or command.ended is None
+        self.handler.power_off(vm)
+        return found
 
     def operation(self, subscription: str, location: str, identifier: str) -> Operation | None:
-        """The status of an operation, for a day after its end."""
+        """Return an operation, for a day after its end."""
         found = self._operations.get(identifier.lower())
         if (
             found is None
@@ -120,19 +116,20 @@ class CommandDesk:
             )
         ):
             return None
-        if found.ended is not None and self._stage.clock.now() - found.ended > _OPERATION_LIFE:
+        if found.ended is not None and self._environment.clock.now() - found.ended > _OPERATION_LIFE:
             del self._operations[identifier.lower()]
             return None
         return found
 
     async def close(self) -> None:
-        """Kill every script and wait until they are gone."""
+        """Kill every script, wait until all have ended, and kill what they left."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.handler.close()
 
     def _open(self, vm: Vm) -> Operation:
-        operation = Operation(str(uuid.uuid4()), vm.subscription, vm.location, vm.vm_id, self._stage.clock.now())
+        operation = Operation(str(uuid.uuid4()), vm.subscription, vm.location, vm.vm_id, self._environment.clock.now())
         operation.outcome = self._ordered.popleft() if self._ordered else None
         self._operations[operation.id] = operation
         return operation
@@ -143,7 +140,7 @@ class CommandDesk:
         if operation.outcome == "failed" and status == "Succeeded":
             status, code, message = "Failed", "InternalExecutionError", "An internal execution error occurred."
         if operation.ended is None:
-            operation.ended = self._stage.clock.now()
+            operation.ended = self._environment.clock.now()
             operation.status, operation.code, operation.message = status, code, message
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -153,73 +150,81 @@ class CommandDesk:
         return task
 
     async def _remove(self, vm: Vm, command: Command, operation: Operation) -> None:
-        if command.task and command.busy:
+        if command.task and command.execution is None:  # the VM hears no more of it
             command.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await command.task
-            self._close(command.operation, "Canceled", "OperationPreempted", "The run command was deleted.")
-        await self._stage.clock.sleep(self._timing.remove)
+        self._close(command.operation, "Canceled", "OperationPreempted", "The run command was deleted.")
+        await self._environment.clock.sleep(self._timing.remove)
         if operation.outcome in (None, "lost") and vm.commands.get(command.name.lower()) is command:
             del vm.commands[command.name.lower()]
+            if command.execution is not None:
+                vm.deleted.append(command)
             self._record("world.command-removed", vm, command)
         self._close(operation, "Succeeded")
 
     async def _execute(self, vm: Vm, command: Command) -> None:
-        clock = self._stage.clock
+        clock = self._environment.clock
         await clock.sleep(self._timing.pickup)
         if not await self._await_agent(vm):
             command.provisioning = "Failed"
             text = f"The VM '{vm.name}' has not reported status for VM agent or extensions."
             self._close(command.operation, "Failed", "VMAgentStatusCommunicationError", text)
             return
-        command.state, command.started = "Running", clock.now()
+        if not self.handler.is_new(vm, command):
+            await self._inherit(vm, command)
+            return
         if command.order.asynchronous:
             command.provisioning = "Succeeded"
             self._close(command.operation, "Succeeded")
-        note = "killed"
-        self._record("world.script-started", vm, command)
-        try:
-            state, note = await self._run(vm, command)
-        finally:
-            self._record("world.script-ended", vm, command, note)
+        report = await self.handler.run(vm, command)
+        command.reported = not command.lost
         await clock.sleep(self._timing.report)
-        self._report(command, state)
+        if command.lost:
+            await self._time_out(command)
+        else:
+            self._show(command, report)
 
-    def _report(self, command: Command, state: ExecutionState) -> None:
-        """Let what the script did be seen, as far as its operation's ordered end allows."""
+    async def _inherit(self, vm: Vm, command: Command) -> None:
+        """Show what the handler still reports of a deleted run-command of the same name and number, if anything."""
+        number, now = (command.name, command.sequence), self._environment.clock.now()
+        if number in vm.executed:
+            command.report, command.started, command.ended, command.provisioning = EXECUTED, now, now, "Succeeded"
+            self._close(command.operation, "Succeeded")
+            return
+        left = next((each for each in vm.deleted if (each.name, each.sequence) == number), None)
+        while left is not None and not left.lost:
+            command.report, command.started, command.ended = left.report, left.started, left.ended
+            if left.ended is not None:
+                command.provisioning = "Succeeded"
+                self._close(command.operation, "Succeeded")
+                return
+            await self._environment.clock.sleep(self._timing.partial)
+        await self._time_out(command)
+
+    def _show(self, command: Command, report: Report) -> None:
+        """Show the script's result, as far as the operation's planned end allows."""
         outcome = command.operation.outcome
         if outcome not in ("half", "endless"):
-            command.state, command.ended = state, self._stage.clock.now()
+            command.report, command.ended = report, self._environment.clock.now()
         elif outcome == "endless":
             return
-        failed = command.order.failure_fails_deployment and state != "Succeeded"
+        failed = command.order.failure_fails_deployment and report.state != "Succeeded"
         command.provisioning = "Failed" if failed or outcome == "failed" else "Succeeded"
         if failed:
             self._close(command.operation, "Failed", "VMExtensionProvisioningError", "The script failed.")
         else:
             self._close(command.operation, "Succeeded")
 
-    async def _run(self, vm: Vm, command: Command) -> tuple[ExecutionState, str]:
-        """Run the script; what it printed becomes visible only when the execution's state does."""
-        order = command.order
-        limit = max(self._stage.clock.latency(order.timeout), min(order.timeout, _SHORTEST_TIMEOUT))
-        try:
-            result = await self._runner.run(vm, order.script, order.all_parameters(), limit)
-        except Exception as error:  # whatever goes wrong inside a VM must not look like success
-            log.exception("the script runner failed in %s", vm.name)
-            command.message = f"Execution failed: {type(error).__name__}"
-            return "Failed", f"runner failed: {type(error).__name__}"
-        command.output, command.error = _tail(result.stdout), _tail(result.stderr)
-        if result.timed_out:
-            command.message = "Script execution timed out."
-            return "TimedOut", "timed out"
-        command.exit_code = result.exit_code
-        command.message = "Execution completed" if result.exit_code == 0 else f"Execution failed: {result.exit_code}"
-        return "Succeeded" if result.exit_code == 0 else "Failed", f"exit {result.exit_code}"
+    async def _time_out(self, command: Command) -> None:
+        """Azure waits for a report that never comes."""
+        if command.operation.ended is None:
+            await self._environment.clock.sleep(self._timing.provisioning)
+            command.provisioning = "Failed"
+            text = "Provisioning of VM extension has timed out."
+            self._close(command.operation, "Failed", "VMExtensionProvisioningTimeout", text)
 
     async def _await_agent(self, vm: Vm) -> bool:
-        """Wait until Azure hears the agent; False after the 25 minutes that it waits."""
-        clock = self._stage.clock
+        """Wait until the agent is ready; return False after Azure's 25 minutes."""
+        clock = self._environment.clock
         wait = max(vm.agent_ready_at - clock.now(), 0.0)
         if vm.agent_ready_at == NEVER or wait > clock.latency(self._timing.agent_patience):
             await clock.sleep(self._timing.agent_patience)
@@ -227,9 +232,9 @@ class CommandDesk:
         await asyncio.sleep(wait)
         return True
 
-    def _record(self, operation: str, vm: Vm, command: Command, note: str = "") -> None:
-        mode = command.order.all_parameters().get("MICROSEG_MODE", "")
-        self._stage.ledger.append("azure", operation, changed=(vm.vm_id, command.name, mode), note=note)
+    def _record(self, operation: str, vm: Vm, command: Command) -> None:
+        mode = command.order.environment().get("MICROSEG_MODE", "")
+        self._environment.ledger.append("azure", operation, changed=(vm.vm_id, command.name, mode))
 
 
 def _check_extensible(vm: Vm) -> None:
@@ -237,8 +242,3 @@ def _check_extensible(vm: Vm) -> None:
         raise errors.extensions_disallowed()
     if not vm.on:
         raise errors.not_running()
-
-
-def _tail(text: str) -> str:
-    """The last 4,096 bytes: a character that the cut goes through is lost, as in Azure."""
-    return text.encode()[-OUTPUT_LIMIT:].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""Refusals in the shapes of Azure Resource Manager and of its sign-in service; raised by rules, sent by the routes.
+"""Errors in the form of Azure Resource Manager and of its sign-in service; raised by rules, sent by the routes.
 
 Envelope and codes: Azure/azure-resource-manager-rpc, v1.0/common-api-details.md ("Error Response Content"), and the
 error texts quoted in the threads of Azure/azure-cli, Azure/azure-docs and hashicorp/terraform-provider-azurerm named
@@ -7,8 +7,10 @@ beside each.
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class ArmError(Exception):
     target: str = ""
     details: list[dict[str, str]] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    additional_info: list[dict[str, Any]] = field(default_factory=list)
 
     def envelope(self) -> dict[str, object]:
         """The body."""
@@ -29,6 +32,8 @@ class ArmError(Exception):
             error["target"] = self.target
         if self.details:
             error["details"] = self.details
+        if self.additional_info:
+            error["additionalInfo"] = self.additional_info
         return {"error": error}
 
 
@@ -54,7 +59,7 @@ class SignInError(Exception):
 
 
 def vm_not_found(group: str, name: str) -> ArmError:
-    """404 of a VM that is not there."""
+    """404 for a VM that does not exist."""
     return ArmError(
         404,
         "ResourceNotFound",
@@ -64,7 +69,7 @@ def vm_not_found(group: str, name: str) -> ArmError:
 
 
 def parent_not_found(name: str) -> ArmError:
-    """404 of a write below a VM that is not there."""
+    """404 for a write below a VM that does not exist."""
     return ArmError(
         404,
         "ParentResourceNotFound",
@@ -74,17 +79,17 @@ def parent_not_found(name: str) -> ArmError:
 
 
 def command_not_found(name: str) -> ArmError:
-    """404 of a run-command that is not there."""
+    """404 for a run-command that does not exist."""
     return ArmError(404, "ResourceNotFound", f"The entity '{name}' was not found in this Azure location.")
 
 
 def subscription_not_found(subscription: str) -> ArmError:
-    """404 of a subscription that the tenant does not have."""
+    """404 for a subscription that the tenant does not have."""
     return ArmError(404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found.")
 
 
 def forbidden(who: str, what: str) -> ArmError:
-    """403 of a caller without a role on the resource group."""
+    """403 for a caller without a role on the resource group."""
     return ArmError(
         403,
         "AuthorizationFailed",
@@ -94,7 +99,7 @@ def forbidden(who: str, what: str) -> ArmError:
 
 
 def locked(group: str) -> ArmError:
-    """409 of a write below a resource group that somebody locked (learn.microsoft.com, "Lock your resources")."""
+    """409 for a write below a locked resource group (learn.microsoft.com, "Lock your resources")."""
     return ArmError(
         409,
         "ScopeLocked",
@@ -103,13 +108,60 @@ def locked(group: str) -> ArmError:
     )
 
 
+def disallowed_by_policy(resource: str, subscription: str, tag: str) -> ArmError:
+    """403 for a resource that lacks a tag which an assigned policy demands.
+
+    The form: Azure/ResourceModules#3115, Azure/azure-cli#26656 and microsoft/AzureTRE#2890. The policies are named in
+    the message, as JSON, and in `additionalInfo`.
+    """
+    name = f"Require tag {tag} on resources"
+    scope = f"/subscriptions/{subscription}/providers/Microsoft.Authorization"
+    assignment, definition = f"{scope}/policyAssignments/require-a-tag", f"{scope}/policyDefinitions/require-a-tag"
+    identifiers = json.dumps(
+        [{"policyAssignment": {"name": name, "id": assignment}, "policyDefinition": {"name": name, "id": definition}}],
+        separators=(",", ":"),
+    )
+    evaluated = {
+        "result": "True", "expressionKind": "Field", "expression": f"tags[{tag}]", "path": f"tags[{tag}]",
+        "targetValue": "false", "operator": "Exists",
+    }  # fmt: skip
+    info = {
+        "evaluationDetails": {"evaluatedExpressions": [evaluated]},
+        "policyDefinitionId": definition,
+        "policyDefinitionName": "require-a-tag",
+        "policyDefinitionDisplayName": name,
+        "policyDefinitionEffect": "Deny",
+        "policyAssignmentId": assignment,
+        "policyAssignmentName": "require-a-tag",
+        "policyAssignmentDisplayName": name,
+        "policyAssignmentScope": f"/subscriptions/{subscription}",
+        "policyAssignmentParameters": {"tagName": {"value": tag}},
+    }
+    return ArmError(
+        403,
+        "RequestDisallowedByPolicy",
+        f"Resource '{resource}' was disallowed by policy. Policy identifiers: '{identifiers}'.",
+        target=resource,
+        additional_info=[{"type": "PolicyViolation", "info": info}],
+    )
+
+
+def reserved_characters(names: list[str]) -> ArmError:
+    """400 for tag names that Resource Manager does not take (text: coreos/tectonic-installer#596)."""
+    return ArmError(
+        400,
+        "InvalidTagNameCharacters",
+        f"The tag names '{','.join(names)}' have reserved characters '<,>,%,&,\\,?,/' or control characters.",
+    )
+
+
 def not_running() -> ArmError:
-    """409 of any extension work on a VM that is off (hashicorp/terraform-provider-azurerm#6098)."""
+    """409 for any extension operation on a VM that is off (hashicorp/terraform-provider-azurerm#6098)."""
     return ArmError(409, "OperationNotAllowed", "Cannot modify extensions in the VM when the VM is not running.")
 
 
 def extensions_disallowed() -> ArmError:
-    """409 for good: no agent, or its owner forbids extensions (scylladb/scylla-cluster-tests#6656)."""
+    """Permanent 409: no agent, or extensions are not allowed (scylladb/scylla-cluster-tests#6656)."""
     return ArmError(
         409,
         "OperationNotAllowed",
@@ -128,7 +180,7 @@ def command_busy() -> ArmError:
 
 
 def too_many_commands(most: int) -> ArmError:
-    """400 of the 26th run-command of a VM (MicrosoftDocs/azure-docs#117976)."""
+    """400 for the 26th run-command of a VM (MicrosoftDocs/azure-docs#117976)."""
     return ArmError(
         400,
         "BadRequest",
@@ -137,5 +189,5 @@ def too_many_commands(most: int) -> ArmError:
 
 
 def invalid(target: str, message: str, code: str = "InvalidParameter") -> ArmError:
-    """400 of a request that says something impossible."""
+    """400 for an invalid value."""
     return ArmError(400, code, message, target=target)

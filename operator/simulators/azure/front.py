@@ -1,6 +1,6 @@
-"""Azure's front door: recognises a request in any letter case, checks token and api-version, throttles, wraps errors.
+"""ARM's frontend: matches paths in any letter case, checks token and api-version, throttles, and writes errors.
 
-`create` in the package's `__init__` makes one per world; the server's middleware asks it for operations' names.
+`create` in the package's `__init__` makes one per world; the server's middleware asks it for operation names.
 """
 
 from __future__ import annotations
@@ -10,32 +10,36 @@ import uuid
 
 from aiohttp import web
 
-from simulators.azure import errors
+from simulators.azure import errors, rights
 from simulators.azure.errors import ArmError, SignInError
 from simulators.azure.routes import ROUTES, Parts, Route, base_url
+from simulators.azure.routes_resources import endpoints
 from simulators.azure.throttle import Verb
 from simulators.azure.world import World
 
 _TOKEN = re.compile("/(?P<tenant>[^/]+)/oauth2/v2.0/token", re.IGNORECASE)
 _METADATA = re.compile("/(?P<tenant>[^/]+)/v2.0/.well-known/openid-configuration", re.IGNORECASE)
+_ENDPOINTS = "/metadata/endpoints"
 _VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?", re.IGNORECASE)
-_OLDEST = {"compute": "2021-03-01", "network": "2018-10-01"}
+_OLDEST = {"compute": "2021-03-01", "network": "2018-10-01", "resources": "2014-04-01"}
 _FOUND = web.RequestKey("found", tuple[Route, Parts])
 _VERBS: dict[str, Verb] = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 
 
-class Front:
-    """Everything between the socket and the handlers of `routes`."""
+class ArmFrontend:
+    """Handles every request before and after the handlers in `routes`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def name_of(self, request: web.Request) -> str:
-        """What the ledger calls a request."""
+        """Return the operation name of a request."""
         if _TOKEN.fullmatch(request.path):
             return "token"
         if _METADATA.fullmatch(request.path):
             return "openid-configuration"
+        if request.path == _ENDPOINTS:
+            return "endpoints"
         found = _find(request)
         if found is None:
             return "unknown"
@@ -50,6 +54,8 @@ class Front:
             return await self._sign_in(request, token["tenant"])
         if metadata := _METADATA.fullmatch(request.path):
             return self._metadata(request, metadata["tenant"])
+        if request.path == _ENDPOINTS:
+            return web.json_response(endpoints(base_url(request)))
         headers: dict[str, str] = {}
         try:
             response = await self._answer(request, headers)
@@ -80,16 +86,19 @@ class Front:
         if found is None:
             raise _unknown(request)
         route, parts = found
+        lacking, who = self._world.traits.lacking, request["who"]
+        rights.check(route.name, request.query.get("$expand", ""), lacking, who, reads=who in directory.readers)
         headers |= self._admit(request, route, parts)
-        self._world.fleet(parts["sub"])
+        if "sub" in parts:
+            self._world.fleet(parts["sub"])
         return await route.answer(self._world, request, parts)
 
     def _admit(self, request: web.Request, route: Route, parts: Parts) -> dict[str, str]:
-        subscription, vm = parts["sub"].lower(), ""
+        subscription, vm = parts.get("sub", "").lower(), ""
         if "vm" in parts:
             vm = f"{subscription}/{parts['group']}/{parts['vm']}".lower()
         elif route.name == "operations.get":
-            operation = self._world.desk.operation(parts["sub"], parts["location"], parts["id"])
+            operation = self._world.run_commands.operation(parts["sub"], parts["location"], parts["id"])
             vm = operation.vm if operation else ""
         return self._world.throttle.admit(
             subscription, request["who"], _VERBS.get(request.method, "writes"), route.policy, vm
@@ -138,14 +147,15 @@ def _check_version(request: web.Request) -> None:
     found = _VERSION.fullmatch(version)
     if not found:
         raise errors.ArmError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
-    provider = "network" if "/microsoft.network/" in request.path.lower() else "compute"
+    path = request.path.lower()
+    provider = next((each for each in ("network", "compute") if f"/microsoft.{each}/" in path), "resources")
     if found[1] < _OLDEST[provider]:
         text = f"No registered resource provider found for API version '{version}' of 'Microsoft.{provider.title()}'."
         raise errors.ArmError(400, "NoRegisteredProviderFound", text)
 
 
 def _unknown(request: web.Request) -> ArmError:
-    """404 of a path, 405 of a method that this world does not have."""
+    """404 for an unknown path, 405 for an unknown method."""
     if any(route.path.fullmatch(request.path) for route in ROUTES):
         return errors.ArmError(405, "MethodNotAllowed", f"The HTTP method '{request.method}' is not supported here.")
     return errors.ArmError(404, "InvalidResourceType", "The resource type could not be found in the namespace.")

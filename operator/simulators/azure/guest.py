@@ -1,41 +1,46 @@
-"""The inside of one VM: what Azure's managed run-command does there, done for real.
+"""The guest operating system of one VM: it really runs the script of a managed run-command.
 
-The Azure world makes a `Guest` for every VM and calls `run` for every run-command that starts. A Linux script is run
-by bash in the VM's own namespaces (`guest_sandbox`), the way the handler on a VM does it: from a file, parameters as
-environment variables (Azure/run-command-handler-linux, internal/exec/exec.go). A Windows script is not run by anything
-here; `guest_windows` does in Python what it says.
+`guests.Guests` makes a `Guest` per VM and calls `run` for every run-command. bash runs a Linux script in the VM's own
+namespaces (`guest_sandbox`), as the handler on a VM does (Azure/run-command-handler-linux, internal/exec/exec.go and
+internal/files/files.go): from a file without repairs, in its folder, with named parameters as environment variables and
+nameless ones behind the file's name, without HOME and USER. A Windows script is not executed; `guest_windows` does in
+Python what it says.
 
-Inside, /etc/microseg-world/guest.json tells the PCE world's own pair.sh what a VEN would find out about the VM:
+Inside, /etc/microseg-world/guest.json gives the PCE simulator's own pair.sh what a VEN would find out about the VM:
 `{"hostname", "os", "interfaces": [{"name", "address", "cidr_block"}]}`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import errno
 import ipaddress
 import json
+import os
 import re
 import shutil
+import tempfile
 import uuid
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from simulators.azure import guest_sandbox, guest_windows
+from simulators.azure.execution import Execution
 from simulators.azure.guest_metadata import MetadataService
+from simulators.azure.handler import ENDS, OUTPUT_LIMIT, SIGNALLED, tail
 
 System = Literal["Linux", "Windows"]
 
 RUNS_AT_ONCE = 24
-"""Scripts that run at the same time in one process, all VMs together; the others wait their turn."""
+"""Scripts that run in parallel in one process, over all VMs; the others wait."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _METADATA_HOST = "169.254.169.254:80"
 _TRUST_STORES = ("ssl/certs/ca-certificates.crt", "pki/tls/certs/ca-bundle.crt", "ssl/cert.pem")
-_PARAMETER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _MACHINE = re.compile(r"[a-z0-9_]{1,16}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")
 _PREFIX = {4: 24, 6: 64}
@@ -44,26 +49,27 @@ _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] 
 
 @dataclass(frozen=True, slots=True)
 class GuestResult:
-    """What a run left behind: the last 64 KiB of each stream. Minus a signal's number where a signal ended it."""
+    """A script's result: see `execution.ScriptResult`."""
 
     exit_code: int
     stdout: str
     stderr: str
+    failure: str = ""
     timed_out: bool = False
 
 
 class Guest:
-    """One VM's inside, in one folder that outlives its runs. A re-created VM is a new Guest in a new folder.
+    """The guest of one VM, in a folder that outlives its runs. A re-created VM has a new guest and folder.
 
     `addresses` are the private ones, each with or without a prefix length ("10.0.0.4", "10.0.0.4/26"); they and
-    `hostname` may be replaced between runs. Raises ValueError for a folder or host name with unusual characters.
+    `hostname` may change between runs. Raises ValueError for a folder or host name with unusual characters.
     """
 
     def __init__(
         self, *, vm_id: str, hostname: str, os: System, addresses: Sequence[str], folder: Path, ca_file: Path
     ) -> None:
         if not _HOSTNAME.fullmatch(hostname):
-            message = f"not a host name: {hostname!r}"
+            message = f"invalid host name: {hostname!r}"
             raise ValueError(message)
         self.vm_id = str(uuid.UUID(vm_id))
         self.hostname = hostname
@@ -71,80 +77,126 @@ class Guest:
         self.addresses = tuple(addresses)
         self.folder = folder.resolve()
         self.metadata_answers = True
-        """Whether the instance metadata service can be reached from inside; else only the firmware tells the vmId."""
+        """Whether the instance metadata service is reachable from inside; if not, only the firmware has the vmId."""
         self._ca_file = ca_file
         self._metadata = MetadataService(self.vm_id)
         self._lay_out()
 
-    async def run(self, script: str, parameters: Mapping[str, str], timeout: float) -> GuestResult:  # noqa: ASYNC109 - as Azure names it
-        """Run a script with named parameters, for at most `timeout` seconds from when its turn comes.
+    async def run(self, execution: Execution) -> GuestResult:
+        """Run a script until its own process ends. What it started lives on, until `power_off`.
 
-        May run several at once, as Azure does. Cancelling it kills the script, as deleting a run-command does.
-        Raises SandboxUnavailableError where this machine cannot run guests, ValueError for a parameter's odd name.
+        Several may run at once, as in Azure. On cancellation everything that runs in this VM is killed.
+        Raises SandboxUnavailableError if this machine cannot run guests, ValueError for a name that is no folder's.
         """
-        for name in parameters:
-            if not _PARAMETER_NAME.fullmatch(name):
-                message = f"not a parameter's name: {name!r}"
-                raise ValueError(message)
+        if not _NAME.fullmatch(execution.name):
+            message = f"invalid name of a run-command: {execution.name!r}"
+            raise ValueError(message)
         async with _slot():
             port = await self._metadata.open()
             try:
-                self._refresh(port)
+                self.write_facts(port)
                 match self.os:
                     case "Linux":
-                        return await self._run_linux(script, parameters, timeout)
+                        return await self._run_linux(execution)
                     case "Windows":
-                        return await self._run_windows(script, parameters, timeout)
+                        return await self._run_windows(execution)
             finally:
                 await self._metadata.close()
 
+    def power_off(self) -> None:
+        """Kill everything that runs in this VM."""
+        guest_sandbox.kill_all(self.folder)
+
     def preload_paired(self, workload_uuid: str, org_id: int, pce: str) -> None:
-        """Leave the files of a VEN that is paired with the PCE `pce` ("host:port")."""
+        """Write the files of a VEN that is paired with the PCE `pce` ("host:port")."""
         guest_windows.write_ven(self.folder, workload_uuid, org_id, pce)
 
     def forget_ven(self, workload_uuid: str) -> bool:
-        """The VEN of that workload was uninstalled: remove its files; whether there was one."""
+        """Remove the files of that workload's VEN; return whether there was one."""
         return guest_windows.remove_ven(self.folder, workload_uuid)
 
     def pretend_machine(self, machine: str) -> None:
-        """Let `uname -m` in a Linux VM say something else, until it is re-imaged. ValueError: not a machine's name."""
+        """Make `uname -m` in a Linux VM print `machine`, until it is re-imaged. ValueError: invalid name."""
         if not _MACHINE.fullmatch(machine):
-            message = f"not a machine's name: {machine!r}"
+            message = f"invalid machine type: {machine!r}"
             raise ValueError(message)
         text = f'#!/bin/sh\n[ "$1" = -m ] && echo {machine} || echo Linux\n'
         _write(self.folder / "uname", text.encode(), 0o755)
         guest_sandbox.cover(self.folder, self.folder / "uname", "uname")
 
+    def hide_program(self, program: str) -> None:
+        """Take a program away from a Linux VM, until it is re-imaged: minimal images lack curl. ValueError: no name."""
+        if not _MACHINE.fullmatch(program):
+            message = f"invalid program: {program!r}"
+            raise ValueError(message)
+        guest_sandbox.hide(self.folder, program)
+
     def wipe(self) -> None:
-        """The VM was re-imaged: the same VM with nothing on its disk."""
-        for name in (*guest_sandbox.COVERED, "etc"):
+        """Empty the disk: the same VM was re-imaged."""
+        for name in (*guest_sandbox.COVERED, "etc", "hidden"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         self._lay_out()
 
-    async def _run_linux(self, script: str, parameters: Mapping[str, str], seconds: float) -> GuestResult:
-        content = script.encode()
-        name = f"run-command-{hashlib.sha256(content).hexdigest()[:12]}.sh"
-        _write(self.folder / "root" / name, content, 0o500)
-        environment = {"PATH": _PATH, "HOME": "/root", "LANG": "C.UTF-8"}
-        environment |= {key: value for key, value in parameters.items() if value}
-        ended = await self._execute(("/bin/bash", "-c", f"/root/{name}"), environment, seconds)
-        return GuestResult(ended.exit_code, ended.stdout, ended.stderr, ended.timed_out)
+    async def _run_linux(self, execution: Execution) -> GuestResult:
+        place = f"run-command-handler/download/{execution.name}/{execution.sequence}"
+        folder, inside = self.folder / "waagent" / place, f"{guest_sandbox.AGENT}/{place}"
+        _write(folder / "script.sh", execution.script.encode(), 0o500)
+        command = " ".join((f"{inside}/script.sh", *execution.arguments))
+        environment = {
+            "PATH": _PATH,
+            "LANG": "C.UTF-8",
+            "ConfigExtensionName": execution.name,
+            "ConfigSequenceNumber": str(execution.sequence),
+            **execution.environment,
+        }
+        with (folder / "stdout").open("w+b") as stdout, (folder / "stderr").open("w+b") as stderr:
+            shell = ("/bin/bash", "-c", command)
+            program = guest_sandbox.Program(shell, environment, inside, stdout, stderr, ignored="HUP INT")
+            try:
+                exit_code, timed_out = await self._follow(program, execution)
+            except OSError as error:
+                if error.errno != errno.E2BIG:
+                    raise
+                return GuestResult(0, "", "", failure=ENDS["arguments-too-long"].failure)
+            return GuestResult(exit_code, _tail(stdout), _tail(stderr), timed_out=timed_out)
 
-    async def _run_windows(self, script: str, parameters: Mapping[str, str], seconds: float) -> GuestResult:
-        async def pair(arguments: Sequence[str]) -> guest_sandbox.Ended:
-            return await self._execute(("/bin/bash", *arguments), {"PATH": _PATH, "HOME": "/root"}, seconds)
+    async def _follow(self, program: guest_sandbox.Program, execution: Execution) -> tuple[int, bool]:
+        """Run a program to its end, and show its output so far; return the exit code and whether its time was over."""
+        loop = asyncio.get_running_loop()
+        async with guest_sandbox.started(self.folder, self.hostname, program) as process:
+            over = loop.time() + execution.timeout
+            ended, killed = (loop.create_task(each) for each in (process.wait(), execution.killed.wait()))
+            try:
+                while not ended.done() and not killed.done() and loop.time() < over:
+                    patience = min(execution.partial, max(over - loop.time(), 0.0))
+                    await asyncio.wait((ended, killed), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                    if not ended.done():
+                        execution.show(_tail(program.stdout), _tail(program.stderr))
+                timed_out = not ended.done() and not killed.done()
+                guest_sandbox.kill(process)
+                exit_code = await ended
+            finally:
+                ended.cancel()
+                killed.cancel()
+        return max(exit_code, SIGNALLED), timed_out
 
-        stand_in = guest_windows.StandIn(vm_id=self.vm_id, folder=self.folder, ca_file=self._ca_file, pair=pair)
+    async def _run_windows(self, execution: Execution) -> GuestResult:
+        async def pair(arguments: Sequence[str]) -> guest_windows.Paired:
+            with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+                command = ("/bin/bash", *arguments)
+                program = guest_sandbox.Program(command, {"PATH": _PATH, "HOME": "/root"}, "/", stdout, stderr)
+                exit_code, _ = await self._follow(program, execution)
+                return guest_windows.Paired(exit_code, _tail(stdout) + _tail(stderr))
+
+        emulator = guest_windows.WindowsScriptEmulator(
+            vm_id=self.vm_id, folder=self.folder, ca_file=self._ca_file, pair=pair
+        )
+        work = emulator.run(execution.script, execution.environment)
         try:
-            exit_code, stdout, stderr = await asyncio.wait_for(stand_in.run(script, parameters), seconds)
+            exit_code, stdout, stderr = await asyncio.wait_for(work, execution.timeout)
         except TimeoutError:
-            return GuestResult(-9, "", "", timed_out=True)
+            return GuestResult(SIGNALLED, "", "", timed_out=True)
         return GuestResult(exit_code, stdout, stderr)
-
-    async def _execute(
-        self, command: Sequence[str], environment: Mapping[str, str], seconds: float
-    ) -> guest_sandbox.Ended:
-        return await guest_sandbox.execute(self.folder, self.hostname, command, environment, seconds)
 
     def _lay_out(self) -> None:
         guest_sandbox.lay_out(self.folder)
@@ -153,8 +205,8 @@ class Guest:
             _write(self.folder / "etc" / store, authority, 0o644)
         _write(self.folder / "sys" / "dmi" / "id" / "product_uuid", f"{self.vm_id}\n".encode(), 0o400)
 
-    def _refresh(self, metadata_port: int) -> None:
-        """Bring the files up to date that say what may have changed since the last run."""
+    def write_facts(self, metadata_port: int) -> None:
+        """Write the files with facts that may have changed since the last run. `metadata_port`: on loopback."""
         facts = {"hostname": self.hostname, "os": self.os, "interfaces": self._interfaces()}
         _write(self.folder / "etc" / "microseg-world" / "guest.json", json.dumps(facts).encode(), 0o644)
         target = f"127.0.0.1:{metadata_port}" if self.metadata_answers else "127.0.0.1:1"
@@ -171,6 +223,11 @@ class Guest:
         return found
 
 
+def _tail(file: IO[bytes]) -> str:
+    size = os.fstat(file.fileno()).st_size
+    return tail(os.pread(file.fileno(), OUTPUT_LIMIT, max(size - OUTPUT_LIMIT, 0)))
+
+
 def _slot() -> asyncio.Semaphore:
     loop = asyncio.get_running_loop()
     if loop not in _slots:
@@ -179,7 +236,7 @@ def _slot() -> asyncio.Semaphore:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Replace the file at once where its content differs."""
+    """Replace the file atomically if its content differs."""
     if path.exists() and path.read_bytes() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)

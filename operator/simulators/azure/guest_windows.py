@@ -1,10 +1,10 @@
-r"""A stand-in for Windows: does in Python, step by step, what the PowerShell script for Windows says.
+r"""Emulates the operator's PowerShell script for Windows: does in Python, step by step, what the script says.
 
-The PowerShell text is NOT executed: there is no PowerShell where the worlds run. `Guest` calls this for Windows VMs.
-What is real: the parameters are bound by name against the script's own `param` block (an unknown one is an error, as in
-PowerShell), the PCE's pair.ps1 is downloaded over verified HTTPS, and the agent's side of pairing is done, by the
-PCE world's own pair.sh inside the VM's sandbox. What stands for C:\ProgramData\Illumio\etc is the VM folder's
-opt/illumio_ven_data/etc.
+The PowerShell text is NOT executed: the simulators' machine has no PowerShell. `Guest` calls this for Windows VMs.
+Real are: the binding of parameters by name to the script's own `param` block (an unknown one is an error, as in
+PowerShell), the download of the PCE's pair.ps1 over verified HTTPS, and the agent's side of pairing, by the PCE
+simulator's own pair.sh inside the VM's sandbox. The place of C:\ProgramData\Illumio\etc is taken by
+opt/illumio_ven_data/etc in the VM's folder.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from pathlib import Path
 
 import aiohttp
 
-from simulators.azure.guest_sandbox import Ended
-
 _VEN = Path("opt/illumio_ven_data/etc")
 _LARGEST_SCRIPT = 10 * 1024 * 1024
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -35,6 +33,7 @@ _FORMS = {
     "MICROSEG_PCE_PATH_VERSION": r"[0-9]{1,3}",
     "MICROSEG_PROFILE_ID": r"[0-9]{1,10}",
     "MICROSEG_NOT_AFTER": r"[1-9][0-9]{0,11}",
+    "MICROSEG_DEADLINE": r"[1-9][0-9]{0,5}",
     "MICROSEG_ACTIVATION_CODE": r"([0-9A-Za-z][0-9A-Za-z._-]{7,255})?",
 }
 _DEFAULTS = {"MICROSEG_PCE_PATH_VERSION": "18", "MICROSEG_PROFILE_ID": "0"}
@@ -63,7 +62,16 @@ _EXIT_CODES = {
 }
 _FAILED = 17
 
-Pair = Callable[[Sequence[str]], Awaitable[Ended]]
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """How the pairing script ended, and everything that it printed."""
+
+    exit_code: int
+    output: str
+
+
+Pair = Callable[[Sequence[str]], Awaitable[Paired]]
 """Runs bash with these arguments inside the VM's sandbox."""
 
 
@@ -75,15 +83,15 @@ class _Result:
     org: str = "-"
 
 
-class _EndedEarly(Exception):
+class _EarlyExit(Exception):
     def __init__(self, outcome: str, code: int = 0) -> None:
         super().__init__(outcome)
         self.result = _Result(outcome, code)
 
 
 @dataclass(frozen=True, slots=True)
-class StandIn:
-    """One Windows VM as the script sees it."""
+class WindowsScriptEmulator:
+    """The script in one Windows VM."""
 
     vm_id: str
     folder: Path
@@ -91,7 +99,7 @@ class StandIn:
     pair: Pair
 
     async def run(self, script: str, parameters: Mapping[str, str]) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of the script with these parameters."""
+        """Return exit code, stdout and stderr of the script with these parameters."""
         declared = set(re.findall(r"\[string\]\$(MICROSEG_[A-Z_]+)", script.partition("\n)")[0]))
         unknown = sorted(set(parameters) - declared)
         if unknown:
@@ -99,7 +107,7 @@ class StandIn:
         given = _DEFAULTS | {name: value for name, value in parameters.items() if value}
         try:
             result = await self._run(given)
-        except _EndedEarly as ended:
+        except _EarlyExit as ended:
             result = ended.result
         nonce = given.get("MICROSEG_NONCE", "")
         line = (
@@ -111,9 +119,9 @@ class StandIn:
     async def _run(self, given: Mapping[str, str]) -> _Result:
         for name, form in _FORMS.items():
             if not re.fullmatch(form, given.get(name, "")):
-                raise _EndedEarly("script-failed", 601)
+                raise _EarlyExit("script-failed", 601)
         if given["MICROSEG_VM_ID"].lower() != self.vm_id:
-            raise _EndedEarly("wrong-vm", 611)
+            raise _EarlyExit("wrong-vm", 611)
         _check_time(given)
         with self._lock():
             pce = given["MICROSEG_PCE"]
@@ -123,7 +131,7 @@ class StandIn:
             if given["MICROSEG_MODE"] == "probe":
                 return _Result("not-paired")
             if not given.get("MICROSEG_ACTIVATION_CODE"):
-                raise _EndedEarly("script-failed", 602)
+                raise _EarlyExit("script-failed", 602)
             return await self._install(given)
 
     async def _install(self, given: Mapping[str, str]) -> _Result:
@@ -142,16 +150,16 @@ class StandIn:
             shutil.rmtree(work)
         try:
             found = self._look_for_ven(pce)
-        except _EndedEarly:
-            raise _EndedEarly("script-failed", 607) from None
+        except _EarlyExit:
+            raise _EarlyExit("script-failed", 607) from None
         if found is not None:
             return _Result("paired", ended.exit_code, *found)
-        said = ended.stdout + ended.stderr
-        if any(_KEY_REFUSED.search(line) for line in said.splitlines()):
-            raise _EndedEarly("key-refused", ended.exit_code)
-        if _NETWORK.search(said):
-            raise _EndedEarly("pce-unreachable", ended.exit_code)
-        raise _EndedEarly("script-failed", ended.exit_code or 605)
+        output = ended.output
+        if any(_KEY_REFUSED.search(line) for line in output.splitlines()):
+            raise _EarlyExit("key-refused", ended.exit_code)
+        if _NETWORK.search(output):
+            raise _EarlyExit("pce-unreachable", ended.exit_code)
+        raise _EarlyExit("script-failed", ended.exit_code or 605)
 
     async def _download(self, given: Mapping[str, str], name: str) -> bytes:
         url = f"https://{given['MICROSEG_PCE']}/api/v{given['MICROSEG_PCE_PATH_VERSION']}/software/ven/image"
@@ -164,22 +172,22 @@ class StandIn:
             ):
                 status, body = answer.status, await answer.content.read(_LARGEST_SCRIPT)
         except (aiohttp.ClientError, TimeoutError, OSError):
-            raise _EndedEarly("pce-unreachable", 2) from None
+            raise _EarlyExit("pce-unreachable", 2) from None
         if status >= 500:
-            raise _EndedEarly("pce-unreachable", status)
+            raise _EarlyExit("pce-unreachable", status)
         if status != 200:
-            raise _EndedEarly("script-failed", status)
+            raise _EarlyExit("script-failed", status)
         if not body.strip() or body.lstrip().startswith((b"<!", b"<html")):
-            raise _EndedEarly("script-failed", 604)
+            raise _EarlyExit("script-failed", 604)
         return body
 
     def _look_for_ven(self, pce: str) -> tuple[str, str] | None:
-        """Workload and org of the VEN that is paired with `pce`; None where there is none."""
+        """Return workload and org of the VEN that is paired with `pce`, or None."""
         server = _value_of(self.folder / _VEN / "agent_activation.cfg", "masterconfig_server")
         if not server:
             return None
         if server.lower() != pce.lower():
-            raise _EndedEarly("paired-elsewhere")
+            raise _EarlyExit("paired-elsewhere")
         workload = _value_of(self.folder / _VEN / "agent_id.cfg", "workload_uuid")
         org = _value_of(self.folder / _VEN / "agent_id.cfg", "org_id")
         if re.fullmatch(_UUID, workload) and re.fullmatch(r"[0-9]{1,10}", org):
@@ -188,7 +196,7 @@ class StandIn:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """The VM's one lock (a named mutex in the script); never waits."""
+        """Hold the VM's lock (a named mutex in the script); never waits."""
         path = self.folder / "run" / "microseg"
         path.mkdir(mode=0o700, exist_ok=True)
         with (path / "lock").open("a") as file:
@@ -197,7 +205,7 @@ class StandIn:
             except OSError as error:
                 if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
                     raise
-                raise _EndedEarly("busy") from None
+                raise _EarlyExit("busy") from None
             yield
 
 
@@ -209,8 +217,13 @@ def write_ven(folder: Path, workload_uuid: str, org_id: int, pce: str) -> None:
     (place / "agent_id.cfg").write_text(f"agent_id: 1\norg_id: {org_id}\nworkload_uuid: {workload_uuid}\n")
 
 
+def workload_of(folder: Path) -> str:
+    """Return the uuid of the workload whose VEN is in a VM's folder; empty: none."""
+    return _value_of(folder / _VEN / "agent_id.cfg", "workload_uuid")
+
+
 def remove_ven(folder: Path, workload_uuid: str) -> bool:
-    """Remove the VEN of that workload from a VM's folder; whether there was one."""
+    """Remove the VEN of that workload from a VM's folder; return whether there was one."""
     place = folder / _VEN
     if _value_of(place / "agent_id.cfg", "workload_uuid").lower() != workload_uuid.lower():
         return False
@@ -220,7 +233,7 @@ def remove_ven(folder: Path, workload_uuid: str) -> bool:
 
 def _check_time(given: Mapping[str, str]) -> None:
     if time.time() >= int(given["MICROSEG_NOT_AFTER"]):
-        raise _EndedEarly("too-late")
+        raise _EarlyExit("too-late")
 
 
 def _value_of(path: Path, key: str) -> str:

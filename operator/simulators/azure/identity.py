@@ -1,4 +1,4 @@
-"""Entra ID as far as a service principal needs it: checks the client, gives out tokens that expire.
+"""Entra ID, as far as a service principal needs it: checks the client and issues tokens that expire.
 
 Refusals carry the AADSTS numbers of learn.microsoft.com/entra/identity-platform/reference-error-codes.
 """
@@ -13,9 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from simulators.azure.errors import ArmError, SignInError
-from simulators.server import Stage
+from simulators.environment import Environment
 
-SCOPE = "https://management.azure.com/.default"
+SCOPES = frozenset(
+    f"https://management.{domain}{slash}/.default"
+    for domain in ("azure.com", "core.windows.net")
+    for slash in ("", "/")
+)
+"""Both names of ARM, each with and without the slash that `az` keeps (Azure/azure-cli, src/azure-cli-core/azure/cli/
+core/auth/util.py, `resource_to_scopes`)."""
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_AUDIENCE = "api://AzureADTokenExchange"
 _UNAUTHORIZED = 401
@@ -25,66 +31,69 @@ _PRUNE_ABOVE = 1000
 
 @dataclass(slots=True)
 class Directory:
-    """One tenant with one application. `subjects` are the workload identities federated with it.
+    """One tenant with one application, and others that may only read. `subjects` are federated with the first.
 
-    An assertion's signature is not checked here: that it is a token for the right audience and subject, in time, is.
+    An assertion's audience, subject and expiry are checked, its signature is not.
     """
 
-    stage: Stage
+    environment: Environment
     tenant: str
     client_id: str
     client_secret: str = field(repr=False)
     subjects: frozenset[str] = frozenset()
     token_seconds: float = 3600.0
-    _tokens: dict[str, float] = field(default_factory=dict, repr=False)
+    readers: dict[str, str] = field(default_factory=dict, repr=False)
+    """Client id in lower case -> secret, of applications whose role has no write and no delete."""
+    _tokens: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False)
 
     def issue(self, tenant: str, form: Mapping[str, str]) -> dict[str, object]:
-        """The token endpoint: client credentials by secret or by assertion; SignInError otherwise."""
+        """Answer the token endpoint: client credentials by secret or by assertion; raises SignInError."""
         if tenant.lower() != self.tenant.lower():
             raise SignInError(_BAD_REQUEST, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
         if form.get("grant_type") != "client_credentials":
             raise SignInError(_BAD_REQUEST, "unsupported_grant_type", 70003, "The grant type is not supported.")
-        if form.get("client_id", "").lower() != self.client_id.lower():
+        client = form.get("client_id", "").lower()
+        if client != self.client_id.lower() and client not in self.readers:
             text = f"Application with identifier '{form.get('client_id', '')}' was not found in the directory."
             raise SignInError(_BAD_REQUEST, "unauthorized_client", 700016, text)
-        self._check_client(form)
-        if form.get("scope", "").split(" ")[0] != SCOPE:
+        self._check_client(form, self.readers.get(client, self.client_secret))
+        if form.get("scope", "").split(" ")[0] not in SCOPES:
             raise SignInError(_BAD_REQUEST, "invalid_scope", 70011, "The provided value for 'scope' is not valid.")
-        return self._token()
+        return self._token(client if client in self.readers else self.client_id)
 
     def check(self, authorization: str, authority: str) -> str:
-        """Who a request is from; ArmError 401 with a challenge where its token is none of ours or over."""
+        """Return the caller of a request; raises ArmError 401 with a challenge if its token is unknown or expired."""
         kind, _, token = authorization.partition(" ")
         if not token or kind.lower() != "bearer":
             text = "Authentication failed. The 'Authorization' header is missing or has an invalid value."
             raise _unauthorized(authority, "AuthenticationFailed", text, "invalid_request")
-        until = self._tokens.get(token)
+        until, who = self._tokens.get(token, (None, ""))
         if until is None:
             raise _unauthorized(
                 authority, "InvalidAuthenticationToken", "The access token is invalid.", "invalid_token"
             )
-        if until <= self.stage.clock.now():
+        if until <= self.environment.clock.now():
             text = "The access token expiry UTC time is earlier than current UTC time."
             raise _unauthorized(authority, "ExpiredAuthenticationToken", text, "invalid_token")
-        return self.client_id
+        return who
 
     def change_secret(self, secret: str) -> None:
-        """The application has another secret; tokens that the old one got are over."""
-        self.client_secret = self.stage.ledger.add_secret(secret)
+        """Replace the application's secret; all tokens expire."""
+        self.client_secret = self.environment.ledger.add_secret(secret)
         self.revoke()
 
     def revoke(self) -> int:
-        """Let every token that was given out be over; returns how many these were."""
+        """Expire every issued token; return how many there were."""
         count = len(self._tokens)
-        self._tokens = dict.fromkeys(self._tokens, 0.0)
+        self._tokens = {token: (0.0, who) for token, (_, who) in self._tokens.items()}
         return count
 
-    def _token(self) -> dict[str, object]:
-        now = self.stage.clock.now()
+    def _token(self, who: str) -> dict[str, object]:
+        now = self.environment.clock.now()
         if len(self._tokens) > _PRUNE_ABOVE:
-            self._tokens = {token: until for token, until in self._tokens.items() if until > now}
-        token = self.stage.ledger.add_secret(secrets.token_urlsafe(96))
-        self._tokens[token] = now + self.token_seconds
+            self._tokens = {token: each for token, each in self._tokens.items() if each[0] > now}
+        token = self.environment.ledger.add_secret(secrets.token_urlsafe(96))
+        self._tokens[token] = (now + self.token_seconds, who)
         return {
             "token_type": "Bearer",
             "expires_in": math.ceil(self.token_seconds),
@@ -92,14 +101,14 @@ class Directory:
             "access_token": token,
         }
 
-    def _check_client(self, form: Mapping[str, str]) -> None:
+    def _check_client(self, form: Mapping[str, str], secret: str) -> None:
         if "client_assertion" in form:
             if form.get("client_assertion_type") != ASSERTION_TYPE:
                 raise SignInError(
                     _BAD_REQUEST, "invalid_request", 900144, "'client_assertion_type' is wrong or missing."
                 )
             self._check_assertion(form["client_assertion"])
-        elif not secrets.compare_digest(form.get("client_secret", "").encode(), self.client_secret.encode()):
+        elif not secrets.compare_digest(form.get("client_secret", "").encode(), secret.encode()):
             raise SignInError(_UNAUTHORIZED, "invalid_client", 7000215, "Invalid client secret provided.")
 
     def _check_assertion(self, assertion: str) -> None:
@@ -115,7 +124,7 @@ class Directory:
             )
         if subject not in self.subjects:
             raise SignInError(_UNAUTHORIZED, "invalid_client", 70021, "No matching federated identity record: subject.")
-        if until <= self.stage.clock.now():
+        if until <= self.environment.clock.now():
             raise SignInError(_UNAUTHORIZED, "invalid_client", 700024, "Client assertion is not within its valid time.")
 
 

@@ -1,6 +1,6 @@
-"""A virtual machine as this world holds it: what was ordered, and what became of it.
+"""A virtual machine: its specification and its current state.
 
-`specs.py` reads orders into it, `world.py` changes it, `render.py` writes its JSON.
+`specs.py` reads specifications into it, `world.py` changes it, `render.py` writes its JSON.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from simulators.azure.command import Command
 Os = Literal["Linux", "Windows"]
 Power = Literal["creating", "starting", "running", "stopping", "stopped", "deallocating", "deallocated", "deleting"]
 PowerOff = Literal["stopped", "deallocated"]
+Machine = Literal["started", "stopped", "wiped"]
 NEVER = float("inf")
 
 
@@ -26,17 +27,18 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Nic:
-    """A network interface; its first address is the primary one."""
+    """A network interface; its first address is the primary one. `group`: its resource group; empty: the VM's."""
 
     name: str
     primary: bool
     addresses: tuple[Address, ...]
     mac: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A managed disk; `size_gb` 0 means that Azure does not say."""
+    """A managed disk; `size_gb` 0: Azure does not report it."""
 
     name: str
     size_gb: int
@@ -45,7 +47,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class ScaleSet:
-    """The scale set that a VM belongs to. Members of uniform ones are no virtual machines to the VM lists."""
+    """The scale set that a VM belongs to. VM lists do not show members of uniform ones."""
 
     name: str
     uniform: bool
@@ -55,8 +57,11 @@ class ScaleSet:
 class Vm:
     """One VM. `vm_id` is new at every creation; `agent_ready_at` is epoch seconds (inf: never).
 
-    `attached`: whether its NICs name it; `gone`: it was deleted, though lists may still show it; `cached`: what lists
-    show of it, by kind of list.
+    `attached`: whether its NICs name it; `gone`: it was deleted, but lists may still show it; `cached`: kind of list ->
+    what that list shows of it; `processed`: name of a run-command -> its highest sequence number that ran, on the
+    VM's disk (`handler.py`); `deleted`: run-commands that were deleted while their scripts ran; `executed`: names and
+    numbers of which the handler only reports that they were executed; `obstacle`: why no script begins in it (a name
+    of `handler.ENDS`, or `handler.NO_NUMBER`).
     """
 
     subscription: str
@@ -88,11 +93,15 @@ class Vm:
     attached: bool = True
     gone: bool = False
     commands: dict[str, Command] = field(default_factory=dict)
+    processed: dict[str, int] = field(default_factory=dict)
+    deleted: list[Command] = field(default_factory=list)
+    executed: set[tuple[str, int]] = field(default_factory=set)
+    obstacle: str = ""
     cached: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What its ARM id is compared by: subscription, group and name in lower case."""
+        """The key of its ARM id: subscription, group and name in lower case."""
         return vm_key(self.subscription, self.group, self.name)
 
     @property
@@ -101,10 +110,10 @@ class Vm:
         return self.power == "running"
 
     def agent_ready(self, now: float) -> bool:
-        """Whether Azure hears the agent."""
+        """Return whether its agent is ready."""
         return self.on and self.provision_agent and now >= self.agent_ready_at
 
 
 def vm_key(subscription: str, group: str, name: str) -> tuple[str, str, str]:
-    """The key of a VM: ARM compares ids without regard to case."""
+    """Return the key of a VM: ARM compares ids case-insensitively."""
     return subscription.lower(), group.lower(), name.lower()

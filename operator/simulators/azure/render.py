@@ -1,4 +1,4 @@
-"""The machines as Azure's JSON: virtual machines, their status, NICs, instance views, scale sets.
+"""Azure's JSON for VMs: virtual machines, their status, NICs, instance views, scale sets.
 
 Shapes: Azure/azure-rest-api-specs, specification/compute/resource-manager/Microsoft.Compute/Compute/stable/2026-04-01/
 ComputeRP.json and its examples; recordings under Azure/azure-cli src/azure-cli/azure/cli/command_modules/vm/tests/
@@ -34,18 +34,18 @@ _PROVISIONING: dict[Power, str] = {
 
 
 def timestamp(at: float) -> str:
-    """A moment with Azure's seven fractional digits."""
+    """Return a time with Azure's seven fractional digits."""
     moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06d}9+00:00"
 
 
 def vm_id(vm: Vm) -> str:
-    """The VM's ARM id as the VM lists spell it."""
+    """Return the VM's ARM id as VM lists spell it."""
     return _vm_id(vm, vm.group.upper())
 
 
 def vm(vm: Vm) -> dict[str, Any]:
-    """The body of a VM, without its instance view."""
+    """Return a VM without its instance view."""
     body: dict[str, Any] = {
         "name": vm.name,
         "id": vm_id(vm),
@@ -68,7 +68,7 @@ def vm(vm: Vm) -> dict[str, Any]:
 
 
 def vm_status(vm: Vm) -> dict[str, Any]:
-    """A VM in a list of statuses: no tags, no networks, no vmId; joined by its id (Azure/azure-sdk-for-go#18565)."""
+    """Return a VM in a list of statuses: no tags, networks or vmId; joined by its id (Azure/azure-sdk-for-go#18565)."""
     return {
         "name": vm.name,
         "id": vm_id(vm),
@@ -79,7 +79,7 @@ def vm_status(vm: Vm) -> dict[str, Any]:
 
 
 def instance_view(vm: Vm, now: float) -> dict[str, Any]:
-    """The instance view; the agent is there only while the VM runs."""
+    """Return the instance view; it has an agent only while the VM runs."""
     view: dict[str, Any] = {
         "computerName": vm.computer_name,
         "osName": "ubuntu" if vm.os == "Linux" else "Windows Server 2022 Datacenter Azure Edition",
@@ -97,12 +97,12 @@ def instance_view(vm: Vm, now: float) -> dict[str, Any]:
 
 
 def nics(vm: Vm) -> list[dict[str, Any]]:
-    """The VM's network interfaces as resources."""
+    """Return the VM's network interfaces as resources."""
     return [_nic(vm, nic) for nic in vm.nics]
 
 
 def scale_set(members: list[Vm]) -> dict[str, Any]:
-    """A scale set, of one member at least."""
+    """Return a scale set with at least one member."""
     first, found = members[0], members[0].scale_set
     if found is None:
         message = f"{first.name} is in no scale set"
@@ -133,7 +133,7 @@ def _compute(vm: Vm, group: str, rest: str) -> str:
 
 
 def _nic_id(vm: Vm, nic: Nic) -> str:
-    scope = f"/subscriptions/{vm.subscription}/resourceGroups/{vm.group}"
+    scope = f"/subscriptions/{vm.subscription}/resourceGroups/{nic.group or vm.group}"
     return f"{scope}/providers/Microsoft.Network/networkInterfaces/{nic.name}"
 
 

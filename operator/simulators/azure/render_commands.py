@@ -1,4 +1,4 @@
-"""Run-commands and long-running operations as Azure's JSON.
+"""Azure's JSON for run-commands and long-running operations.
 
 Shapes: Azure/azure-rest-api-specs, specification/compute/resource-manager/Microsoft.Compute/Compute/stable/2026-04-01/
 ComputeRP.json; the recording Azure/azure-cli src/azure-cli/azure/cli/command_modules/vm/tests/latest/recordings/
@@ -15,11 +15,11 @@ from simulators.azure.render import timestamp, vm_id
 
 
 def command(vm: Vm, command: Command, *, expand: bool) -> dict[str, Any]:
-    """A run-command; never its protected parameters."""
+    """Return a run-command without its protected parameters."""
     order = command.order
     properties: dict[str, Any] = {
         "source": {"script": order.script},
-        "parameters": [{"name": name, "value": value} for name, value in order.parameters.items()],
+        "parameters": [{"name": name, "value": value} for name, value in order.parameters],
         "asyncExecution": order.asynchronous,
         "timeoutInSeconds": order.timeout,
         "treatFailureAsDeploymentFailure": order.failure_fails_deployment,
@@ -40,7 +40,7 @@ def command(vm: Vm, command: Command, *, expand: bool) -> dict[str, Any]:
 
 
 def operation(operation: Operation) -> dict[str, Any]:
-    """What an operation's status URL answers."""
+    """Return the answer of an operation's status URL."""
     body: dict[str, Any] = {"startTime": timestamp(operation.started), "status": operation.status, "name": operation.id}
     if operation.ended is not None:
         body["endTime"] = timestamp(operation.ended)
@@ -50,14 +50,14 @@ def operation(operation: Operation) -> dict[str, Any]:
 
 
 def _command_view(command: Command) -> dict[str, Any]:
-    """`exitCode` is 0 while nothing ended: the recording shows it beside a state of Running."""
-    over = command.ended is not None
+    """`exitCode` is 0 until the end: the recording shows it together with the state Running."""
+    shown = command.report
     view: dict[str, Any] = {
-        "executionState": command.state,
-        "executionMessage": command.message if over else "",
-        "exitCode": (command.exit_code or 0) if over else 0,
-        "output": command.output if over else "",
-        "error": command.error if over else "",
+        "executionState": shown.state,
+        "executionMessage": shown.message,
+        "exitCode": shown.exit_code,
+        "output": shown.output,
+        "error": shown.error,
         "statuses": [],
     }
     if command.started is not None:

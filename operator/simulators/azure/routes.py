@@ -1,4 +1,4 @@
-"""What each ARM and sign-in request does. `front.py` names, admits and dispatches them.
+"""The handlers of ARM requests. `front.py` matches, names and admits requests and calls these.
 
 Every handler takes the world, the request and the path's parts; it returns the answer or raises ArmError.
 """
@@ -16,12 +16,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from simulators.azure import errors, render, render_commands
-from simulators.azure.bodies import read_order
+from simulators.azure import errors, render, render_commands, routes_resources
+from simulators.azure.bodies import read_run_command
 from simulators.azure.command import Operation
+from simulators.azure.lists import Kind
 from simulators.azure.machine import Vm
 from simulators.azure.throttle import Policy
-from simulators.azure.world import Kind, World
+from simulators.azure.world import World
 from simulators.server import changed
 
 Parts = dict[str, str]
@@ -30,7 +31,7 @@ Answer = Callable[[World, web.Request, Parts], Awaitable[web.Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One request of Azure: how it is recognised, named in the ledger and throttled."""
+    """One kind of request: its path, its name in the ledger and its throttling policy."""
 
     name: str
     method: str
@@ -40,12 +41,12 @@ class Route:
 
 
 def base_url(request: web.Request) -> str:
-    """What this server is called by the caller."""
+    """Return this server's URL as the caller sees it."""
     return f"https://{request.host}"
 
 
 async def list_vms(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """List-all; with `statusOnly=true` power states instead of everything else."""
+    """List all VMs; with `statusOnly=true` only their power states."""
     if request.query.get("$filter") or request.query.get("$expand"):
         raise errors.invalid("$filter", "The $filter or $expand expression is not supported for this list.")
     status_only = request.query.get("statusOnly", "").lower() == "true"
@@ -53,30 +54,30 @@ async def list_vms(world: World, request: web.Request, parts: Parts) -> web.Resp
 
 
 async def list_nics(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """List-all of network interfaces."""
+    """List all network interfaces."""
     return _page(world, request, parts, "nics")
 
 
 async def list_scale_sets(world: World, _: web.Request, parts: Parts) -> web.Response:
-    """List-all of scale sets."""
+    """List all scale sets."""
     return web.json_response({"value": world.scale_sets(parts["sub"])})
 
 
 async def get_vm(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """A VM, with its instance view where asked for."""
+    """Get a VM, on request with its instance view."""
     vm = _vm(world, parts)
     body = render.vm(vm)
     expand = request.query.get("$expand")
     if expand is not None and expand.lower() not in ("instanceview", "userdata", "resiliencyview"):
         raise errors.invalid("$expand", f"The value '{expand}' of the query parameter $expand is not supported.")
     if expand is not None and expand.lower() == "instanceview":
-        body["properties"]["instanceView"] = render.instance_view(vm, world.stage.clock.now())
+        body["properties"]["instanceView"] = render.instance_view(vm, world.environment.clock.now())
     return web.json_response(body)
 
 
 async def get_instance_view(world: World, _: web.Request, parts: Parts) -> web.Response:
-    """The instance view alone."""
-    return web.json_response(render.instance_view(_vm(world, parts), world.stage.clock.now()))
+    """Get only the instance view."""
+    return web.json_response(render.instance_view(_vm(world, parts), world.environment.clock.now()))
 
 
 async def put_command(world: World, request: web.Request, parts: Parts) -> web.Response:
@@ -88,12 +89,16 @@ async def put_command(world: World, request: web.Request, parts: Parts) -> web.R
             raise errors.parent_not_found(parts["vm"]) from error
         raise
     world.check_lock(parts["group"])
-    order = read_order(await request.text())
+    order = read_run_command(await request.text())
     if order.location.lower() != vm.location.lower():
         message = f"The location '{order.location}' differs from the parent resource's location '{vm.location}'."
         raise errors.invalid("location", message, "InvalidResourceLocation")
+    tags = {name.lower() for name in order.tags}
+    for demanded in world.traits.demanded_tags.get(vm.group.lower(), ()):
+        if demanded.lower() not in tags:
+            raise errors.disallowed_by_policy(parts["name"], vm.subscription, demanded)
     before = vm.commands.get(parts["name"].lower())
-    command, new = world.desk.put(vm, parts["name"], order)
+    command, new = world.run_commands.put(vm, parts["name"], order)
     if command is not before:
         changed(request, f"run-command {command.name} of {vm.vm_id}")
     headers = _operation_headers(request, command.operation)
@@ -103,7 +108,7 @@ async def put_command(world: World, request: web.Request, parts: Parts) -> web.R
 
 
 async def get_command(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """A run-command, with its instance view where asked for."""
+    """Get a run-command, on request with its instance view."""
     vm = _vm(world, parts)
     command = vm.commands.get(parts["name"].lower())
     if command is None:
@@ -112,7 +117,7 @@ async def get_command(world: World, request: web.Request, parts: Parts) -> web.R
 
 
 async def list_commands(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """All run-commands of a VM."""
+    """List all run-commands of a VM."""
     vm, expand = _vm(world, parts), _expand(request)
     return web.json_response(
         {"value": [render_commands.command(vm, each, expand=expand) for each in vm.commands.values()]}
@@ -120,10 +125,10 @@ async def list_commands(world: World, request: web.Request, parts: Parts) -> web
 
 
 async def delete_command(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """Delete a run-command: 202 with the operation's URL, 204 where there is none."""
+    """Delete a run-command: 202 with the operation's URL, 204 if there is none."""
     vm = _vm(world, parts)
     world.check_lock(parts["group"])
-    operation = world.desk.delete(vm, parts["name"])
+    operation = world.run_commands.delete(vm, parts["name"])
     if operation is None:
         return web.Response(status=204)
     changed(request, f"deletes run-command {parts['name']} of {vm.vm_id}")
@@ -133,8 +138,8 @@ async def delete_command(world: World, request: web.Request, parts: Parts) -> we
 
 
 async def get_operation(world: World, request: web.Request, parts: Parts) -> web.Response:
-    """The status of an operation; as its monitor: 202 while it lasts, then 200."""
-    operation = world.desk.operation(parts["sub"], parts["location"], parts["id"])
+    """Get an operation's status; as its monitor: 202 while it runs, then 200."""
+    operation = world.run_commands.operation(parts["sub"], parts["location"], parts["id"])
     if operation is None:
         raise errors.ArmError(404, "NotFound", f"The operation '{parts['id']}' was not found.")
     if request.query.get("monitor", "").lower() == "true":
@@ -155,7 +160,8 @@ def _route(name: str, method: str, path: str, answer: Answer, policy: Policy | N
     return Route(name, method, re.compile(path + "/?", re.IGNORECASE), answer, policy)
 
 
-_SUBSCRIPTION = "/subscriptions/(?P<sub>[^/]+)/providers"
+_ONE = "/subscriptions/(?P<sub>[^/]+)"
+_SUBSCRIPTION = f"{_ONE}/providers"
 ROUTES = (
     _route("vms.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Compute/virtualMachines", list_vms, "HighCostGet"),
     _route("nics.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Network/networkInterfaces", list_nics, "NetworkGet"),
@@ -173,6 +179,20 @@ ROUTES = (
         get_operation,
         "GetOperation",
     ),
+    _route("subscriptions.list", "GET", "/subscriptions", routes_resources.list_subscriptions, None),
+    _route("subscriptions.get", "GET", _ONE, routes_resources.get_subscription, None),
+    _route("tenants.list", "GET", "/tenants", routes_resources.list_tenants, None),
+    _route("groups.list", "GET", f"{_ONE}/resourceGroups", routes_resources.list_groups, None),
+    _route("groups.get", "GET", f"{_ONE}/resourceGroups/(?P<group>[^/]+)", routes_resources.get_group, None),
+    _route(
+        "permissions.list",
+        "GET",
+        f"{_ONE}/resourceGroups/(?P<group>[^/]+)/providers/Microsoft.Authorization/permissions",
+        routes_resources.list_permissions,
+        None,
+    ),
+    _route("providers.list", "GET", _SUBSCRIPTION, routes_resources.list_providers, None),
+    _route("providers.get", "GET", f"{_SUBSCRIPTION}/(?P<provider>[^/]+)", routes_resources.get_provider, None),
     _route("vms.get", "GET", _vm_path(""), get_vm, "LowCostGet"),
     _route("vms.instance-view", "GET", _vm_path("/instanceView"), get_instance_view, "LowCostGet"),
     _route("commands.list", "GET", _vm_path("/runCommands"), list_commands, "LowCostGet"),

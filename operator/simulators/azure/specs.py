@@ -1,6 +1,6 @@
-"""Reads orders for VMs (`{"name": "web1", "os": "linux", ...}`) with defaults so sane that those two are enough.
+"""Reads specifications of VMs (`{"name": "web1", "os": "linux", ...}`); everything but the name has a default.
 
-The control port and tests order VMs this way; a wrong order is a ValueError with a sentence.
+The control port and tests create VMs this way; an invalid specification raises ValueError with a sentence.
 """
 
 from __future__ import annotations
@@ -61,21 +61,21 @@ _ORDERED_POWER: dict[str, Power] = {
 
 
 class Addresses:
-    """Hands out private addresses, one after the other, without those that end in 0 or 255."""
+    """Allocates private addresses in order, without those that end in 0 or 255."""
 
     def __init__(self) -> None:
         self._next: Iterator[int] = (n for n in itertools.count(_FIRST_ADDRESS) if n % 256 not in (0, 255))
 
     def take(self) -> str:
-        """The next free address."""
+        """Return the next free address."""
         return str(ipaddress.IPv4Address(next(self._next)))
 
 
 def read_vm(spec: Mapping[str, Any], subscription: str, addresses: Addresses, now: float, agent_delay: float) -> Vm:
-    """The VM that an order asks for; `subscription` and `agent_delay` (vendor seconds) where it does not say."""
+    """Return the VM of a specification; `subscription` and `agent_delay` (vendor seconds) are defaults."""
     unknown = sorted(set(spec) - _FIELDS)
     if unknown:
-        message = f"unknown field {unknown[0]!r} in the order of a VM; it may have {', '.join(sorted(_FIELDS))}"
+        message = f"unknown field {unknown[0]!r} of a VM; it may have {', '.join(sorted(_FIELDS))}"
         raise ValueError(message)
     name, os = _name(spec), _os(spec)
     return Vm(
@@ -108,7 +108,7 @@ def read_vm(spec: Mapping[str, Any], subscription: str, addresses: Addresses, no
 
 
 def read_nics(spec: Mapping[str, Any], name: str, addresses: Addresses) -> tuple[Nic, ...]:
-    """`nics: [{name?, addresses: [ip, ...]}]`, or `addresses: [ip, ...]` for one NIC, or one with the next address."""
+    """Read `nics: [{name?, resourceGroup?, addresses: [ip, ...]}]` or `addresses: [ip, ...]`; default: one NIC."""
     ordered = spec.get("nics") or [{"addresses": spec.get("addresses") or [addresses.take()]}]
     return tuple(
         Nic(
@@ -116,6 +116,7 @@ def read_nics(spec: Mapping[str, Any], name: str, addresses: Addresses) -> tuple
             primary=number == 0,
             addresses=tuple(_address(str(ip)) for ip in nic.get("addresses") or [addresses.take()]),
             mac="00-0D-3A-" + "-".join(f"{byte:02X}" for byte in uuid.uuid4().bytes[:3]),
+            group=str(nic.get("resourceGroup") or ""),
         )
         for number, nic in enumerate(ordered)
     )
@@ -141,7 +142,7 @@ def _os(spec: Mapping[str, Any]) -> Os:
 
 
 def _power(spec: Mapping[str, Any]) -> Power:
-    """`creating`: it is still being made and runs some time later."""
+    """`creating`: it runs some time later."""
     power = str(spec.get("power", "running"))
     if power not in _ORDERED_POWER:
         message = f"'power' must be running, stopped, deallocated or creating, not {power!r}"

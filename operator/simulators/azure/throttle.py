@@ -1,8 +1,8 @@
-"""Azure's token buckets: ARM's front door by subscription and caller, Compute's by policy and by VM.
+"""Azure's token buckets: Resource Manager's per subscription and caller, Compute's per policy and per VM.
 
 Numbers: learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling and
 learn.microsoft.com/azure/virtual-machines/compute-throttling-limits. The buckets fill in real time, not scaled: an
-operator that is paced by them needs as long here as there.
+operator that they slow down takes as long here as in Azure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Policy = Literal["LowCostGet", "HighCostGet", "UpdateVM", "GetOperation", "Netwo
 
 _TOO_MANY = 429
 FRONT_DOOR: dict[Verb, tuple[float, float]] = {"reads": (250, 25), "writes": (200, 10), "deletes": (200, 10)}
-"""What Resource Manager lets a subscription and caller do at once, and how much a second flows back."""
+"""Resource Manager's burst per subscription and caller, and the refill per second."""
 _BY_SUBSCRIPTION: dict[Policy, tuple[float, float]] = {
     "LowCostGet": (24_000, 8_000 / 60),
     "HighCostGet": (900, 300 / 60),
@@ -44,7 +44,7 @@ class _Bucket:
     at: float
 
     def take(self, now: float) -> float:
-        """Take one; returns 0, or the seconds until there is one."""
+        """Take one token; return 0, or the seconds until there is one."""
         self.left = min(self.most, self.left + (now - self.at) * self.refill)
         self.at = now
         if self.left >= 1:
@@ -54,7 +54,7 @@ class _Bucket:
 
 
 class Throttle:
-    """All buckets. With `enforced` False they are counted for the headers but never refuse. `now`: their clock."""
+    """All buckets. With `enforced` False they only fill the headers and never refuse. `now`: their clock."""
 
     def __init__(self, *, enforced: Callable[[], bool], now: Callable[[], float] = time.monotonic) -> None:
         self._enforced = enforced
@@ -62,7 +62,7 @@ class Throttle:
         self._buckets: dict[tuple[str, ...], _Bucket] = {}
 
     def admit(self, subscription: str, who: str, verb: Verb, policy: Policy | None, vm: str = "") -> dict[str, str]:
-        """Count a request; returns the rate limit headers, or raises ArmError 429 with Retry-After."""
+        """Count a request; return the rate limit headers, or raise ArmError 429 with Retry-After."""
         front = self._bucket(("arm", subscription, who, verb), *FRONT_DOOR[verb])
         self._take(front, f"{verb} of subscription {subscription}", "SubscriptionRequestsThrottled", verb)
         headers = {

@@ -1,4 +1,4 @@
-"""How long Azure takes for things, in vendor seconds: each is divided by the clock's scale when waited for."""
+"""Azure's latencies in vendor seconds (the clock's scale divides them), and its switchable traits."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import dataclass, field, fields
 
 @dataclass(slots=True)
 class Timing:
-    """The latencies of this world; what begins after a change takes the new time.
+    """Azure's latencies; a change applies to what starts later.
 
     `pickup`: from the PUT of a run-command until its script starts (learn.microsoft.com says about 20 s at least);
-    `report`: from the script's end until Azure shows it; `agent_patience`: how long Azure waits for a silent agent
-    (25 min in Azure/azure-powershell#5741).
+    `report`: from the script's end until Azure shows it; `agent_patience`: how long Azure waits for the agent
+    (25 min in Azure/azure-powershell#5741); `partial`: how often the handler reports a running script's output
+    (`updateStatusInSeconds` in Azure/run-command-handler-linux internal/cmds/cmds.go); `provisioning`: how long Azure
+    waits for a run-command's end (90 min in Azure/azure-sdk-for-python#4369).
     """
 
     pickup: float = 20.0
     report: float = 5.0
     remove: float = 15.0
+    partial: float = 15.0
+    provisioning: float = 5400.0
     agent: float = 30.0
     agent_patience: float = 1500.0
     boot: float = 25.0
@@ -24,7 +28,7 @@ class Timing:
     create: float = 20.0
 
     def change(self, values: dict[str, object]) -> None:
-        """Set latencies by name; ValueError for an unknown one or what is no time."""
+        """Set latencies by name; raises ValueError for an unknown name or an invalid time."""
         known = [item.name for item in fields(self)]
         for name, value in values.items():
             if name not in known or not _is_time(value):
@@ -35,37 +39,55 @@ class Timing:
 
 @dataclass(slots=True)
 class Traits:
-    """What is switched on or off while the world runs. Times are vendor seconds.
+    """Behaviour that can be switched while the simulator runs. Times are vendor seconds.
 
-    `list_lag`: how late lists show a VM's creation, change and end (a GET shows them at once); `nic_lag`: how long a
-    new VM's NIC does not name its VM; `deleting`: how long a VM whose deletion was ordered is there as `Deleting`;
-    `denied`: resource groups (lower case) that the caller may not read: missing in lists, 403 by themselves.
+    `list_lag`: how late lists show a VM's creation, change and deletion (a GET shows them at once); `nic_lag`: how long
+    a new VM's NIC does not name its VM; `deleting`: how long a VM is `Deleting`; `denied`: resource groups and
+    NICs (lower case) that the caller may not read: lists omit them, a GET of a VM there is a 403; `unidentified`: VMs
+    (lower case) whose rows of the VM list lack the vmId; `demanded_tags`: resource group (lower case) -> names of tags
+    that an Azure Policy demands of every resource that is created there; `page_size`: how many VMs a page of a list has
+    at most, 1 at least; `lacking`: actions (lower case) that the caller's role does not have in any resource group.
     """
 
     list_lag: float = 0.0
     nic_lag: float = 0.0
     deleting: float = 30.0
     denied: set[str] = field(default_factory=set)
+    unidentified: set[str] = field(default_factory=set)
+    demanded_tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    page_size: float = 50.0
+    lacking: set[str] = field(default_factory=set)
 
     def change(self, values: dict[str, object]) -> None:
-        """Set traits by name; ValueError for an unknown one or a value of the wrong type."""
+        """Set traits by name; raises ValueError for an unknown name or a value of the wrong type."""
         for name, value in values.items():
-            if name == "denied" and isinstance(value, list):
-                self.denied = {str(group).lower() for group in value}
-            elif name in {item.name for item in fields(self)} - {"denied"} and _is_time(value):
+            if name in _NAMES and isinstance(value, list):
+                setattr(self, name, {str(each).lower() for each in value})
+            elif name == "demanded_tags" and isinstance(value, dict):
+                self.demanded_tags = {str(group).lower(): tuple(map(str, tags)) for group, tags in value.items()}
+            elif name in {item.name for item in fields(self)} - {*_NAMES, "demanded_tags"} and _is_time(value):
                 setattr(self, name, float(str(value)))
             else:
-                message = f"trait {name!r} can't be {value!r}; there are list_lag, nic_lag, deleting and denied"
+                known = ", ".join(item.name for item in fields(self))
+                message = f"trait {name!r} can't be {value!r}; there are {known}"
                 raise ValueError(message)
 
     def as_json(self) -> dict[str, object]:
-        """All of them."""
+        """Return all traits."""
         return {
             "list_lag": self.list_lag,
             "nic_lag": self.nic_lag,
             "deleting": self.deleting,
             "denied": sorted(self.denied),
+            "unidentified": sorted(self.unidentified),
+            "demanded_tags": {group: list(tags) for group, tags in self.demanded_tags.items()},
+            "page_size": self.page_size,
+            "lacking": sorted(self.lacking),
         }
+
+
+_NAMES = {"denied", "unidentified", "lacking"}
+"""Traits that are lists of names."""
 
 
 def _is_time(value: object) -> bool:

@@ -1,133 +1,108 @@
-"""Azure as a world of virtual machines: what there is, and what happens to it. Knows nothing of HTTP.
+"""The state of the simulated Azure: its VMs, and what happens to them. Knows nothing of HTTP.
 
-The routes read it, the control port and tests change it. Everything runs in one event loop; changes that take time
-(boot, stop) are finished by timers of that loop.
+The routes read it, the control port and tests change it. Everything runs in one event loop; timers of that loop finish
+changes that take time (boot, stop).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, assert_never, get_args
+from dataclasses import replace
+from typing import Any, get_args
 
 from simulators.azure import errors, render, specs
-from simulators.azure.commands import CommandDesk, Runner, ScriptResult
+from simulators.azure.commands import RunCommandService
 from simulators.azure.fleet import Fleet, ListCache
+from simulators.azure.handler import ScriptRunner
 from simulators.azure.identity import Directory
-from simulators.azure.machine import NEVER, Power, PowerOff, Vm, vm_key
+from simulators.azure.lists import Kind, Page, is_hidden, list_entry, page, scale_sets
+from simulators.azure.machine import NEVER, Machine, Power, PowerOff, Vm, vm_key
 from simulators.azure.throttle import Throttle
 from simulators.azure.timing import Timing, Traits
-from simulators.server import Stage
+from simulators.environment import Environment
 
-__all__ = ["Kind", "Page", "Runner", "ScriptResult", "World"]
-
-Kind = Literal["vms", "statuses", "nics"]
-PAGE_SIZE = 50
-_EMPTY_PAGE = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list: JSON values, and where the next page begins (None: there is none)."""
-
-    values: list[bytes]
-    after: int | None
+__all__ = ["Kind", "Page", "ScriptRunner", "World"]
 
 
 class World:
     """The subscriptions of one tenant and their VMs."""
 
     def __init__(
-        self, stage: Stage, directory: Directory, subscriptions: Sequence[str], runner: Runner, timing: Timing
+        self,
+        environment: Environment,
+        directory: Directory,
+        subscriptions: Sequence[str],
+        runner: ScriptRunner,
+        timing: Timing,
     ) -> None:
-        self.stage = stage
+        self.environment = environment
         self.directory = directory
         self.subscriptions = tuple(subscriptions)
         self.timing = timing
         self.traits = Traits()
-        self.lists = ListCache(stage.clock, self.traits)
+        self.lists = ListCache(environment.clock, self.traits)
         self.group_locks: dict[str, float] = {}
-        self.desk = CommandDesk(stage, timing, runner)
-        self.throttle = Throttle(enforced=lambda: stage.limits)
-        self.page_size = PAGE_SIZE
+        self.run_commands = RunCommandService(environment, timing, runner)
+        self.throttle = Throttle(enforced=lambda: environment.limits)
         self._addresses = specs.Addresses()
         self._sequence = 0
+        self.machines: list[Callable[[Vm, Machine], None]] = []
+        """Called when the machine of a VM starts, stops or loses its disk."""
         self._fleets = {subscription.lower(): Fleet() for subscription in subscriptions}
         self._vms: dict[tuple[str, str, str], Vm] = {}
 
     # --- reading ------------------------------------------------------------------------------------------------
 
     def vm(self, subscription: str, group: str, name: str) -> Vm:
-        """A VM; ArmError 404 where there is none (members of uniform scale sets are none)."""
+        """Return a VM; raises ArmError 404 if there is none (members of uniform scale sets are hidden)."""
         self.fleet(subscription)
         found = self._vms.get(vm_key(subscription, group, name))
         if group.lower() in self.traits.denied:
             raise errors.forbidden(self.directory.client_id, "Microsoft.Compute/virtualMachines/read")
-        if found is None or _hidden(found):
+        if found is None or is_hidden(found):
             raise errors.vm_not_found(group, name)
         return found
 
     def check_lock(self, group: str) -> None:
-        """ArmError 409 while somebody's lock on the resource group holds."""
-        if self.group_locks.get(group.lower(), 0.0) > self.stage.clock.now():
+        """Raise ArmError 409 while the resource group is locked."""
+        if self.group_locks.get(group.lower(), 0.0) > self.environment.clock.now():
             raise errors.locked(group)
 
     def named(self, name: str) -> Vm:
-        """The VM of a name, wherever it is, for the control port; LookupError where there is none or are several."""
+        """Return the VM with a name, for the control port; raises LookupError if there is none or more than one."""
         found = [vm for vm in self.all() if vm.name.lower() == name.lower()]
         if len(found) != 1:
-            message = (
-                f"VM {name!r}" if not found else f"VM {name!r} is in {len(found)} groups; say subscription and group"
-            )
+            message = f"VM {name!r} is in {len(found)} groups: say subscription and group" if found else f"VM {name!r}"
             raise LookupError(message)
         return found[0]
 
     def all(self) -> Iterable[Vm]:
-        """Every VM, those of uniform scale sets too."""
+        """Return every VM, also those of uniform scale sets."""
         return self._vms.values()
 
     def fleet(self, subscription: str) -> Fleet:
-        """The VMs of a subscription; ArmError 404 where the tenant has no such subscription."""
+        """Return the VMs of a subscription; raises ArmError 404 if the tenant has no such subscription."""
         fleet = self._fleets.get(subscription.lower())
         if fleet is None:
             raise errors.subscription_not_found(subscription)
         return fleet
 
     def page(self, subscription: str, kind: Kind, after: int, number: int) -> Page:
-        """Page `number` (from 0) of a list, from after a sequence number. Page sizes vary; page 3 is empty."""
-        fleet = self.fleet(subscription)
-        if number == _EMPTY_PAGE:
-            return Page([], after)
-        size = max(1, self.page_size - (number * 7) % max(self.page_size // 3, 1))
-        vms, more = fleet.after(after, size)
-        values = [part for vm in vms if self._listed(vm) and (part := self._json(vm, kind))]
-        return Page(values, vms[-1].sequence if more else None)
+        """Return page `number` (from 0) of a list, after a sequence number."""
+        size = max(1, int(self.traits.page_size))
+        return page(self.fleet(subscription), kind, after, number, size=size, traits=self.traits)
 
     def scale_sets(self, subscription: str) -> list[dict[str, Any]]:
-        """The scale sets of a subscription."""
-        members: dict[tuple[str, str], list[Vm]] = {}
-        for vm in self.fleet(subscription).vms:
-            if vm.scale_set and vm.group.lower() not in self.traits.denied:
-                members.setdefault((vm.group.lower(), vm.scale_set.name.lower()), []).append(vm)
-        return [render.scale_set(group) for group in members.values()]
-
-    def _listed(self, vm: Vm) -> bool:
-        return not _hidden(vm) and vm.group.lower() not in self.traits.denied
-
-    def _json(self, vm: Vm, kind: Kind) -> bytes:
-        """A VM's part of a list, kept until the VM changes: lists of 10,000 are joined, not rendered."""
-        if kind not in vm.cached:
-            vm.cached[kind] = _rendered(vm, kind).encode()
-        return vm.cached[kind]
+        """Return the scale sets of a subscription."""
+        return [render.scale_set(members) for members in scale_sets(self.fleet(subscription), self.traits)]
 
     # --- changing -----------------------------------------------------------------------------------------------
 
     def add(self, spec: Mapping[str, Any]) -> Vm:
-        """Create a VM by an order (see `specs`); its agent is heard `agentDelay` vendor seconds later."""
-        now = self.stage.clock.now()
+        """Create a VM (see `specs`); its agent is ready `agentDelay` vendor seconds later."""
+        now = self.environment.clock.now()
         vm = specs.read_vm(spec, self.subscriptions[0], self._addresses, now, self.timing.agent)
         if vm.subscription.lower() not in self._fleets:
             message = f"the tenant has no subscription {vm.subscription!r}"
@@ -140,17 +115,17 @@ class World:
         if not vm.attached:
             self._after(self.traits.nic_lag, lambda: self._attach(vm))
         if vm.on:
-            self._agent_wakes(vm)
+            self.start_agent(vm)
         elif vm.power == "creating":
             self._later(self.timing.create, vm, lambda: self._power(vm, "running"))
         self._record("world.vm-created", vm, "")
         return vm
 
     def stop(self, vm: Vm, off: PowerOff = "deallocated") -> None:
-        """Stop a VM; what runs in it dies at once."""
+        """Stop a VM; its scripts are killed at once."""
         if vm.power in (off, "stopping", "deallocating", "deleting"):
             return
-        self.desk.preempt(vm)
+        self.run_commands.preempt(vm)
         self._power(vm, "deallocating" if off == "deallocated" else "stopping")
         self._later(self.timing.stop, vm, lambda: self._power(vm, off))
 
@@ -163,62 +138,63 @@ class World:
 
     def retag(self, vm: Vm, tags: Mapping[str, str]) -> None:
         """Replace all tags."""
-        self._pin(vm)
+        self._keep_listed_state(vm)
         vm.tags = {str(name): str(value) for name, value in tags.items()}
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.vm-tagged", vm, "")
 
     def readdress(self, vm: Vm, addresses: Sequence[str]) -> None:
-        """Replace the NICs by one with these addresses (none: the next free one)."""
-        self._pin(vm)
+        """Replace the NICs with one that has these addresses (none: the next free one)."""
+        self._keep_listed_state(vm)
         vm.nics = specs.read_nics({"addresses": list(addresses)}, vm.name, self._addresses)
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.vm-readdressed", vm, " ".join(address.ip for nic in vm.nics for address in nic.addresses))
 
     def attach(self, vm: Vm, addresses: Sequence[str]) -> None:
         """Attach one more NIC with these addresses (none: the next free one)."""
-        self._pin(vm)
+        self._keep_listed_state(vm)
         name = f"{vm.name}-nic{len(vm.nics)}"
         (nic,) = specs.read_nics({"nics": [{"name": name, "addresses": list(addresses)}]}, vm.name, self._addresses)
         vm.nics += (replace(nic, primary=False),)
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.nic-attached", vm, " ".join(address.ip for address in nic.addresses))
 
     def resize(self, vm: Vm, size: str) -> None:
-        """Give it another size, as Azure does without a stop where the hardware has both."""
-        self._pin(vm)
+        """Resize a VM, as Azure does without a stop if the hardware has both sizes."""
+        self._keep_listed_state(vm)
         vm.size = size
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.vm-resized", vm, size)
 
     def rename(self, vm: Vm, computer_name: str) -> None:
-        """Give the machine inside another name; the VM's own stays."""
-        self._pin(vm)
+        """Change the host name inside the VM, not the VM's own name."""
+        self._keep_listed_state(vm)
         vm.computer_name = computer_name
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.vm-renamed", vm, computer_name)
 
     def remove(self, vm: Vm) -> None:
-        """Begin to delete a VM: it is there as `Deleting` for a while, and nothing runs in it any more."""
+        """Start to delete a VM: it is `Deleting` for a while, and its scripts are killed."""
         if vm.power == "deleting":
             return
-        self.desk.preempt(vm)
+        self.run_commands.preempt(vm)
         self._power(vm, "deleting")
         self._later(self.traits.deleting, vm, lambda: self.delete(vm))
 
     def delete(self, vm: Vm) -> None:
-        """Delete a VM at once, with all that is in it; lists may show it a while longer."""
-        self.desk.preempt(vm)
-        self._pin(vm)
+        """Delete a VM at once; lists may show it a while longer."""
+        self.run_commands.preempt(vm)
+        self._keep_listed_state(vm)
         del self._vms[vm.key]
         vm.gone = True
+        self.tell(vm, "stopped")
         self.lists.later(lambda: self.fleet(vm.subscription).remove(vm))
         self._record("world.vm-deleted", vm, "")
 
     def recreate(self, vm: Vm) -> Vm:
-        """Delete a VM and create one of the same name: same ARM id, another vmId, no run-commands."""
+        """Delete a VM and create one with the same name: same ARM id, another vmId, no run-commands."""
         self.delete(vm)
-        now = self.stage.clock.now()
+        now = self.environment.clock.now()
         again = replace(
             vm,
             vm_id=str(uuid.uuid4()),
@@ -229,29 +205,38 @@ class World:
             revision=1,
             gone=False,
             commands={},
+            processed={},
+            deleted=[],
+            executed=set(),
+            obstacle="",
             cached={},
         )
         self._insert(again)
-        self._agent_wakes(again)
+        self.start_agent(again)
         self._record("world.vm-created", again, f"instead of {vm.vm_id}")
         return again
 
     def move(self, vm: Vm, group: str, subscription: str = "") -> None:
-        """Move a VM to another resource group, maybe of another subscription: another ARM id, the same vmId."""
+        """Move a VM to another resource group and maybe subscription: another ARM id, the same vmId."""
         before = self.fleet(vm.subscription)
         after = self.fleet(subscription or vm.subscription)
-        self._pin(vm)
+        self._keep_listed_state(vm)
         del self._vms[vm.key]
         vm.group, vm.subscription = group, subscription or vm.subscription
         self._vms[vm.key] = vm
-        self._touched(vm)
+        self._note_change(vm)
         self.lists.later(lambda: before.remove(vm))
         self.lists.later(lambda: after.add(vm))
         self._record("world.vm-moved", vm, f"{vm.subscription} {group}")
 
+    def tell(self, vm: Vm, what: Machine) -> None:
+        """Call the listeners of machines."""
+        for listener in self.machines:
+            listener(vm, what)
+
     async def close(self) -> None:
-        """Stop everything that runs."""
-        await self.desk.close()
+        """Kill all scripts."""
+        await self.run_commands.close()
 
     def _insert(self, vm: Vm) -> None:
         self._sequence += 1
@@ -260,40 +245,44 @@ class World:
         self.lists.later(lambda: self._appear(vm))
 
     def _appear(self, vm: Vm) -> None:
-        """Lists learn of a VM, unless it went before they did."""
+        """List a new VM, unless it was deleted meanwhile."""
         if not vm.gone:
             self.fleet(vm.subscription).add(vm)
 
     def _attach(self, vm: Vm) -> None:
-        self._pin(vm)
+        self._keep_listed_state(vm)
         vm.attached = True
-        self._touched(vm)
+        self._note_change(vm)
         self._record("world.nic-attached", vm, "")
 
-    def _pin(self, vm: Vm) -> None:
-        """Keep what lists show of a VM that is about to change, where they lag."""
+    def _keep_listed_state(self, vm: Vm) -> None:
+        """If lists lag, keep what they show of a VM that is about to change."""
         if self.lists.lag:
             for kind in get_args(Kind):
-                self._json(vm, kind)
+                list_entry(vm, kind)
 
-    def _touched(self, vm: Vm) -> None:
-        """Note that something shown to callers changed."""
+    def _note_change(self, vm: Vm) -> None:
+        """Increase the revision and, after the lag, show the change in lists."""
         vm.revision += 1
         self.lists.later(vm.cached.clear)
 
     def _power(self, vm: Vm, power: Power) -> None:
-        self._pin(vm)
-        vm.power, vm.power_changed_at, vm.agent_ready_at = power, self.stage.clock.now(), NEVER
+        self._keep_listed_state(vm)
+        vm.power, vm.power_changed_at, vm.agent_ready_at = power, self.environment.clock.now(), NEVER
         if power == "running":
-            self._agent_wakes(vm)
-        self._touched(vm)
+            self.start_agent(vm)
+        self._note_change(vm)
         self._record("world.vm-power", vm, power)
+        if power in {"running", "stopping", "deallocating", "deleting"}:
+            self.tell(vm, "started" if power == "running" else "stopped")
 
-    def _agent_wakes(self, vm: Vm) -> None:
-        vm.agent_ready_at = self.stage.clock.now() + self.stage.clock.latency(vm.agent_delay)
+    def start_agent(self, vm: Vm) -> None:
+        """Let the agent of a VM be ready soon; it gets all run-commands of the VM."""
+        vm.agent_ready_at = self.environment.clock.now() + self.environment.clock.latency(vm.agent_delay)
+        self.run_commands.deliver(vm)
 
     def _later(self, seconds: float, vm: Vm, change: Callable[[], None]) -> None:
-        """Finish a change later, unless another one began or the VM went away meanwhile."""
+        """Finish a change later, unless another one started or the VM was deleted meanwhile."""
         revision = vm.power_changed_at
 
         def finish() -> None:
@@ -303,23 +292,7 @@ class World:
         self._after(seconds, finish)
 
     def _after(self, seconds: float, act: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_later(self.stage.clock.latency(seconds), act)
+        asyncio.get_running_loop().call_later(self.environment.clock.latency(seconds), act)
 
     def _record(self, operation: str, vm: Vm, note: str) -> None:
-        self.stage.ledger.append("azure", operation, changed=(vm.vm_id, vm.name), note=note)
-
-
-def _rendered(vm: Vm, kind: Kind) -> str:
-    match kind:
-        case "vms":
-            return json.dumps(render.vm(vm))
-        case "statuses":
-            return json.dumps(render.vm_status(vm))
-        case "nics":
-            return ",".join(json.dumps(nic) for nic in render.nics(vm))
-    assert_never(kind)
-
-
-def _hidden(vm: Vm) -> bool:
-    """Members of uniform scale sets are no resources of the type virtualMachines."""
-    return vm.scale_set is not None and vm.scale_set.uniform
+        self.environment.ledger.append("azure", operation, changed=(vm.vm_id, vm.name), note=note)

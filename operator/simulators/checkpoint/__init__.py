@@ -1,6 +1,6 @@
-"""The Check Point management server as an outside world: sessions, locks, publishing, tasks and gateways.
+"""The Check Point simulator: sessions, locks, publishing, tasks and gateways of a management server.
 
-`create` is called by `simulators.__main__` and by tests; `control.add_control` lets them play the people around it.
+`simulators.__main__` and tests call `create`; by `control.add_control` they act as its administrators.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from simulators.checkpoint.deeds import CheckPointDeeds
+from simulators.checkpoint.actions import CheckPointActions
 from simulators.checkpoint.gateways import Firewalls
 from simulators.checkpoint.routes import build
 from simulators.checkpoint.session import Admin
 from simulators.checkpoint.traits import Durations, Traits
 from simulators.checkpoint.world import World
-from simulators.server import Stage
+from simulators.environment import Environment
 
 __all__ = ["Admin", "Durations", "Traits", "World", "create"]
 
 
 def create(
-    stage: Stage,
+    environment: Environment,
     *,
     api_key: str,
     user: str = "microseg",
@@ -30,16 +30,16 @@ def create(
     gateways: Sequence[str] = ("gw-east", "gw-west"),
     package: str = "Standard",
 ) -> tuple[World, web.Application]:
-    """A server whose administrator `user` comes in by API key (and by password, if one is given).
+    """Return a server with an administrator `user` who logs in by API key (or by password, if one is given).
 
-    The groups are published and installed on every gateway already: that is revision 1.
+    Revision 1 has the groups and is installed on every gateway.
     """
-    world = World(stage, [], Firewalls(package, tuple(gateways)))
+    world = World(environment, [], Firewalls(package, tuple(gateways)))
     world.add_admin(Admin(user, api_key, password))
     world.make_groups(groups)
     world.install_everywhere()
-    deeds = CheckPointDeeds(world)
-    stage.enact("checkpoint", deeds)
+    actions = CheckPointActions(world)
+    environment.register_actions("checkpoint", actions)
     app = build(world)
-    app.middlewares.append(deeds.memory)
+    app.middlewares.append(actions.memory)
     return world, app

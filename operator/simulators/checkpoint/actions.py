@@ -1,6 +1,6 @@
-"""What a fault may let happen to Check Point beyond a bent answer: sessions end, tasks go wrong, people act.
+"""System actions of Check Point for faults: sessions expire, tasks fail, administrators change objects.
 
-`create` in the package's `__init__` gives one to the stage; the server's middleware calls it.
+`create` in the package's `__init__` registers them; `fault_injection` calls them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from simulators.checkpoint.control import edit
 from simulators.checkpoint.errors import ApiError
 from simulators.checkpoint.tasks import Outcome, TaskKind
 from simulators.checkpoint.world import World
-from simulators.faults import ON_NEXT, Deed, Fault
-from simulators.stage import Impossible
+from simulators.environment import ActionFailed
+from simulators.faults import ON_NEXT, Fault, SystemAction
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _ENDS: dict[str, Outcome] = {
@@ -28,8 +28,8 @@ _ENDS: dict[str, Outcome] = {
 }
 
 
-class CheckPointDeeds:
-    """See `simulators.stage.Deeds`. `memory` is a middleware: it gives old answers while questions are stale."""
+class CheckPointActions:
+    """See `simulators.environment.SystemActions`. `memory`: middleware that repeats old answers while stale."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -38,7 +38,7 @@ class CheckPointDeeds:
         self.memory = self._make_memory()
 
     def refusal(self, fault: Fault) -> str:
-        """Why this world cannot do it."""
+        """Return why Check Point cannot do it, or ""."""
         kind = _kind(fault.operation)
         match fault.action:
             case "link-missing" | "link-to-itself" | "link-elsewhere":
@@ -60,10 +60,10 @@ class CheckPointDeeds:
         try:
             self._perform(fault, request)
         except ApiError as refusal:
-            raise Impossible(refusal.message) from refusal
+            raise ActionFailed(refusal.message) from refusal
 
     def _perform(self, fault: Fault, request: web.Request) -> None:
-        match cast("Deed", fault.action):
+        match cast("SystemAction", fault.action):
             case "expire":
                 self._world.expire(self._world.sessions.enter(request.headers.get("X-chkp-sid", ""), self._world.now()))
             case "stale":
@@ -79,7 +79,7 @@ class CheckPointDeeds:
                 edit(self._world, cast("dict[str, object]", fault.body))
 
     def throttled(self, operation: str) -> object:  # noqa: ARG002 - all alike
-        """Check Point's 429; the status is one client's word, as docs/worlds-checkpoint.md says."""
+        """Return Check Point's 429; only one client documents this status, see docs/worlds-checkpoint.md."""
         return ApiError(429, "err_too_many_requests", "Too many requests in a given amount of time").body()
 
     def _make_memory(self) -> Middleware:
@@ -101,7 +101,7 @@ class CheckPointDeeds:
 
 
 def _kind(command: str) -> TaskKind | None:
-    """The kind of task that a command begins."""
+    """Return the kind of task that a command starts."""
     if command.endswith("-objects-batch"):
         return "batch"
     kinds: dict[str, TaskKind] = {"publish": "publish", "install-policy": "install", "show-changes": "question"}

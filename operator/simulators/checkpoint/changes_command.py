@@ -1,4 +1,4 @@
-"""The command show-changes: what was published between two moments or two sessions, told by a task.
+"""The command show-changes: a task that lists what was published between two times or two sessions.
 
 Parameters and answer as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/show-changes.j.md`).
 """
@@ -11,22 +11,22 @@ from datetime import UTC, datetime
 from simulators.checkpoint import errors
 from simulators.checkpoint.commands import Call, Command
 from simulators.checkpoint.history import Changes
+from simulators.checkpoint.objects import DOMAIN
 from simulators.checkpoint.published import Revision
 from simulators.checkpoint.rendering import Json, moment
 from simulators.checkpoint.tasks import Task
-from simulators.checkpoint.things import DOMAIN
 
 _FROM_TO = frozenset({"from-date", "to-date", "from-session", "to-session"})
 _MOST_SESSIONS = 500
 
 
 def changes_command() -> Command:
-    """The command itself."""
+    """Return the command."""
     return Command("show-changes", _show_changes, _FROM_TO | {"limit", "offset"})
 
 
 def _show_changes(call: Call) -> Json:
-    """Begin the task. A revision counts that came after the `from` session and up to the `to` session, or in time."""
+    """Start the task. It covers revisions after the `from` session up to the `to` session, or between two times."""
     limit, offset = call.whole("limit", 10, 1, _MOST_SESSIONS), call.whole("offset", 0, 0, 2**31)
     chosen = _chosen(call)
     shown = [_shown(call, revision) for revision in chosen[offset : offset + limit]]
@@ -81,11 +81,11 @@ def _shown(call: Call, revision: Revision) -> Json:
             "domain": DOMAIN,
         },
         "operations": {
-            "added-objects": [show(thing, "uid") for thing in changes.added],
+            "added-objects": [show(cp_object, "uid") for cp_object in changes.added],
             "modified-objects": [
                 {"old-object": show(before, "uid"), "new-object": show(after, "uid")}
                 for before, after in changes.modified
             ],
-            "deleted-objects": [show(thing, "uid") for thing in changes.deleted],
+            "deleted-objects": [show(cp_object, "uid") for cp_object in changes.deleted],
         },
     }

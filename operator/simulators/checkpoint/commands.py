@@ -1,6 +1,6 @@
-"""What a command is: its parameters, whether it writes, who may call it, and how a call is judged before it runs.
+"""What a command is: its parameters, whether it writes, and how a call is validated before it runs.
 
-The tables of commands are in `object_commands`, `session_commands` and `policy_commands`; `routes` puts them together.
+The tables of commands are in `object_commands`, `session_commands` and `policy_commands`; `routes` merges them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from simulators.checkpoint.world import World
 Item = TypeVar("Item")
 
 LARGEST_PAGE = 500
-"""Items of a page at most (chkp-antonr/checkpoint-api-ref `jmd/show-hosts.j.md`)."""
+"""The largest page of a listing (chkp-antonr/checkpoint-api-ref `jmd/show-hosts.j.md`)."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One request: the body was judged already. `changed` collects names for the ledger."""
+    """One request with a validated body. `changed` collects names for the ledger."""
 
     world: World
     session: Session
@@ -30,18 +30,18 @@ class Call:
     changed: list[str] = field(default_factory=list)
 
     def text(self, parameter: str, default: str = "") -> str:
-        """A string parameter."""
+        """Return a string parameter."""
         value = self.body.get(parameter, default)
         if not isinstance(value, str):
             raise errors.invalid_parameter(name=parameter, why="The value must be a string")
         return value
 
     def flag(self, parameter: str, *, default: bool = False) -> bool:
-        """A boolean parameter."""
+        """Return a boolean parameter."""
         return self.body.get(parameter, default) is True
 
     def whole(self, parameter: str, default: int, lowest: int, highest: int) -> int:
-        """A whole number within limits."""
+        """Return a whole number within limits."""
         value = self.body.get(parameter, default)
         if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
             raise errors.invalid_parameter(
@@ -51,12 +51,12 @@ class Call:
 
     @property
     def level(self) -> Level:
-        """The wished level of detail; it was judged already."""
+        """Return the requested level of detail, already validated."""
         return cast("Level", self.body.get("details-level", "standard"))
 
     @property
     def identifier(self) -> str:
-        """The uid or name that says which object is meant."""
+        """Return the uid or name that identifies the object."""
         for parameter in ("uid", "name"):
             if parameter in self.body:
                 return self.text(parameter)
@@ -64,7 +64,7 @@ class Call:
 
     @property
     def renderer(self) -> Renderer:
-        """Shows objects to the caller."""
+        """Return the renderer for the caller's session."""
         return Renderer(self.session, self.world.locks)
 
 
@@ -80,7 +80,7 @@ class Command:
 
     @property
     def edits(self) -> bool:
-        """Whether it alters the session's changes, so that no task may be at work on them."""
+        """Whether it edits the session's changes, which no running task may use then."""
         return self.writes and self.name != "install-policy"
 
 
@@ -98,11 +98,11 @@ FLAGS = frozenset(
         "enter-last-published-session",
     }
 )
-"""Parameters that the server also takes as the texts "true" and "false"."""
+"""Parameters that may also be the strings "true" and "false"."""
 
 
 def judge(command: Command, body: Json) -> Json:
-    """The body with its flags as booleans; ApiError for unknown, missing and wrong parameters."""
+    """Return the body with flags as booleans; raises ApiError for unknown, missing and invalid parameters."""
     for name in body:
         if name not in command.parameters:
             raise errors.unknown_parameter(name)
@@ -124,7 +124,7 @@ def _flag(name: str, value: object) -> bool:
 
 
 def page(call: Call, items: Sequence[Item], show: Callable[[Item], object], key: str = "objects") -> Json:
-    """One page of a listing in the server's envelope; an empty listing has no `from` and `to`."""
+    """Return one page of a listing in the server's envelope; an empty listing has no `from` and `to`."""
     limit = call.whole("limit", 50, 1, LARGEST_PAGE)
     offset = call.whole("offset", 0, 0, 2**31)
     total = len(items)

@@ -1,6 +1,6 @@
-"""The control port's part for this world: the people beside the operator, and what shall go wrong next.
+"""The control port's routes for Check Point: actions of administrators, and the ends of the next tasks.
 
-Routes (JSON; refusals are sentences): `GET /checkpoint/summary`, `GET /checkpoint/objects?type=`,
+Routes (JSON; errors are sentences): `GET /checkpoint/summary`, `GET /checkpoint/objects?type=`,
 `POST /checkpoint/lock|edit|install|groups|gateway|admin|revert|rule|session|task|traits|durations`.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import get_args
 
 from aiohttp import web
 
 from simulators.checkpoint import rendering
-from simulators.checkpoint.editing import Editor
+from simulators.checkpoint.edits import Editor
 from simulators.checkpoint.errors import ApiError
-from simulators.checkpoint.fields import Delta, Wish, read_wish
+from simulators.checkpoint.fields import Delta, ObjectSpec, read_spec
 from simulators.checkpoint.gateways import Installation, Package
 from simulators.checkpoint.session import Admin, Session
 from simulators.checkpoint.tasks import Outcome, TaskKind
@@ -28,7 +28,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_control(router: web.UrlDispatcher, world: World) -> None:
-    """Add this world's routes to the control port."""
+    """Add the routes to the control port."""
     router.add_get("/checkpoint/summary", _get(world, lambda _: summary(world)))
     router.add_get("/checkpoint/objects", _get(world, lambda request: _objects(world, request.query.get("type"))))
     for name, act in _ACTS.items():
@@ -36,12 +36,12 @@ def add_control(router: web.UrlDispatcher, world: World) -> None:
 
 
 def summary(world: World) -> Order:
-    """What is in the world now, for people and for verdicts."""
+    """Return what the server has now, for people and for tests."""
     published = world.published
     tasks = Counter(f"{task.kind} {task.status}" for task in world.tasks.visible())
     latest = published.revisions[-1]
     return {
-        "objects": dict(Counter(thing.kind for thing in published.things.values())),
+        "objects": dict(Counter(cp_object.kind for cp_object in published.objects.values())),
         "groups": {group.name: len(group.members) for group in published.listing("group")},
         "revision": {"number": latest.number, "uid": latest.uid, "at": latest.at, "user": latest.user},
         "revisions": len(published.revisions),
@@ -61,27 +61,27 @@ def summary(world: World) -> Order:
 
 
 def _objects(world: World, kind: str | None) -> Order:
-    """Published objects with their groups by name."""
+    """Return published objects with the names of their groups."""
     published = world.published
-    found = [thing for thing in published.listing(None) if kind in (None, thing.kind)]
-    name_of = {uid: thing.name for uid, thing in published.things.items()}
+    found = [cp_object for cp_object in published.listing(None) if kind in (None, cp_object.kind)]
+    name_of = {uid: cp_object.name for uid, cp_object in published.objects.items()}
     return {
         "objects": [
-            rendering.brief(thing)
+            rendering.brief(cp_object)
             | {
-                "comments": thing.comments,
-                "tags": [name_of[uid] for uid in thing.tags if uid in name_of],
-                "groups": sorted(name_of[uid] for uid in published.groups_of(thing.uid)),
-                "creator": thing.creator,
-                "modifier": thing.modifier,
+                "comments": cp_object.comments,
+                "tags": [name_of[uid] for uid in cp_object.tags if uid in name_of],
+                "groups": sorted(name_of[uid] for uid in published.groups_of(cp_object.uid)),
+                "creator": cp_object.creator,
+                "modifier": cp_object.modifier,
             }
-            for thing in found
+            for cp_object in found
         ]
     }
 
 
 def _lock(world: World, order: Order) -> Order:
-    """{group, admin?, seconds | release: true}: an administrator's console holds the group, or lets it go."""
+    """{group, admin?, seconds | release: true}: an administrator's console locks the group, or releases it."""
     admin, group = _text(order, "admin", "alice"), _text(order, "group")
     if order.get("release"):
         for session in [item for item in world.sessions.listed() if _holds(world, item, admin, group)]:
@@ -92,20 +92,21 @@ def _lock(world: World, order: Order) -> Order:
 
 
 def _holds(world: World, session: Session, admin: str, group: str) -> bool:
-    thing = world.published.named(group.casefold())
-    return session.admin.name == admin and thing is not None and thing.uid in session.locks
+    cp_object = world.published.named(group.casefold())
+    return session.admin.name == admin and cp_object is not None and cp_object.uid in session.locks
 
 
 def edit(world: World, order: Order) -> Order:
-    """{do: add-member|remove-member|rename-host|delete-host|set-host|add-host, host, group?, name?, …}: by hand."""
+    """{do: add-member|remove-member|rename-host|delete-host|set-host|add-host|clone-host, host, …}: by hand."""
     do, host = _text(order, "do"), _text(order, "host")
     changes: dict[str, Callable[[Editor], object]] = {
         "add-member": lambda editor: _member(editor, order, "add"),
         "remove-member": lambda editor: _member(editor, order, "remove"),
-        "rename-host": lambda editor: editor.alter(editor.find(host, "host"), Wish("host", _text(order, "name"))),
+        "rename-host": lambda editor: editor.alter(editor.find(host, "host"), ObjectSpec("host", _text(order, "name"))),
         "delete-host": lambda editor: editor.delete(editor.find(host, "host"), tolerance="warnings"),
         "set-host": lambda editor: editor.alter(editor.find(host, "host"), _fields(order), tolerance="warnings"),
         "add-host": lambda editor: editor.add(_fields(order | {"name": host}), tolerance="warnings"),
+        "clone-host": lambda editor: _clone(editor, order),
     }
     if do not in changes:
         message = f"'do' must be one of {', '.join(changes)}"
@@ -120,17 +121,25 @@ def edit(world: World, order: Order) -> Order:
 
 def _member(editor: Editor, order: Order, mode: str) -> None:
     delta = Delta("add" if mode == "add" else "remove", (_text(order, "host"),))
-    editor.alter(editor.find(_text(order, "group"), "group"), Wish("group", members=delta))
+    editor.alter(editor.find(_text(order, "group"), "group"), ObjectSpec("group", members=delta))
 
 
-def _fields(order: Order) -> Wish:
-    return read_wish(
+def _clone(editor: Editor, order: Order) -> None:
+    """As an administrator's console does it: the comments, the tags and the groups are kept."""
+    item = editor.find(_text(order, "host"), "host")
+    tags, groups = Delta("add", tuple(item.tags)), editor.session.view.groups_of(item.uid)
+    made = replace(_fields({"ip-address": item.ipv4} | order), comments=item.comments, tags=tags)
+    editor.add(replace(made, groups=Delta("add", tuple(group.uid for group in groups))), tolerance="warnings")
+
+
+def _fields(order: Order) -> ObjectSpec:
+    return read_spec(
         "host", {name: value for name, value in order.items() if name not in ("do", "admin")}, name_parameter="name"
     )
 
 
 def _install(world: World, order: Order) -> Order:
-    """{gateway?, package?, make?, admin?}: somebody else installs the newest revision; `make`: of an own package."""
+    """{gateway?, package?, make?, admin?}: somebody installs the newest revision; `make`: from a new package."""
     firewalls = world.firewalls
     if order.get("make"):
         name = _text(order, "package")
@@ -146,7 +155,7 @@ def _install(world: World, order: Order) -> Order:
 
 
 def _groups(world: World, order: Order) -> Order:
-    """{names: […]}: make and publish groups."""
+    """{names: […]}: create and publish groups."""
     names = order.get("names")
     if not isinstance(names, list):
         message = "'names' must be a list"
@@ -156,16 +165,23 @@ def _groups(world: World, order: Order) -> Order:
 
 
 def _gateway(world: World, order: Order) -> Order:
-    """{name, fail_next_install: n}."""
+    """{name, fail_next_install?: n, ignore_installs?: bool, group?}."""
     gateway = world.firewalls.gateway(_text(order, "name"))
     gateway.failing = int(_number(order, "fail_next_install", gateway.failing))
-    return {"failing": gateway.failing}
+    gateway.ignoring = bool(order.get("ignore_installs", gateway.ignoring))
+    if "group" in order:
+        gateway.groups = (*gateway.groups, _text(order, "group"))
+    return {"failing": gateway.failing, "ignoring": gateway.ignoring, "groups": list(gateway.groups)}
 
 
 def _admin(world: World, order: Order) -> Order:
-    """{name, api_key?, password?, read_only?, manages_sessions?}: let in or alter an administrator."""
+    """{name, api_key?, password?, read_only?, manages_sessions?, lacks?: [permission]}: add or change one."""
     name = _text(order, "name")
     old = world.admins.get(name, Admin(name))
+    lacks = order.get("lacks", [*old.lacks])
+    if not isinstance(lacks, list):
+        message = "'lacks' must be a list of permissions"
+        raise ValueError(message)  # noqa: TRY004 (the control port answers ValueError as a bad order)
     world.add_admin(
         Admin(
             name,
@@ -173,29 +189,31 @@ def _admin(world: World, order: Order) -> Order:
             _text(order, "password", old.password),
             read_only=bool(order.get("read_only", old.read_only)),
             manages_sessions=bool(order.get("manages_sessions", old.manages_sessions)),
+            lacks=frozenset(map(str, lacks)),
         )
     )
     return {"admins": sorted(world.admins)}
 
 
 def _rule(world: World, order: Order) -> Order:
-    """{object, name}: an access rule uses the object, which cannot be deleted from now on."""
-    thing = world.published.named(_text(order, "object").casefold())
-    if thing is None:
+    """{object, name}: an access rule uses the object, which cannot be deleted any more."""
+    cp_object = world.published.named(_text(order, "object").casefold())
+    if cp_object is None:
         raise LookupError(_text(order, "object"))
-    world.rules.setdefault(thing.uid, []).append(_text(order, "name"))
-    world.stage.ledger.append("checkpoint", "world.rule-added", changed=(thing.name,), note=_text(order, "name"))
-    return {"rules": world.rules[thing.uid]}
+    world.rules.setdefault(cp_object.uid, []).append(_text(order, "name"))
+    note = _text(order, "name")
+    world.environment.ledger.append("checkpoint", "world.rule-added", changed=(cp_object.name,), note=note)
+    return {"rules": world.rules[cp_object.uid]}
 
 
 def _revert(world: World, order: Order) -> Order:
-    """{revisions: n}: the database goes back by so many revisions, which are no more."""
+    """{revisions: n}: the database is restored to n revisions ago; the newer ones are lost."""
     latest = world.revert(int(_number(order, "revisions", 1)))
     return {"revision": latest.uid, "number": latest.number}
 
 
 def _session(world: World, order: Order) -> Order:
-    """{uid | name, expire: true}: its idle time is over."""
+    """{uid | name, expire: true}: the session expires as if it had been idle."""
     wanted = (order.get("uid"), order.get("name"))
     found = [item for item in world.sessions.listed() if item.uid == wanted[0] or item.name == wanted[1]]
     if not found:
@@ -225,7 +243,7 @@ def _switch(of: Callable[[World], object]) -> Callable[[World, Order], Order]:
                 message = f"{name!r} is not known here, or not of that type"
                 raise ValueError(message)
             setattr(target, name, value)
-        world.stage.ledger.append("checkpoint", "world.switched", changed=tuple(sorted(order)))
+        world.environment.ledger.append("checkpoint", "world.switched", changed=tuple(sorted(order)))
         return {name: getattr(target, name) for name in order}
 
     return act

@@ -1,4 +1,4 @@
-"""What the management server answers when it refuses: a closed set of bodies, raised anywhere in this world.
+"""The management server's errors: a closed set of bodies.
 
 Raised by the state modules and by the commands; turned into HTTP by `routes`. Codes are those of the vendor's reference
 (chkp-antonr/checkpoint-api-ref `jmd/*.j.md`, "failure"); texts follow bodies seen by public clients
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 
 class ApiError(Exception):
-    """A refusal: HTTP status, vendor code, message and the validation incidents that explain it."""
+    """An error: HTTP status, vendor code, message and the validation issues that explain it."""
 
     def __init__(
         self, status: int, code: str, message: str, *, warnings: Sequence[str] = (), errors: Sequence[str] = ()
@@ -24,13 +24,13 @@ class ApiError(Exception):
         self.warnings = tuple(warnings)
         self.errors = tuple(errors)
 
-    def body(self) -> dict[str, object]:
-        """The JSON object that the server sends."""
+    def body(self, *, tells_whose: bool = True) -> dict[str, object]:
+        """Return the JSON object that the server sends. `tells_whose`: incidents say that they are this session's."""
         answer: dict[str, object] = {"code": self.code, "message": self.message}
-        if self.warnings:
-            answer["warnings"] = [{"message": text} for text in self.warnings]
-        if self.errors:
-            answer["errors"] = [{"message": text} for text in self.errors]
+        whose = {"current-session": True} if tells_whose else {}
+        for name, texts in (("warnings", self.warnings), ("errors", self.errors)):
+            if texts:
+                answer[name] = [{"message": text, **whose} for text in texts]
         return answer
 
 
@@ -65,7 +65,7 @@ def not_found(identifier: str) -> ApiError:
 
 
 def locked(name: str) -> ApiError:
-    """Another session holds the object; who it is stands in the object's meta-info, not here."""
+    """Another session locks the object; the object's meta-info names it, this error does not."""
     return ApiError(409, "generic_err_object_locked", f"Object '{name}' is locked by another session.")
 
 
@@ -76,7 +76,7 @@ def referenced(name: str) -> ApiError:
 
 
 def validation_failed(warnings: Sequence[str], errors: Sequence[str]) -> ApiError:
-    """The change was refused; nothing of it is kept."""
+    """The change is invalid; nothing of it is kept."""
     parts = [_count(len(warnings), "warning")] if warnings else []
     parts += [_count(len(errors), "error")] if errors else []
     text = f"Validation failed with {' and '.join(parts)}"
@@ -95,7 +95,7 @@ def missing_session() -> ApiError:
 
 
 def login_failed(message: str) -> ApiError:
-    """The login was refused for good: credentials, domain, permission."""
+    """The login is refused permanently: credentials, domain, permission."""
     return ApiError(400, "err_login_failed", message)
 
 
@@ -115,7 +115,7 @@ def in_use() -> ApiError:
 
 
 def no_permission(what: str) -> ApiError:
-    """The administrator may not do this to another administrator's session."""
+    """The administrator's profile does not allow this, or not to another administrator's session."""
     return ApiError(403, "generic_err_no_permissions", f"You have no permission to {what}")
 
 

@@ -1,6 +1,6 @@
-"""From a command's JSON to what it wants of an object: fields, and collections as "all of these", "also", "without".
+"""Reads a command's JSON into the requested fields of an object; collections are set, added to or removed from.
 
-Used by the single commands and by the batch commands alike.
+Used by the single commands and by the batch commands.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simulators.checkpoint import errors
-from simulators.checkpoint.things import COLORS, Kind, parse_address
+from simulators.checkpoint.objects import COLORS, Kind, parse_address
 
 Json = Mapping[str, object]
 
@@ -24,8 +24,8 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a command wants of one object; None means "as it is"."""
+class ObjectSpec:
+    """The requested fields of one object; None: unchanged."""
 
     kind: Kind
     name: str | None = None
@@ -38,8 +38,8 @@ class Wish:
     members: Delta | None = None
 
 
-def read_wish(kind: Kind, body: Json, *, name_parameter: str) -> Wish:
-    """Read the fields of an object; `name_parameter` is "name" (add) or "new-name" (set). ApiError if one is bad."""
+def read_spec(kind: Kind, body: Json, *, name_parameter: str) -> ObjectSpec:
+    """Read the fields of an object; `name_parameter` is "name" (add) or "new-name" (set). Raises ApiError."""
     ipv4, ipv6 = _addresses(body)
     color = _text(body, "color")
     if color is not None and color not in COLORS:
@@ -47,7 +47,7 @@ def read_wish(kind: Kind, body: Json, *, name_parameter: str) -> Wish:
     name = _text(body, name_parameter)
     if name is not None and not name.strip():
         raise errors.invalid_parameter(name_parameter, "A name must not be empty")
-    return Wish(
+    return ObjectSpec(
         kind=kind,
         name=name,
         ipv4=ipv4,
@@ -61,7 +61,7 @@ def read_wish(kind: Kind, body: Json, *, name_parameter: str) -> Wish:
 
 
 def _addresses(body: Json) -> tuple[str | None, str | None]:
-    """(IPv4, IPv6); `ip-address` may be of either family, the others are of their own (an empty text takes it away)."""
+    """(IPv4, IPv6); `ip-address` may be of either family, the others are of their own (an empty text removes it)."""
     found: dict[int, str | None] = {4: None, 6: None}
     for parameter, expected in (("ip-address", 0), ("ipv4-address", 4), ("ipv6-address", 6)):
         if parameter not in body:
@@ -88,7 +88,7 @@ def _text(body: Json, parameter: str) -> str | None:
 
 
 def _delta(body: Json, parameter: str) -> Delta | None:
-    """A name, a list of names, or {"add": …} or {"remove": …}; both at once is refused, for no source shows it."""
+    """A name, a list of names, or {"add": …} or {"remove": …}; both at once is refused: no source documents it."""
     if parameter not in body:
         return None
     value = body[parameter]

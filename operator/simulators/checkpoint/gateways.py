@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from simulators.checkpoint import errors
 from simulators.checkpoint.errors import ApiError
+from simulators.checkpoint.objects import new_uid
 from simulators.checkpoint.published import Revision
 from simulators.checkpoint.tasks import Task
-from simulators.checkpoint.things import new_uid
 
 Record = Callable[[list[str], Revision], None]
-"""Told after an installation: the gateways that took it, and the revision."""
+"""Called after an installation with the gateways that installed it, and the revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,10 @@ class Installed:
 
 @dataclass(slots=True)
 class Gateway:
-    """`busy` is the task that installs on it ("": none); the next `failing` installations on it fail."""
+    """`busy` is the task that installs on it ("": none); the next `failing` installations on it fail.
+
+    `ignoring`: installations succeed, and it shows what it enforced before. `groups`: groups of gateways that it is in.
+    """
 
     name: str
     address: str
@@ -38,6 +41,8 @@ class Gateway:
     installed: Installed | None = None
     busy: str = ""
     failing: int = 0
+    ignoring: bool = False
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +72,27 @@ class Firewalls:
         self.packages = {package: Package(package, gateways)}
 
     def package(self, identifier: str) -> Package:
-        """The package of that name or uid; ApiError (not found)."""
+        """Return the package with that name or uid; raises ApiError (not found)."""
         for package in self.packages.values():
             if identifier.casefold() == package.name.casefold() or identifier == package.uid:
                 return package
         raise errors.not_found(identifier)
 
     def gateway(self, identifier: str) -> Gateway:
-        """The gateway of that name or uid; ApiError (not found)."""
+        """Return the gateway with that name or uid; raises ApiError (not found)."""
         for gateway in self.gateways.values():
             if identifier.casefold() == gateway.name.casefold() or identifier == gateway.uid:
                 return gateway
         raise errors.not_found(identifier)
 
+    def _members(self, group: str) -> tuple[Gateway, ...]:
+        folded = group.casefold()
+        return tuple(item for item in self.gateways.values() if folded in map(str.casefold, item.groups))
+
     def targets(self, package: Package, identifiers: tuple[str, ...] | None) -> tuple[Gateway, ...]:
-        """The gateways to install on: those named, or all of the package; none of them may be busy."""
-        chosen = [self.gateway(item) for item in (package.targets if identifiers is None else identifiers)]
+        """Return the gateways to install on: the named ones, or all of the package; raises ApiError if one is busy."""
+        named = package.targets if identifiers is None else identifiers
+        chosen = [gateway for item in named for gateway in self._members(item) or (self.gateway(item),)]
         for gateway in chosen:
             if gateway.name not in package.targets:
                 text = f"Gateway [{gateway.name}] is not an installation target of package [{package.name}]"
@@ -96,7 +106,7 @@ class Firewalls:
         return tuple({gateway.name: gateway for gateway in chosen}.values())
 
     def finish(self, task: Task, order: Installation, now: float, record: Record) -> None:
-        """End an installation: each gateway takes it or fails by itself."""
+        """End an installation: each gateway succeeds or fails by itself."""
         taken: list[str] = []
         details: list[dict[str, object]] = []
         for number, gateway in enumerate(order.targets):
@@ -105,7 +115,7 @@ class Firewalls:
             failed = failed or (task.half and number % 2 == 0)
             if not failed:
                 taken.append(gateway.name)
-                if order.access:
+                if order.access and not gateway.ignoring:
                     gateway.installed = Installed(order.package.name, order.revision, now)
             details.append(_detail(gateway, order.package, failed=failed))
         task.details = details

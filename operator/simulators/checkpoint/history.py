@@ -1,4 +1,4 @@
-"""What each revision changed, for show-changes: objects added, altered (before and after) and deleted.
+"""What each revision changed, for show-changes: objects added, changed (before and after) and deleted.
 
 Kept by `published.Published`. Only the newest revisions are kept, as many as `_MOST_MEMBERS` allows: a group of 50,000
 is two sets of as many members each time it changes.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from simulators.checkpoint.things import Thing
+from simulators.checkpoint.objects import ManagementObject
 
 _MOST_REVISIONS = 500
 _MOST_MEMBERS = 500_000
@@ -20,13 +20,13 @@ class Changes:
     """What one revision changed; pairs are (before, after)."""
 
     revision: str
-    added: tuple[Thing, ...]
-    modified: tuple[tuple[Thing, Thing], ...]
-    deleted: tuple[Thing, ...]
+    added: tuple[ManagementObject, ...]
+    modified: tuple[tuple[ManagementObject, ManagementObject], ...]
+    deleted: tuple[ManagementObject, ...]
 
     @property
     def weight(self) -> int:
-        """How many objects and members are kept alive by this."""
+        """Return how many objects and members this keeps in memory."""
         pairs = sum(len(before.members) + len(after.members) for before, after in self.modified)
         return len(self.added) + len(self.modified) + len(self.deleted) + pairs
 
@@ -39,18 +39,18 @@ class History:
         self._weight = 0
 
     def note(self, changes: Changes) -> None:
-        """Keep the changes of the newest revision, and forget the oldest ones where it becomes too much."""
+        """Keep the changes of the newest revision, and drop the oldest ones above the limits."""
         self._kept.append(changes)
         self._weight += changes.weight
         while len(self._kept) > 1 and (len(self._kept) > _MOST_REVISIONS or self._weight > _MOST_MEMBERS):
             self._weight -= self._kept.popleft().weight
 
     def of(self, revision: str) -> Changes | None:
-        """The changes of a revision; None where they are forgotten."""
+        """Return the changes of a revision, or None if they were dropped."""
         return next((changes for changes in reversed(self._kept) if changes.revision == revision), None)
 
     def take_back(self, revision: str) -> Changes:
-        """Forget the changes of the newest revision and return them; LookupError where they are not kept."""
+        """Remove and return the changes of the newest revision; raises LookupError if they were dropped."""
         if not self._kept or self._kept[-1].revision != revision:
             raise LookupError(f"the changes of revision {revision}")
         changes = self._kept.pop()

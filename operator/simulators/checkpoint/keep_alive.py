@@ -1,6 +1,6 @@
-"""How long the server keeps a connection: 15 idle seconds, 100 requests, as its Apache front announces it.
+"""How long the server keeps a connection: 15 idle seconds, 100 requests, as its Apache server announces.
 
-A real server sends `Keep-Alive: timeout=15, max=100`, and a client that was written against live ones re-uses a
+A real server sends `Keep-Alive: timeout=15, max=100`, and a client written against live servers re-uses a
 connection for 10 idle seconds and 95 requests at most (PyPI arodonata 2.1.0, `transport.py`). Real time, never scaled.
 """
 
@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def keeping_alive(world: World) -> Middleware:
-    """A middleware that counts the requests of each connection and closes it after the last one that it allows."""
+    """Return a middleware that counts requests per connection and closes it after the last allowed one."""
     counts: weakref.WeakKeyDictionary[object, int] = weakref.WeakKeyDictionary()
 
     @web.middleware

@@ -1,4 +1,4 @@
-"""Commands on hosts, groups and tags: one by one, listed, in batches, and the questions about their use.
+"""Commands on hosts, groups and tags: single, listed, in batches, and queries about their use.
 
 Parameters as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/add-host.j.md` and its siblings,
 `add-objects-batch.j.md`, `where-used.j.md`; `equals` as the Check Point Ansible collection's
@@ -7,14 +7,14 @@ Parameters as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/add
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 from simulators.checkpoint import errors, fields, validation
 from simulators.checkpoint.commands import LARGEST_PAGE, PAGING, Call, Command, page
-from simulators.checkpoint.editing import Editor, Tolerance
+from simulators.checkpoint.edits import Editor, Tolerance
+from simulators.checkpoint.objects import DOMAIN, Kind, ManagementObject
 from simulators.checkpoint.rendering import Json, brief
-from simulators.checkpoint.things import DOMAIN, Kind, Thing
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -60,14 +60,14 @@ def _of_kind(kind: Kind) -> list[Command]:
 
 def _add(kind: Kind) -> Callable[[Call], Json]:
     def run(call: Call) -> Json:
-        wish = fields.read_wish(kind, call.body, name_parameter="name")
+        spec = fields.read_spec(kind, call.body, name_parameter="name")
         editor, tolerance = call.world.editor(call.session), _tolerance(call)
         existing = call.session.view.find(call.text("name"), kind) if call.flag("set-if-exists") else None
         if existing is not None:
-            done = editor.alter(existing, wish, tolerance=tolerance)
+            done = editor.alter(existing, spec, tolerance=tolerance)
         else:
             _need_address(kind, call.body)
-            done = editor.add(wish, tolerance=tolerance)
+            done = editor.add(spec, tolerance=tolerance)
         call.changed.append(done.name)
         return call.renderer.single(done, call.level)
 
@@ -76,9 +76,9 @@ def _add(kind: Kind) -> Callable[[Call], Json]:
 
 def _set(kind: Kind) -> Callable[[Call], Json]:
     def run(call: Call) -> Json:
-        wish = fields.read_wish(kind, call.body, name_parameter="new-name")
+        spec = fields.read_spec(kind, call.body, name_parameter="new-name")
         editor = call.world.editor(call.session)
-        done = editor.alter(editor.find(call.identifier, kind), wish, tolerance=_tolerance(call))
+        done = editor.alter(editor.find(call.identifier, kind), spec, tolerance=_tolerance(call))
         call.changed.append(done.name)
         return call.renderer.single(done, call.level)
 
@@ -88,9 +88,9 @@ def _set(kind: Kind) -> Callable[[Call], Json]:
 def _delete(kind: Kind) -> Callable[[Call], Json]:
     def run(call: Call) -> Json:
         editor = call.world.editor(call.session)
-        thing = editor.find(call.identifier, kind)
-        editor.delete(thing, tolerance=_tolerance(call))
-        call.changed.append(thing.name)
+        cp_object = editor.find(call.identifier, kind)
+        editor.delete(cp_object, tolerance=_tolerance(call))
+        call.changed.append(cp_object.name)
         return {"message": "OK"}
 
     return run
@@ -117,77 +117,91 @@ def _show_objects(call: Call) -> Json:
     wanted = call.text("type", "object")
     if "uids" in call.body:
         uids = fields.names("uids", call.body["uids"])
-        things = [thing for thing in map(call.session.view.get, uids) if thing is not None]
-        return _page_of(call, [thing for thing in things if wanted in ("object", thing.kind)])
+        objects = [cp_object for cp_object in map(call.session.view.get, uids) if cp_object is not None]
+        return _page_of(call, [cp_object for cp_object in objects if wanted in ("object", cp_object.kind)])
     if wanted == "object":
         return _page_of(call, call.session.view.listing(None, call.text("filter")))
     kind = next((kind for kind in KINDS if kind == wanted), None)
     return _page_of(call, call.session.view.listing(kind, call.text("filter")) if kind else [])
 
 
-def _page_of(call: Call, things: list[Thing]) -> Json:
+def _page_of(call: Call, objects: list[ManagementObject]) -> Json:
     level, membership, renderer = call.level, call.flag("show-membership"), call.renderer
-    return page(call, things, lambda thing: renderer.listed(thing, level, membership=membership))
+    return page(call, objects, lambda cp_object: renderer.listed(cp_object, level, membership=membership))
 
 
 def _where_used(call: Call) -> Json:
-    thing = call.world.editor(call.session).find(call.identifier)
-    groups = [brief(group) for group in call.session.view.groups_of(thing.uid)]
-    rules = call.world.rules.get(thing.uid, [])
+    cp_object = call.world.editor(call.session).find(call.identifier)
+    groups = [brief(group) for group in call.session.view.groups_of(cp_object.uid)]
+    rules = call.world.rules.get(cp_object.uid, [])
     shown = [{"rule": {"type": "access-rule", "name": name, "domain": DOMAIN}} for name in rules]
     direct: Json = {"total": len(groups) + len(shown), "objects": groups, "access-control-rules": shown}
     return {"used-directly": direct | {"nat-rules": [], "threat-prevention-rules": []}}
 
 
 def _equals(call: Call) -> Json:
-    """Compares fields, and is blind to groups (issue 65 of the Check Point Ansible collection)."""
+    """Compares fields and a group's members, but not whose groups it is in (issue 65 of the Ansible collection)."""
     params = call.body["params"]
     kind = next((kind for kind in KINDS if kind == call.text("type")), None)
     if not isinstance(params, dict) or kind is None:
         raise errors.invalid_parameter(name="params" if kind else "type", why="The value is not supported")
-    editor = call.world.editor(call.session)
     inner = Call(call.world, call.session, params)
-    thing = editor.find(inner.identifier, kind)
-    wish = fields.read_wish(
+    cp_object = call.world.editor(call.session).find(inner.identifier, kind)
+    spec = fields.read_spec(
         kind, {name: value for name, value in params.items() if name != "groups"}, name_parameter="-"
     )
-    pairs = [
-        (wish.ipv4, thing.ipv4),
-        (wish.ipv6, thing.ipv6),
-        (wish.comments, thing.comments),
-        (wish.color, thing.color),
+    pairs: list[tuple[object, object]] = [
+        (spec.ipv4, cp_object.ipv4),
+        (spec.ipv6, cp_object.ipv6),
+        (spec.comments, cp_object.comments),
+        (spec.color, cp_object.color),
+        (_uids(call, spec.tags, "tag"), set(cp_object.tags)),
+        (_uids(call, spec.members, None), cp_object.members),
     ]
-    same = all(wanted is None or wanted == found for wanted, found in pairs)
-    if wish.tags is not None:
-        same = same and {editor.find(name, "tag").uid for name in wish.tags.values} == set(thing.tags)
-    return {"equals": same}
+    return {"equals": all(wanted is None or wanted == found for wanted, found in pairs)}
+
+
+def _uids(call: Call, delta: fields.Delta | None, kind: Kind | None) -> set[str] | None:
+    """The uids of a collection as asked for; an unknown name stays a name, which equals nothing (assumed)."""
+    if delta is None:
+        return None
+    found = ((name, call.session.view.find(name, kind)) for name in delta.values)
+    return {known.uid if known is not None else name for name, known in found}
 
 
 def _show_validations(call: Call) -> Json:
     limit = call.whole("limit", LARGEST_PAGE, 1, LARGEST_PAGE)
     found = validation.judge(call.session.view)
+    traits = call.world.traits
+
+    def incidents(texts: Sequence[str], *, ours: bool) -> list[Json]:
+        return [{"message": text} | ({"current-session": ours} if traits.tells_whose else {}) for text in texts]
+
+    warnings = incidents(found.warnings, ours=True)
+    # What was wrong before this session began is shown too, and is no obstacle to this session's publish.
+    wrong = incidents(traits.old_errors, ours=False) + incidents(found.errors, ours=True)
     return {
-        "warnings-total": len(found.warnings),
-        "errors-total": len(found.errors),
+        "warnings-total": len(warnings),
+        "errors-total": len(wrong),
         "blocking-errors-total": 0,
-        "warnings": [{"message": text} for text in found.warnings[:limit]],
-        "errors": [{"message": text} for text in found.errors[:limit]],
+        "warnings": warnings[:limit],
+        "errors": wrong[:limit],
         "blocking-errors": [],
     }
 
 
 def _lock(call: Call) -> Json:
-    thing = call.world.editor(call.session).find(call.identifier)
-    call.world.locks.claim(call.session, [thing])
-    return {"object": call.renderer.single(thing, "standard")}
+    cp_object = call.world.editor(call.session).find(call.identifier)
+    call.world.locks.claim(call.session, [cp_object])
+    return {"object": call.renderer.single(cp_object, "standard")}
 
 
 def _unlock(call: Call) -> Json:
-    thing = call.world.editor(call.session).find(call.identifier)
-    if thing.uid not in call.session.locks or call.session.overlay.hides(thing.uid):
-        raise errors.locked(thing.name)
-    call.world.locks.release(call.session, thing.uid)
-    return {"object": call.renderer.single(thing, "standard")}
+    cp_object = call.world.editor(call.session).find(call.identifier)
+    if cp_object.uid not in call.session.locks or call.session.overlay.hides(cp_object.uid):
+        raise errors.locked(cp_object.name)
+    call.world.locks.release(call.session, cp_object.uid)
+    return {"object": call.renderer.single(cp_object, "standard")}
 
 
 def _batch(verb: str) -> Callable[[Call], Json]:
@@ -217,7 +231,7 @@ def _lists(objects: object) -> list[tuple[Kind, list[Json]]]:
 
 
 def _step(verb: str, kind: Kind) -> Callable[[Json], Callable[[Editor], None]]:
-    """One item of a batch: judged at once, carried out when the batch's time has come."""
+    """Validate one item of a batch at once, and return what carries it out later."""
     allowed = {"add": _FIELDS[kind] | {"name"}, "set": _FIELDS[kind] | _WHICH | {"new-name"}, "delete": _WHICH}[verb]
 
     def step(item: Json) -> Callable[[Editor], None]:
@@ -229,17 +243,17 @@ def _step(verb: str, kind: Kind) -> Callable[[Json], Callable[[Editor], None]]:
             raise errors.missing_parameter(name="name")
         if verb == "delete":
             return lambda editor: editor.delete(editor.find(identifier, kind), tolerance="errors")
-        wish = fields.read_wish(kind, item, name_parameter="name" if verb == "add" else "new-name")
+        spec = fields.read_spec(kind, item, name_parameter="name" if verb == "add" else "new-name")
         if verb == "set":
-            return lambda editor: _ignore(editor.alter(editor.find(identifier, kind), wish, tolerance="errors"))
+            return lambda editor: _ignore(editor.alter(editor.find(identifier, kind), spec, tolerance="errors"))
         _need_address(kind, item)
-        return lambda editor: _ignore(editor.add(wish, tolerance="errors"))
+        return lambda editor: _ignore(editor.add(spec, tolerance="errors"))
 
     return step
 
 
-def _ignore(_: Thing) -> None:
-    """A batch reports no single objects."""
+def _ignore(_: ManagementObject) -> None:
+    """Discard the result: a batch does not report single objects."""
 
 
 def _need_address(kind: Kind, body: Json) -> None:

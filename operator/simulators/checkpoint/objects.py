@@ -1,6 +1,7 @@
 """The objects of the management database: hosts, groups and tags, and who changed them when.
 
-A `Thing` of the published database is never altered; a session alters its own copy and publishing hands that copy over.
+A `ManagementObject` of the published database never changes: a session changes its own copy, and publishing puts that
+copy in its place.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ DOMAIN = {"uid": "41e821a0-3720-11e3-aa6e-0800200c9fde", "name": "SMC User", "do
 
 
 @dataclass(slots=True)
-class Thing:
-    """One object. Addresses are "" where there is none; `tags` and `members` hold uids; times are epoch seconds."""
+class ManagementObject:
+    """One object. A missing address is ""; `tags` and `members` hold uids; times are epoch seconds."""
 
     uid: str
     kind: Kind
@@ -50,26 +51,26 @@ class Thing:
 
     @property
     def key(self) -> str:
-        """The name as it is compared: case does not count."""
+        """The name for comparisons, which ignore case."""
         return self.name.casefold()
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses that it has."""
+        """The addresses that are set."""
         return tuple(address for address in (self.ipv4, self.ipv6) if address)
 
-    def copy(self) -> Thing:
-        """A copy that may be altered."""
+    def copy(self) -> ManagementObject:
+        """Return a copy that may be changed."""
         return replace(self, members=set(self.members))
 
 
 def new_uid() -> str:
-    """A fresh object uid."""
+    """Return a new object uid."""
     return str(uuid.uuid4())
 
 
 def parse_address(text: object) -> tuple[str, int]:
-    """The address in its canonical form and its IP version; ValueError if it is none."""
+    """Return the address in canonical form and its IP version; raises ValueError if it is invalid."""
     if not isinstance(text, str):
         message = "an address is a string"
         raise ValueError(message)  # noqa: TRY004 (the caller treats every bad address alike)
@@ -77,6 +78,6 @@ def parse_address(text: object) -> tuple[str, int]:
     return str(address), address.version
 
 
-def by_key(thing: Thing) -> tuple[str, str]:
+def by_key(cp_object: ManagementObject) -> tuple[str, str]:
     """Sort order of every listing: by name, then uid."""
-    return thing.key, thing.uid
+    return cp_object.key, cp_object.uid

@@ -1,4 +1,4 @@
-"""Commands on packages and gateways: what there is, what each gateway enforces, and installing.
+"""Commands on packages and gateways: what exists, what each gateway enforces, and install-policy.
 
 Parameters as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/install-policy.j.md`,
 `show-gateways-and-servers.j.md`, `show-package.j.md`).
@@ -39,9 +39,9 @@ def policy_commands() -> list[Command]:
 
 
 def _install(call: Call) -> Json:
-    """Install published data, and no other.
+    """Install published data only.
 
-    A flag that is not a boolean is passed over, as CheckPointSW/terraform-provider-checkpoint issue 211 saw it.
+    A flag that is not a boolean is ignored, as CheckPointSW/terraform-provider-checkpoint issue 211 saw it.
     """
     firewalls = call.world.firewalls
     package = firewalls.package(call.text("policy-package"))
@@ -68,7 +68,7 @@ def _show_gateways(call: Call) -> Json:
     return page(
         call,
         [gateway for gateway in gateways if text in gateway.name.casefold()],
-        lambda gateway: rendering.gateway(gateway, level),
+        lambda gateway: rendering.gateway(gateway, level, membership=call.body.get("show-membership") is True),
     )
 
 

@@ -1,6 +1,6 @@
-"""The published database: objects at the newest revision, with the indexes that keep 50,000 hosts quick.
+"""The published database: objects at the newest revision, with indexes that keep 50,000 hosts fast.
 
-Read by every session's `View`; changed by `apply` alone, which publishing and the control port's human edits call.
+Read by every session's `View`; changed only by `apply`, which publishing and the control port's human edits call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from simulators.checkpoint.history import Changes, History
-from simulators.checkpoint.things import Kind, Thing, by_key
+from simulators.checkpoint.objects import Kind, ManagementObject, by_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +31,18 @@ class Published:
     """Objects by uid, by name, by address and by membership, and the revisions so far (oldest first)."""
 
     def __init__(self) -> None:
-        self.things: dict[str, Thing] = {}
+        self.objects: dict[str, ManagementObject] = {}
         self.revisions: list[Revision] = []
         self.history = History()
         self._names: dict[str, str] = {}
         self._addresses: dict[str, set[str]] = defaultdict(set)
         self._groups: dict[str, set[str]] = defaultdict(set)
-        self._listings: dict[Kind | None, list[Thing]] = {}
+        self._listings: dict[Kind | None, list[ManagementObject]] = {}
 
-    def named(self, key: str) -> Thing | None:
+    def named(self, key: str) -> ManagementObject | None:
         """The object of that (case-folded) name."""
         uid = self._names.get(key)
-        return self.things[uid] if uid else None
+        return self.objects[uid] if uid else None
 
     def with_address(self, address: str) -> frozenset[str]:
         """Uids of the objects with that address."""
@@ -52,30 +52,30 @@ class Published:
         """Uids of the groups that hold that object."""
         return frozenset(self._groups.get(uid, ()))
 
-    def listing(self, kind: Kind | None) -> list[Thing]:
-        """All objects of a kind (None: of every kind) by name. Shared: never alter it.
+    def listing(self, kind: Kind | None) -> list[ManagementObject]:
+        """All objects of a kind (None: of every kind) by name. Shared: never change it.
 
-        Sorted once a revision, however many pages are read.
+        Sorted once per revision, however many pages are read.
         """
         found = self._listings.get(kind)
         if found is None:
-            chosen = (thing for thing in self.things.values() if kind is None or thing.kind == kind)
+            chosen = (cp_object for cp_object in self.objects.values() if kind is None or cp_object.kind == kind)
             found = self._listings[kind] = sorted(chosen, key=by_key)
         return found
 
-    def apply(self, changed: Mapping[str, Thing], deleted: Iterable[str], revision: Revision) -> None:
+    def apply(self, changed: Mapping[str, ManagementObject], deleted: Iterable[str], revision: Revision) -> None:
         """Make the changes the newest revision."""
-        gone = [self.things[uid] for uid in deleted if uid in self.things]
-        before = [self.things[uid] for uid in changed if uid in self.things]
-        known = {thing.uid for thing in before}
-        added = tuple(thing for thing in changed.values() if thing.uid not in known)
-        pairs = tuple((thing, changed[thing.uid]) for thing in before)
-        self.history.note(Changes(revision.uid, added, pairs, tuple(gone)))
-        self._replace([*gone, *before], changed.values())
+        removed = [self.objects[uid] for uid in deleted if uid in self.objects]
+        before = [self.objects[uid] for uid in changed if uid in self.objects]
+        known = {cp_object.uid for cp_object in before}
+        added = tuple(cp_object for cp_object in changed.values() if cp_object.uid not in known)
+        pairs = tuple((cp_object, changed[cp_object.uid]) for cp_object in before)
+        self.history.note(Changes(revision.uid, added, pairs, tuple(removed)))
+        self._replace([*removed, *before], changed.values())
         self.revisions.append(revision)
 
     def revert(self) -> Revision:
-        """Undo and return the newest revision, as if it had never been; LookupError if its changes are forgotten."""
+        """Undo and return the newest revision; raises LookupError if its changes were dropped."""
         changes = self.history.take_back(self.revisions[-1].uid)
         self._replace(
             [*changes.added, *(after for _, after in changes.modified)],
@@ -83,29 +83,29 @@ class Published:
         )
         return self.revisions.pop()
 
-    def _replace(self, old: Iterable[Thing], new: Iterable[Thing]) -> None:
-        """Objects in the place of others."""
+    def _replace(self, old: Iterable[ManagementObject], new: Iterable[ManagementObject]) -> None:
+        """Replace objects."""
         old, new = list(old), list(new)
-        for thing in old:
-            self._forget(thing)
-            del self.things[thing.uid]
-        for thing in new:
-            self.things[thing.uid] = thing
-            self._learn(thing)
-        for kind in (*{thing.kind for thing in (*old, *new)}, None):
+        for cp_object in old:
+            self._forget(cp_object)
+            del self.objects[cp_object.uid]
+        for cp_object in new:
+            self.objects[cp_object.uid] = cp_object
+            self._learn(cp_object)
+        for kind in (*{cp_object.kind for cp_object in (*old, *new)}, None):
             self._listings.pop(kind, None)
 
-    def _learn(self, thing: Thing) -> None:
-        self._names[thing.key] = thing.uid
-        for address in thing.addresses:
-            self._addresses[address].add(thing.uid)
-        for member in thing.members:
-            self._groups[member].add(thing.uid)
+    def _learn(self, cp_object: ManagementObject) -> None:
+        self._names[cp_object.key] = cp_object.uid
+        for address in cp_object.addresses:
+            self._addresses[address].add(cp_object.uid)
+        for member in cp_object.members:
+            self._groups[member].add(cp_object.uid)
 
-    def _forget(self, thing: Thing) -> None:
-        if self._names.get(thing.key) == thing.uid:
-            del self._names[thing.key]
-        for address in thing.addresses:
-            self._addresses[address].discard(thing.uid)
-        for member in thing.members:
-            self._groups[member].discard(thing.uid)
+    def _forget(self, cp_object: ManagementObject) -> None:
+        if self._names.get(cp_object.key) == cp_object.uid:
+            del self._names[cp_object.key]
+        for address in cp_object.addresses:
+            self._addresses[address].discard(cp_object.uid)
+        for member in cp_object.members:
+            self._groups[member].discard(cp_object.uid)

@@ -1,4 +1,4 @@
-"""The JSON of everything that the server shows: objects at three levels of detail, sessions, tasks, gateways, packages.
+"""The server's JSON: objects at three levels of detail, sessions, tasks, gateways, packages.
 
 Called by the command modules. Shapes as in the vendor's reference (chkp-antonr/checkpoint-api-ref `jmd/show-host.j.md`,
 `show-group.j.md`, `show-session.j.md`, `show-gateways-and-servers.j.md`, `show-package.j.md`); a publish task's as in
@@ -12,10 +12,10 @@ from functools import lru_cache
 from typing import Literal
 
 from simulators.checkpoint.gateways import Firewalls, Gateway, Package
+from simulators.checkpoint.objects import DOMAIN, ManagementObject
 from simulators.checkpoint.published import Revision
 from simulators.checkpoint.session import Locks, Session
 from simulators.checkpoint.tasks import Task
-from simulators.checkpoint.things import DOMAIN, Thing
 
 Level = Literal["uid", "standard", "full"]
 Json = dict[str, object]
@@ -25,79 +25,79 @@ _ICONS = {"host": "Objects/host", "group": "General/group", "tag": "General/tag"
 
 @lru_cache(maxsize=4096)
 def moment(seconds: float) -> Json:
-    """A time as the server writes it; `posix` is milliseconds. Kept: many objects share one time."""
+    """A time as the server writes it; `posix` is milliseconds. Cached: many objects share one time."""
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M+0000")
     return {"posix": int(seconds * 1000), "iso-8601": text}
 
 
-def brief(thing: Thing) -> Json:
+def brief(cp_object: ManagementObject) -> Json:
     """An object inside another one, or in a list at the level "standard"."""
-    shown: Json = {"uid": thing.uid, "name": thing.name, "type": thing.kind, "domain": DOMAIN}
-    if thing.ipv4:
-        shown["ipv4-address"] = thing.ipv4
-    if thing.ipv6:
-        shown["ipv6-address"] = thing.ipv6
+    shown: Json = {"uid": cp_object.uid, "name": cp_object.name, "type": cp_object.kind, "domain": DOMAIN}
+    if cp_object.ipv4:
+        shown["ipv4-address"] = cp_object.ipv4
+    if cp_object.ipv6:
+        shown["ipv6-address"] = cp_object.ipv6
     return shown
 
 
 class Renderer:
-    """Shows objects to one session: locks look different from each side."""
+    """Renders objects for one session: the holder of a lock sees it differently from the others."""
 
     def __init__(self, session: Session, locks: Locks) -> None:
         self._session = session
         self._locks = locks
 
-    def listed(self, thing: Thing, level: Level, *, membership: bool) -> object:
-        """An object in a list; its groups only where they are asked for."""
+    def listed(self, cp_object: ManagementObject, level: Level, *, membership: bool) -> object:
+        """Return an object in a list, on request with its groups."""
         if level == "uid":
-            return thing.uid
-        shown = self.whole(thing, "standard") if level == "full" else brief(thing)
+            return cp_object.uid
+        shown = self.whole(cp_object, "standard") if level == "full" else brief(cp_object)
         if membership:
-            shown["groups"] = self._groups(thing, level)
+            shown["groups"] = self._groups(cp_object, level)
         return shown
 
-    def single(self, thing: Thing, level: Level) -> Json:
-        """An object by itself; `level` is that of the objects inside it."""
-        shown = self.whole(thing, level)
-        shown["groups"] = self._groups(thing, level)
+    def single(self, cp_object: ManagementObject, level: Level) -> Json:
+        """Return a single object; `level` applies to the objects inside it."""
+        shown = self.whole(cp_object, level)
+        shown["groups"] = self._groups(cp_object, level)
         return shown
 
-    def whole(self, thing: Thing, level: Level) -> Json:
+    def whole(self, cp_object: ManagementObject, level: Level) -> Json:
         """An object without its groups; `level` is that of the objects inside it."""
-        holder = self._locks.holder(thing.uid)
+        holder = self._locks.holder(cp_object.uid)
         foreign = holder is not None and holder is not self._session
-        shown = brief(thing) | {
-            "meta-info": self._meta(thing, holder),
-            "tags": self._many(thing.tags, level),
+        shown = brief(cp_object) | {
+            "meta-info": self._meta(cp_object, holder),
+            "tags": self._many(cp_object.tags, level),
             "read-only": foreign or self._session.read_only,
-            "comments": thing.comments,
-            "color": thing.color,
-            "icon": _ICONS[thing.kind],
+            "comments": cp_object.comments,
+            "color": cp_object.color,
+            "icon": _ICONS[cp_object.kind],
         }
-        if thing.kind == "host":
+        if cp_object.kind == "host":
             shown |= {"interfaces": [], "nat-settings": {"auto-rule": False}}
-        elif thing.kind == "group":
-            shown["members"] = self._many(sorted(thing.members), level)
+        elif cp_object.kind == "group":
+            shown["members"] = self._many(sorted(cp_object.members), level)
         return shown
 
-    def _groups(self, thing: Thing, level: Level) -> list[object]:
-        groups = self._session.view.groups_of(thing.uid)
+    def _groups(self, cp_object: ManagementObject, level: Level) -> list[object]:
+        groups = self._session.view.groups_of(cp_object.uid)
         return [group.uid if level == "uid" else brief(group) for group in groups]
 
     def _many(self, uids: list[str] | tuple[str, ...], level: Level) -> list[object]:
         if level == "uid":
             return list(uids)
         found = (self._session.view.get(uid) for uid in uids)
-        return [brief(thing) for thing in found if thing is not None]
+        return [brief(cp_object) for cp_object in found if cp_object is not None]
 
-    def _meta(self, thing: Thing, holder: Session | None) -> Json:
+    def _meta(self, cp_object: ManagementObject, holder: Session | None) -> Json:
         meta: Json = {
             "lock": "unlocked",
             "validation-state": "ok",
-            "last-modify-time": moment(thing.modified),
-            "last-modifier": thing.modifier,
-            "creation-time": moment(thing.created),
-            "creator": thing.creator,
+            "last-modify-time": moment(cp_object.modified),
+            "last-modifier": cp_object.modifier,
+            "creation-time": moment(cp_object.created),
+            "creator": cp_object.creator,
         }
         if holder is None:
             return meta
@@ -175,7 +175,7 @@ def task(shown: Task, now: float, level: Level) -> Json:
     return body | ({"task-details": shown.details} if level == "full" else {})
 
 
-def gateway(shown: Gateway, level: Level) -> object:
+def gateway(shown: Gateway, level: Level, *, membership: bool = False) -> object:
     """A gateway; what it enforces only at the level "full", and nothing if nothing was ever installed."""
     if level == "uid":
         return shown.uid
@@ -199,7 +199,7 @@ def gateway(shown: Gateway, level: Level) -> object:
         "policy": policy,
         "network-security-blades": {"firewall": True},
         "management-blades": {},
-        "groups": [],
+        "groups": [{"name": name, "type": "group"} for name in shown.groups if membership],
         "tags": [],
         "comments": "",
         "color": "black",

@@ -13,18 +13,18 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 from aiohttp import web
 
-from simulators.checkpoint import errors
+from simulators.checkpoint import errors, permissions
 from simulators.checkpoint.changes_command import changes_command
 from simulators.checkpoint.commands import Call, Command, judge
 from simulators.checkpoint.errors import ApiError
-from simulators.checkpoint.keeping_alive import IDLE_SECONDS, keeping_alive
+from simulators.checkpoint.keep_alive import IDLE_SECONDS, keeping_alive
 from simulators.checkpoint.object_commands import object_commands
+from simulators.checkpoint.objects import DOMAIN
 from simulators.checkpoint.policy_commands import policy_commands
 from simulators.checkpoint.rendering import Json, moment
 from simulators.checkpoint.session import Session
 from simulators.checkpoint.session_commands import LONGEST_IDLE, VERSIONS, session_commands
 from simulators.checkpoint.sessions import Login
-from simulators.checkpoint.things import DOMAIN
 from simulators.checkpoint.world import SYSTEM, World
 from simulators.server import KEEP_ALIVE, build_app
 
@@ -54,18 +54,18 @@ _LOGIN = Command(
 )
 
 _HEARTBEAT = 0.1
-"""Real seconds between looks at the clock, so that a publish ends even while nobody asks."""
+"""Real seconds between checks of the clock, so that a publish ends even without requests."""
 
 
 def build(world: World) -> web.Application:
     """The management server's application."""
-    app = build_app(SYSTEM, world.stage, name_of=_name_of)
+    app = build_app(SYSTEM, world.environment, name_of=_name_of)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             body = await _serve(world, request)
         except ApiError as refusal:
-            return _json(refusal.body(), refusal.status)
+            return _json(refusal.body(tells_whose=world.traits.tells_whose), refusal.status)
         return _json(body, 200)
 
     for prefix in ("", "/{cloud}"):
@@ -78,7 +78,7 @@ def build(world: World) -> web.Application:
 
 
 def _name_of(request: web.Request) -> str:
-    """The ledger's operation is the command; what is no command is not written down as one."""
+    """Return the command as the ledger's operation, or "unknown"."""
     command = request.match_info.get("command", "")
     return command if command in COMMANDS or command == "login" else "unknown"
 
@@ -102,7 +102,7 @@ async def _serve(world: World, request: web.Request) -> Json:
     request["who"] = session.admin.name
     seconds = world.durations.write if command.writes else world.durations.read
     if seconds:
-        await world.stage.clock.sleep(seconds)
+        await world.environment.clock.sleep(seconds)
         session = world.sessions.enter(sid, world.now())
     _permit(world, command, session)
     call = Call(world, session, judge(command, body))
@@ -113,6 +113,7 @@ async def _serve(world: World, request: web.Request) -> Json:
 
 
 def _permit(world: World, command: Command, session: Session) -> None:
+    permissions.check(command, session.admin)
     if not command.writes:
         return
     if session.read_only:
@@ -131,11 +132,12 @@ def _login(world: World, request: web.Request, body: Json) -> Json:
         raise errors.missing_parameter(name="password")
     admin = world.admin_of(call.text("user"), call.text("password"), call.text("api-key"))
     request["who"] = admin.name
+    permissions.check_login(admin)
     domain = call.text("domain") or DOMAIN["name"]
     if domain not in (DOMAIN["name"], DOMAIN["uid"]):
         raise errors.login_failed(message=f"Authentication to server failed. Domain [{domain}] does not exist")
     published_only = body.get("enter-last-published-session") is True
-    wish = Login(
+    spec = Login(
         name=call.text("session-name"),
         description=call.text("session-description"),
         comments=call.text("session-comments"),
@@ -145,7 +147,7 @@ def _login(world: World, request: web.Request, body: Json) -> Json:
         continues=body.get("continue-last-session") is True,
         address=request.remote or "",
     )
-    session = world.sessions.login(admin, wish, world.now(), limits=world.stage.limits)
+    session = world.sessions.login(admin, spec, world.now(), limits=world.environment.limits)
     version = request.match_info.get("version")
     answer: Json = {
         "sid": session.sid,

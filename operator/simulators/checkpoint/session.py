@@ -1,6 +1,6 @@
 """One administrator's session: its identity, its unpublished changes and its locks.
 
-Kept by `sessions.Sessions`; a session outlives its sid, as the locks and changes of a crashed client do.
+Owned by `sessions.Sessions`; a session outlives its sid, and so do the locks and changes of a crashed client.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulators.checkpoint import errors
+from simulators.checkpoint.objects import ManagementObject
 from simulators.checkpoint.overlay import Overlay, View
 from simulators.checkpoint.published import Published
-from simulators.checkpoint.things import Thing
 
 Application = Literal["WEB_API", "SmartConsole"]
 
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """An administrator. `password` or `api_key` "" means that this way in is closed."""
+    """An administrator. An empty `password` or `api_key` cannot log in.
+
+    `lacks`: what its permission profile does not allow, see `permissions`.
+    """
 
     name: str
     api_key: str = ""
     password: str = ""
     read_only: bool = False
     manages_sessions: bool = False
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -64,39 +68,39 @@ class Session:
 
     @property
     def label(self) -> str:
-        """The name, or what the server calls a session that was given none."""
+        """The name, or the server's default for a session without one."""
         return self.name or f"{self.admin.name}@{self.uid[:8]}"
 
 
 class Locks:
-    """Which session holds which object: an object is locked by the first session that alters it."""
+    """The holders of locks: the first session that changes an object locks it."""
 
     def __init__(self) -> None:
         self._holders: dict[str, Session] = {}
 
     def holder(self, uid: str) -> Session | None:
-        """The session that holds the object."""
+        """Return the session that locks the object, or None."""
         return self._holders.get(uid)
 
-    def claim(self, session: Session, things: list[Thing]) -> None:
-        """Take all the locks or none; ApiError (locked) names the first object that another session holds."""
-        for thing in things:
-            holder = self._holders.get(thing.uid)
+    def claim(self, session: Session, objects: list[ManagementObject]) -> None:
+        """Take all locks or none; raises ApiError (locked) with the first object that another session locks."""
+        for cp_object in objects:
+            holder = self._holders.get(cp_object.uid)
             if holder is not None and holder is not session:
-                raise errors.locked(thing.name)
-        for thing in things:
-            self._holders[thing.uid] = session
-            session.locks.add(thing.uid)
+                raise errors.locked(cp_object.name)
+        for cp_object in objects:
+            self._holders[cp_object.uid] = session
+            session.locks.add(cp_object.uid)
 
     def release(self, session: Session, uid: str | None = None) -> None:
-        """Give back one lock, or all of a session."""
+        """Release one lock, or all locks of a session."""
         for held in [uid] if uid else list(session.locks):
             self._holders.pop(held, None)
             session.locks.discard(held)
 
 
 def reset(session: Session, published: Published, locks: Locks) -> int:
-    """Empty a session after a publish or a discard; returns how many changes it had."""
+    """Empty a session after a publish or a discard; return how many changes it had."""
     changes = session.overlay.changes
     locks.release(session)
     session.view = View(published, Overlay())

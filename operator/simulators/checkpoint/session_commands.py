@@ -1,6 +1,6 @@
-"""Commands on sessions and tasks: staying alive, publishing, discarding, and getting at sessions that were left behind.
+"""Commands on sessions and tasks: keepalive, publish, discard, and take-over of disconnected sessions.
 
-`login` is not here: it is the one command without a session, see `routes`. Parameters as in the vendor's reference
+`login` is in `routes`: it is the only command without a session. Parameters as in the vendor's reference
 (chkp-antonr/checkpoint-api-ref `jmd/show-sessions.j.md`, `publish.j.md`, `show-task.j.md` and siblings).
 """
 
@@ -13,7 +13,7 @@ from simulators.checkpoint.rendering import Json
 from simulators.checkpoint.session import Session
 
 LONGEST_IDLE = 3600
-"""Seconds of session-timeout at most (CheckPointSW/terraform-provider-checkpoint checks 10-3600)."""
+"""The largest session-timeout in seconds (CheckPointSW/terraform-provider-checkpoint checks 10-3600)."""
 
 _OK: Json = {"message": "OK"}
 _UID = frozenset({"uid"})
@@ -46,7 +46,7 @@ def _logout(call: Call) -> Json:
 
 
 def _show_session(call: Call) -> Json:
-    return rendering.session(_meant(call))
+    return rendering.session(_target_session(call))
 
 
 def _show_sessions(call: Call) -> Json:
@@ -93,14 +93,14 @@ def _publish(call: Call) -> Json:
 
 
 def _discard(call: Call) -> Json:
-    target = _meant(call)
-    _may_touch(call, target)
+    target = _target_session(call)
+    _check_permission(call, target)
     return {"message": "OK", "number-of-discarded-changes": call.world.discard(target)}
 
 
 def _disconnect(call: Call) -> Json:
-    target = _meant(call)
-    _may_touch(call, target)
+    target = _target_session(call)
+    _check_permission(call, target)
     if call.flag("discard"):
         call.world.discard(target)
     call.world.sessions.leave(target, call.world.now())
@@ -108,22 +108,22 @@ def _disconnect(call: Call) -> Json:
 
 
 def _take_over(call: Call) -> Json:
-    target = _meant(call)
-    _may_touch(call, target)
+    target = _target_session(call)
+    _check_permission(call, target)
     disconnects = call.flag("disconnect-active-session")
     taken = call.world.sessions.take_over(call.session, target, call.world.now(), disconnects=disconnects)
     return rendering.session(taken)
 
 
 def _switch(call: Call) -> Json:
-    return rendering.session(call.world.sessions.switch(call.session, _meant(call), call.world.now()))
+    return rendering.session(call.world.sessions.switch(call.session, _target_session(call), call.world.now()))
 
 
-def _meant(call: Call) -> Session:
+def _target_session(call: Call) -> Session:
     return call.world.sessions.get(call.text("uid")) if "uid" in call.body else call.session
 
 
-def _may_touch(call: Call, target: Session) -> None:
+def _check_permission(call: Call, target: Session) -> None:
     """Another administrator's session needs the permission to manage sessions."""
     admin = call.session.admin
     if target.admin.name != admin.name and not admin.manages_sessions:

@@ -1,8 +1,8 @@
-"""All sessions of the server: logging in and out, idleness, and the ways of getting at a session that was left behind.
+"""All sessions of the server: login, logout, idle time-out, and access to disconnected sessions.
 
-Owned by `world.World`; the session commands are thin over it. Rules as in the vendor's reference
+Owned by `world.World`; the session commands are thin wrappers. Rules as in the vendor's reference
 (chkp-antonr/checkpoint-api-ref `jmd/login.j.md`, `switch-session.j.md`, `take-over-session.j.md`, `disconnect.j.md`,
-`tips-best-practices.md` for three logins a minute and a hundred sessions).
+`tips-best-practices.md` for three logins per minute and a hundred sessions).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 
 from simulators.checkpoint import errors
 from simulators.checkpoint.errors import ApiError
+from simulators.checkpoint.objects import new_uid
 from simulators.checkpoint.overlay import Overlay, View
 from simulators.checkpoint.published import Published
 from simulators.checkpoint.session import Admin, Application, Locks, Session, reset
-from simulators.checkpoint.things import new_uid
 
 MOST_LOGINS = 3
-"""Logins a minute, by administrator and domain (since R81)."""
+"""Logins per minute, per administrator and domain (since R81)."""
 
 MOST_SESSIONS = 100
-"""Read-write sessions of a server: the open ones, and the disconnected ones that hold changes."""
+"""Read-write sessions per server: open ones, and disconnected ones with changes."""
 
 MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What a login asks for, beside credentials. `timeout` is idle seconds."""
+    """The parameters of a login besides credentials. `timeout`: idle seconds."""
 
     name: str = ""
     description: str = ""
@@ -43,7 +43,7 @@ class Login:
 
 
 class Sessions:
-    """Sessions by uid and by sid. `remember` is told every new sid (it is a secret)."""
+    """Sessions by uid and by sid. `remember` is called with every new sid, which is a secret."""
 
     def __init__(self, published: Published, locks: Locks, remember: Callable[[str], object]) -> None:
         self._published = published
@@ -65,38 +65,38 @@ class Sessions:
         return found
 
     def enter(self, sid: str, now: float) -> Session:
-        """The session of a request, which renews its time; ApiError where the sid is unknown or dead."""
+        """Return the session of a request and renew its idle time; raises ApiError if the sid is unknown or expired."""
         session = self._by_sid.get(sid)
         if session is None:
             raise errors.wrong_session(sid)
         session.used = now
         return session
 
-    def login(self, admin: Admin, wish: Login, now: float, *, limits: bool) -> Session:
-        """Open a session, or go on with the last one; ApiError if the server has had too many."""
+    def login(self, admin: Admin, spec: Login, now: float, *, limits: bool) -> Session:
+        """Open a session, or continue the last one; raises ApiError if there are too many."""
         if limits:
-            self._throttle((admin.name, wish.domain), now)
-        session = self._last(admin) if wish.continues else None
+            self._throttle((admin.name, spec.domain), now)
+        session = self._last(admin) if spec.continues else None
         if session is None:
-            if limits and not wish.read_only and sum(map(_counts, self._by_uid.values())) >= MOST_SESSIONS:
+            if limits and not spec.read_only and sum(map(_counts, self._by_uid.values())) >= MOST_SESSIONS:
                 raise ApiError(400, "generic_error", _TOO_MANY)
-            session = self.open(admin, now, "WEB_API", wish)
+            session = self.open(admin, now, "WEB_API", spec)
         self._connect(session, now)
         return session
 
-    def open(self, admin: Admin, now: float, application: Application, wish: Login) -> Session:
+    def open(self, admin: Admin, now: float, application: Application, spec: Login) -> Session:
         """A new session, not yet connected."""
         session = Session(
             uid=new_uid(),
             admin=admin,
             view=View(self._published, Overlay()),
             application=application,
-            name=wish.name,
-            description=wish.description,
-            comments=wish.comments,
-            address=wish.address,
-            timeout=wish.timeout,
-            read_only=wish.read_only or admin.read_only,
+            name=spec.name,
+            description=spec.description,
+            comments=spec.comments,
+            address=spec.address,
+            timeout=spec.timeout,
+            read_only=spec.read_only or admin.read_only,
             since=now,
             used=now,
         )
@@ -104,13 +104,13 @@ class Sessions:
         return session
 
     def leave(self, session: Session, now: float) -> None:
-        """The client goes. Unpublished changes and locks stay, and with them the session."""
+        """Disconnect the client. Unpublished changes and locks keep the session."""
         self._cut(session, now)
         if not session.overlay.changes and not session.locks:
             self._by_uid.pop(session.uid, None)
 
     def discard(self, session: Session) -> int:
-        """Drop a session's changes and locks; returns how many changes there were."""
+        """Drop a session's changes and locks; return how many changes there were."""
         if session.busy:
             raise errors.in_use()
         changes = reset(session, self._published, self._locks)
@@ -119,7 +119,7 @@ class Sessions:
         return changes
 
     def take_over(self, current: Session, target: Session, now: float, *, disconnects: bool) -> Session:
-        """Work on in another session: the caller's sid moves there, and the session becomes the caller's."""
+        """Take over another session: the caller's sid moves there, and the session becomes the caller's."""
         if target is not current and target.is_connected and not disconnects:
             text = "The session is active. Use disconnect-active-session to take it over"
             raise ApiError(400, "err_take_over_session_failed", text)
@@ -127,14 +127,14 @@ class Sessions:
         return self._move(current, target, now)
 
     def switch(self, current: Session, target: Session, now: float) -> Session:
-        """Work on in an own session that is disconnected."""
+        """Continue in an own disconnected session."""
         if target.admin.name != current.admin.name or target.is_connected or target.application != "WEB_API":
             text = "Only a disconnected Management API session of the same administrator can be switched to"
             raise ApiError(400, "err_switch_session_failed", text)
         return self._move(current, target, now)
 
     def expire(self, now: float, only: Session | None = None) -> list[Session]:
-        """Cut off the sessions that were idle for too long (or the given one); they stay listed, with their locks."""
+        """Expire idle sessions (or the given one); they stay listed, with their locks."""
         over = (
             [only] if only else [session for session in self._by_sid.values() if now - session.used > session.timeout]
         )
@@ -165,7 +165,7 @@ class Sessions:
             session.sid, session.left = "", now
 
     def _last(self, admin: Admin) -> Session | None:
-        """The one session that can be continued, if there is one."""
+        """Return the one session that can be continued, or None."""
         found = [
             session
             for session in self._by_uid.values()

@@ -1,4 +1,4 @@
-"""Long operations: a publish, a batch, an installation. Each has its effect at an end that is fixed when it begins.
+"""Long operations: publish, batch, installation. Each has its effect at its end, whose time is fixed at its start.
 
 Started by the commands, settled by `World.settle`, shown by show-task and show-tasks. Shapes as in demisto/content
 Packs/CheckpointFirewall (test data), statuses as in chkp-antonr/checkpoint-api-ref `jmd/show-task.j.md`.
@@ -13,21 +13,21 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulators.checkpoint import errors
-from simulators.checkpoint.things import new_uid
+from simulators.checkpoint.objects import new_uid
 
 Status = Literal["in progress", "succeeded", "succeeded with warnings", "partially succeeded", "failed"]
 TaskKind = Literal["publish", "batch", "install", "question"]
 Outcome = Literal["failed", "stuck", "lost", "half"]
-"""What can be ordered for the next task of a kind: it fails, never ends, ends as it should but cannot be found, or does
-half of its work: every second gateway of an installation, the first half of a batch."""
+"""The planned end of a task: it fails, never ends, succeeds but cannot be found, or does half of its work (every second
+gateway of an installation, the first half of a batch)."""
 
 
 @dataclass(slots=True)
 class Task:
     """One long operation.
 
-    At its end `free` gives back what it kept busy, then `effect` sets `status` and `details`; an ordered failure takes
-    the place of `effect`, never of `free`. Times are epoch seconds.
+    At its end `free` releases what it kept busy, then `effect` sets `status` and `details`; a planned failure replaces
+    `effect`, never `free`. Times are epoch seconds.
     """
 
     uid: str
@@ -75,7 +75,7 @@ class Tasks:
         self._orders[kind].extend([outcome] * count)
 
     def start(self, task: Task) -> Task:
-        """Begin a task, with the end that was ordered for it, if one was."""
+        """Start a task, with its planned end if there is one."""
         outcome = self._orders[task.kind].popleft() if self._orders[task.kind] else None
         if outcome == "stuck":
             task.ends = math.inf
@@ -88,7 +88,7 @@ class Tasks:
         return task
 
     def due(self, now: float) -> list[Task]:
-        """Running tasks whose time has come, in the order of their ends; they count as ended from here on."""
+        """Return the running tasks whose time has come, in that order, and count them as ended."""
         over = sorted((task for task in self._running.values() if task.ends <= now), key=lambda task: task.ends)
         for task in over:
             del self._running[task.uid]

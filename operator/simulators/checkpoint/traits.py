@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Durations:
-    """Vendor seconds, scaled by the stage's clock. No figure is published; these are what reports make plausible."""
+    """Vendor seconds, scaled by the clock. The vendor publishes no figures; these fit field reports."""
 
     read: float = 0.05
     write: float = 0.15
@@ -27,11 +27,16 @@ class Durations:
 class Traits:
     """What differs between servers.
 
-    `makes_tags`: a tag that a host names and nobody made is made, not refused. `keep_alive_requests`: how many requests
-    a connection may carry.
+    `makes_tags`: an unknown tag is created, not refused: the vendor's own acceptance test names two tags that nothing
+    else makes (CheckPointSW/terraform-provider-checkpoint, resource_checkpoint_management_tag_test.go).
+    `keep_alive_requests`: requests per connection.
+    `old_errors`: sentences of errors in what others published long ago: show-validations shows them, and they stop no
+    publish. `tells_whose`: incidents say `current-session`, which older servers do not.
     """
 
     version: str = "1.9"
-    makes_tags: bool = False
+    makes_tags: bool = True
     standby: bool = False
     keep_alive_requests: int = 100
+    old_errors: list[str] = field(default_factory=list)
+    tells_whose: bool = True

@@ -1,4 +1,4 @@
-"""What the server finds wrong with a session's changes: asked by show-validations and before every publish.
+"""Validation of a session's changes: by show-validations, and before every publish.
 
 Warnings never stop a publish; errors do (chkp-antonr/checkpoint-api-ref `jmd/show-validations.j.md`, `publish.j.md`).
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from simulators.checkpoint.objects import RESERVED, ManagementObject
 from simulators.checkpoint.overlay import View
-from simulators.checkpoint.things import RESERVED, Thing
 
 
 @dataclass(frozen=True, slots=True)
-class Incidents:
+class ValidationIssues:
     """Sentences, each once, in the order of the session's changes."""
 
     warnings: tuple[str, ...]
@@ -21,43 +21,43 @@ class Incidents:
 
 
 def duplicate_name(name: str) -> str:
-    """The vendor's sentence for a name that two objects have."""
+    """Return the vendor's sentence for a duplicate name."""
     return f"More than one object named '{name}' exists."
 
 
 def duplicate_address(address: str) -> str:
-    """The vendor's sentence for an address that two objects have."""
+    """Return the vendor's sentence for a duplicate address."""
     return f"Multiple objects have the same IP address {address}"
 
 
-def judge(view: View) -> Incidents:
-    """All incidents of the session's changes."""
+def judge(view: View) -> ValidationIssues:
+    """Return all issues of the session's changes."""
     changed = list(view.overlay.changed.values())
-    warnings = dict.fromkeys(text for thing in changed for text in _address_warnings(view, thing))
-    errors = dict.fromkeys(text for thing in changed for text in _errors(view, thing))
+    warnings = dict.fromkeys(text for cp_object in changed for text in _address_warnings(view, cp_object))
+    errors = dict.fromkeys(text for cp_object in changed for text in _errors(view, cp_object))
     errors.update(dict.fromkeys(_dangling(view)))
-    return Incidents(tuple(warnings), tuple(errors))
+    return ValidationIssues(tuple(warnings), tuple(errors))
 
 
-def _address_warnings(view: View, thing: Thing) -> Iterator[str]:
-    for address in thing.addresses:
+def _address_warnings(view: View, cp_object: ManagementObject) -> Iterator[str]:
+    for address in cp_object.addresses:
         if len(view.with_address(address)) > 1:
             yield duplicate_address(address)
 
 
-def _errors(view: View, thing: Thing) -> Iterator[str]:
-    if len(view.named(thing.name)) > 1:
-        yield duplicate_name(thing.name)
-    if thing.key in RESERVED:
-        yield f"The name '{thing.name}' is a reserved word."
-    for uid in thing.members:
+def _errors(view: View, cp_object: ManagementObject) -> Iterator[str]:
+    if len(view.named(cp_object.name)) > 1:
+        yield duplicate_name(cp_object.name)
+    if cp_object.key in RESERVED:
+        yield f"The name '{cp_object.name}' is a reserved word."
+    for uid in cp_object.members:
         if view.get(uid) is None:
-            yield f"Group '{thing.name}' holds an object that does not exist any more ({uid})."
+            yield f"Group '{cp_object.name}' holds an object that does not exist any more ({uid})."
 
 
 def _dangling(view: View) -> Iterator[str]:
-    """Groups of others that still hold what this session deletes: they were filled after the delete."""
+    """Yield groups that others filled with an object after this session deleted it."""
     for uid in view.overlay.deleted:
-        gone = view.published.things.get(uid)
+        removed = view.published.objects.get(uid)
         for group in view.groups_of(uid):
-            yield f"Object '{gone.name if gone else uid}' is deleted and still a member of group '{group.name}'."
+            yield f"Object '{removed.name if removed else uid}' is deleted and still a member of group '{group.name}'."

@@ -1,6 +1,6 @@
-"""The management server's state and rules, apart from HTTP: objects, sessions, tasks, gateways, and people at work.
+"""The management server's state and rules, without HTTP: objects, sessions, tasks, gateways, administrators.
 
-Made by `create`; the commands and the control port act on it. Time-driven things happen in `settle`.
+Made by `create`; the commands and the control port act on it. `settle` does what is due by time.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from simulators.checkpoint import errors, validation
-from simulators.checkpoint.editing import Editor
-from simulators.checkpoint.fields import Wish
+from simulators.checkpoint.edits import Editor
+from simulators.checkpoint.fields import ObjectSpec
 from simulators.checkpoint.gateways import Firewalls, Installation, Installed
+from simulators.checkpoint.objects import new_uid
 from simulators.checkpoint.published import Published, Revision
 from simulators.checkpoint.session import Admin, Application, Locks, Session, reset
 from simulators.checkpoint.sessions import Login, Sessions
 from simulators.checkpoint.tasks import Task, TaskKind, Tasks, task_uid
-from simulators.checkpoint.things import new_uid
 from simulators.checkpoint.traits import Durations, Traits
-from simulators.server import Stage
+from simulators.environment import Environment
 
 SYSTEM = "checkpoint"
 
@@ -25,13 +25,13 @@ SYSTEM = "checkpoint"
 class World:
     """One management server with one domain."""
 
-    def __init__(self, stage: Stage, admins: Sequence[Admin], firewalls: Firewalls) -> None:
-        self.stage = stage
+    def __init__(self, environment: Environment, admins: Sequence[Admin], firewalls: Firewalls) -> None:
+        self.environment = environment
         self.admins = {admin.name: admin for admin in admins}
         self.firewalls = firewalls
         self.published = Published()
         self.locks = Locks()
-        self.sessions = Sessions(self.published, self.locks, stage.ledger.add_secret)
+        self.sessions = Sessions(self.published, self.locks, environment.ledger.add_secret)
         self.tasks = Tasks()
         self.rules: dict[str, list[str]] = {}
         self.durations = Durations()
@@ -41,10 +41,10 @@ class World:
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self.stage.clock.now()
+        return self.environment.clock.now()
 
     def settle(self) -> None:
-        """Let happen what is due: ends of tasks, consoles that close, sessions that were idle for too long."""
+        """Do what is due: end tasks, close consoles, expire idle sessions."""
         now = self.now()
         for task in self.tasks.due(now):
             task.free()
@@ -59,7 +59,7 @@ class World:
     # Sessions
 
     def admin_of(self, user: str, password: str, api_key: str) -> Admin:
-        """Whose credentials these are; ApiError if nobody's."""
+        """Return the administrator with these credentials; raises ApiError if there is none."""
         for admin in self.admins.values():
             by_key = bool(api_key) and admin.api_key == api_key
             if by_key or (bool(password) and admin.name == user and admin.password == password):
@@ -67,41 +67,43 @@ class World:
         raise errors.login_failed(message="Authentication to server failed.")
 
     def add_admin(self, admin: Admin) -> None:
-        """Let another administrator in."""
-        self.stage.ledger.add_secret(admin.api_key)
-        self.stage.ledger.add_secret(admin.password)
+        """Add or replace an administrator."""
+        self.environment.ledger.add_secret(admin.api_key)
+        self.environment.ledger.add_secret(admin.password)
         self.admins[admin.name] = admin
 
     def editor(self, session: Session) -> Editor:
-        """The means of altering objects in a session."""
+        """Return the editor of a session's objects."""
         return Editor(session, self.locks, self.now(), self.rules, makes_tags=self.traits.makes_tags)
 
     def discard(self, session: Session) -> int:
-        """Drop a session's changes; returns how many."""
+        """Drop a session's changes; return how many."""
         changes = self.sessions.discard(session)
-        self.stage.ledger.append(SYSTEM, "world.discarded", who=session.admin.name, note=f"{session.uid} {changes}")
+        self.environment.ledger.append(
+            SYSTEM, "world.discarded", who=session.admin.name, note=f"{session.uid} {changes}"
+        )
         return changes
 
     def expire(self, session: Session) -> None:
-        """Let a session's idle time be over."""
+        """Expire a session."""
         self.sessions.expire(self.now(), session)
         self._note("world.session-expired", session.admin.name, session.uid, "by order")
 
     # Long operations
 
     def publish(self, session: Session) -> Task:
-        """Begin to publish a session; publishes of one server follow one another."""
+        """Start to publish a session; publishes run one after the other."""
         if session.busy:
             raise errors.in_use()
         seconds = self.durations.publish + self.durations.publish_per_change * session.overlay.changes
         begins = max(self.now(), self._publishing_until)
-        self._publishing_until = begins + self.stage.clock.latency(seconds)
+        self._publishing_until = begins + self.environment.clock.latency(seconds)
         task = self._task("publish", "Publish operation", session, lambda done: self._published(session, done))
         task.ends = self._publishing_until
         return self._started(task, session)
 
     def batch(self, session: Session, name: str, steps: Sequence[Callable[[Editor], None]]) -> Task:
-        """Begin a batch. It stops at the first object that is refused and keeps those before it."""
+        """Start a batch. It stops at the first refused object and keeps those before it."""
         if session.busy:
             raise errors.in_use()
 
@@ -121,20 +123,20 @@ class World:
 
         task = self._task("batch", name, session, effect)
         seconds = self.durations.batch + self.durations.batch_per_object * len(steps)
-        task.ends = task.started + self.stage.clock.latency(seconds)
+        task.ends = task.started + self.environment.clock.latency(seconds)
         return self._started(task, session)
 
     def ask(self, session: Session, name: str, effect: Callable[[Task], None]) -> Task:
-        """Begin a task that only tells something: the session may work on meanwhile."""
+        """Start a task that only reads: the session may continue meanwhile."""
         task = self._task("question", name, session, effect)
-        task.ends = task.started + self.stage.clock.latency(self.durations.question)
+        task.ends = task.started + self.environment.clock.latency(self.durations.question)
         return self.tasks.start(task)
 
     def install(self, session: Session, order: Installation) -> Task:
-        """Begin an installation; its gateways are busy until it ends."""
+        """Start an installation; its gateways are busy until it ends."""
 
         def record(taken: list[str], revision: Revision) -> None:
-            self.stage.ledger.append(
+            self.environment.ledger.append(
                 SYSTEM, "world.installed", who=session.admin.name, changed=taken, note=revision.uid
             )
 
@@ -145,17 +147,17 @@ class World:
         name = f"Policy installation - {order.package.name}"
         task = self._task("install", name, session, lambda done: self.firewalls.finish(done, order, self.now(), record))
         task.free = free
-        task.ends = task.started + self.stage.clock.latency(self._install_seconds(order))
+        task.ends = task.started + self.environment.clock.latency(self._install_seconds(order))
         for gateway in order.targets:
             gateway.busy = task.uid
         return self.tasks.start(task)
 
-    def commit(self, session: Session) -> Revision | None:
-        """Make a session's changes the newest revision at once; None if there are none."""
+    def commit(self, session: Session) -> Revision:
+        """Publish a session's changes at once; return the revision.
+
+        A publish of nothing is a revision too, with 0 changes (CheckPointSW/CheckPointAnsibleMgmtCollection#66).
+        """
         overlay = session.overlay
-        if not overlay.changes:
-            reset(session, self.published, self.locks)
-            return None
         revision = Revision(
             number=len(self.published.revisions) + 1,
             uid=new_uid(),
@@ -166,11 +168,13 @@ class World:
             description=session.description,
             changes=overlay.changes,
         )
-        gone = [self.published.things[uid].name for uid in overlay.deleted if uid in self.published.things]
-        names = sorted([thing.name for thing in overlay.changed.values()] + gone)
+        removed = [self.published.objects[uid].name for uid in overlay.deleted if uid in self.published.objects]
+        names = sorted([cp_object.name for cp_object in overlay.changed.values()] + removed)
         self.published.apply(overlay.changed, overlay.deleted, revision)
         reset(session, self.published, self.locks)
-        self.stage.ledger.append(SYSTEM, "world.published", who=session.admin.name, changed=names, note=revision.uid)
+        self.environment.ledger.append(
+            SYSTEM, "world.published", who=session.admin.name, changed=names, note=revision.uid
+        )
         return revision
 
     # People
@@ -183,7 +187,7 @@ class World:
         return session
 
     def hold(self, admin: str, group: str, seconds: float) -> Session:
-        """An administrator's console holds a group for `seconds` (real)."""
+        """An administrator's console locks a group for `seconds` (real)."""
         session = self.console(admin)
         try:
             self.locks.claim(session, [self.editor(session).find(group, "group")])
@@ -195,7 +199,7 @@ class World:
         return session
 
     def close_console(self, session: Session) -> None:
-        """An administrator leaves without publishing; a session that somebody took over is theirs by now."""
+        """An administrator leaves without publishing; a session that somebody took over stays open."""
         self._timed = [item for item in self._timed if item[1] is not session]
         if session.sid != _console_sid(session):
             return
@@ -206,17 +210,16 @@ class World:
         self.sessions.leave(session, self.now())
 
     def edit(self, admin: str, change: Callable[[Editor], None]) -> Revision:
-        """An administrator alters something by hand and publishes at once; ApiError if an object is locked."""
+        """An administrator changes objects and publishes at once; raises ApiError if an object is locked."""
         session = self.console(admin)
         try:
             change(self.editor(session))
-            revision = self.commit(session)
+            return self.commit(session)
         finally:
             self.close_console(session)
-        return revision or self.published.revisions[-1]
 
     def revert(self, revisions: int) -> Revision:
-        """An administrator goes back by so many revisions; sessions end, gateways keep what they have installed."""
+        """An administrator reverts so many revisions; sessions end, gateways keep their installed policy."""
         for session in self.sessions.listed():
             self.discard(session)
             self.expire(session)
@@ -225,33 +228,33 @@ class World:
         return self.published.revisions[-1]
 
     def make_groups(self, names: Sequence[str], admin: str = "admin") -> None:
-        """An administrator makes groups that do not exist yet, and publishes."""
+        """An administrator creates missing groups and publishes them."""
 
         def change(editor: Editor) -> None:
             for name in names:
                 if editor.session.view.find(name) is None:
-                    editor.add(Wish("group", name))
+                    editor.add(ObjectSpec("group", name))
 
         self.edit(admin, change)
 
     def install_everywhere(self, admin: str = "admin") -> None:
-        """Let every gateway enforce the newest revision, as on the day before the story begins."""
+        """Install the newest revision on every gateway at once, as the initial state."""
         for package in self.firewalls.packages.values():
             for name in package.targets:
                 latest = self.published.revisions[-1]
                 self.firewalls.gateways[name].installed = Installed(package.name, latest, self.now())
-        self.stage.ledger.append(SYSTEM, "world.begun", who=admin, changed=list(self.firewalls.gateways))
+        self.environment.ledger.append(SYSTEM, "world.begun", who=admin, changed=list(self.firewalls.gateways))
 
     def _note(self, operation: str, who: str, *about: str) -> None:
-        """Write a change of the world down; the last word is the note."""
+        """Add a change to the ledger; the last argument is the note."""
         *changed, note = about
-        self.stage.ledger.append(SYSTEM, operation, who=who, changed=changed, note=note)
+        self.environment.ledger.append(SYSTEM, operation, who=who, changed=changed, note=note)
 
     def _published(self, session: Session, task: Task) -> None:
-        incidents = validation.judge(session.view)
-        if incidents.errors:
+        issues = validation.judge(session.view)
+        if issues.errors:
             text = "Publish failed because of validation errors"
-            task.fail(text, [{"publishResponse": {"mode": "async"}, "errors": list(incidents.errors)}])
+            task.fail(text, [{"publishResponse": {"mode": "async"}, "errors": list(issues.errors)}])
             return
         changes = session.overlay.changes
         revision = self.commit(session)
@@ -259,7 +262,7 @@ class World:
             self.sessions.leave(session, self.now())
         task.status, task.description = "succeeded", "Publish succeeded"
         detail: dict[str, object] = {"publishResponse": {"numberOfPublishedChanges": changes, "mode": "async"}}
-        task.details = [detail | ({"revision": revision.uid} if revision else {})]
+        task.details = [detail | {"revision": revision.uid}]
 
     def _install_seconds(self, order: Installation) -> float:
         oldest = min((gateway.installed.revision.number if gateway.installed else 0) for gateway in order.targets)
@@ -279,5 +282,5 @@ class World:
 
 
 def _console_sid(session: Session) -> str:
-    """Consoles do not speak the API; this only says that somebody is there."""
+    """Return a pseudo sid: consoles do not use the API, but the session counts as connected."""
     return f"console-{session.uid}"

@@ -1,4 +1,4 @@
-"""The Illumio PCE as an outside world: its REST API, its pairing scripts and the agents' side of pairing."""
+"""The Illumio PCE simulator: REST API, pairing scripts and the agents' side of pairing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from simulators.environment import Environment
 from simulators.illumio import routes_agent, routes_global, routes_labels, routes_profiles, routes_workloads
+from simulators.illumio.actions import IllumioActions
 from simulators.illumio.context import Traits
 from simulators.illumio.control import add_control
-from simulators.illumio.deeds import IllumioDeeds
-from simulators.illumio.frame import WORLD, frame
+from simulators.illumio.middleware import WORLD, pce_middleware
 from simulators.illumio.world import World
-from simulators.server import Stage, build_app
+from simulators.server import build_app
 
 __all__ = ["Traits", "World", "add_control", "create"]
 
@@ -22,17 +23,17 @@ _TICK_SECONDS = 0.5
 
 
 def create(
-    stage: Stage, org_id: int = 50, host: str = "127.0.0.1:8443", traits: Traits | None = None
+    environment: Environment, org_id: int = 50, host: str = "127.0.0.1:8443", traits: Traits | None = None
 ) -> tuple[World, web.Application]:
-    """Make a PCE organisation and its application.
+    """Return a PCE organisation and its application.
 
     `host`: `name:port` as clients reach it (only shown, never called).
     """
-    world = World.build(stage, org_id, host, traits)
-    stage.enact("illumio", IllumioDeeds(world))
-    app = build_app("illumio", stage)
+    world = World.build(environment, org_id, host, traits)
+    environment.register_actions("illumio", IllumioActions(world))
+    app = build_app("illumio", environment)
     app[WORLD] = world
-    app.middlewares.append(frame)
+    app.middlewares.append(pce_middleware)
     app.cleanup_ctx.append(_ticker)
     for module in (routes_global, routes_labels, routes_profiles, routes_workloads, routes_agent):
         app.add_routes(module.routes())
@@ -40,7 +41,7 @@ def create(
 
 
 async def _ticker(app: web.Application) -> AsyncIterator[None]:
-    """Let what is due happen though nobody asks, so that the ledger and the machines learn of it."""
+    """Do what is due even without requests, so that the ledger and the machines see it in time."""
 
     async def tick() -> None:
         while True:

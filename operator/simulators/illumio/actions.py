@@ -1,6 +1,6 @@
-"""What a fault may let happen to the PCE beyond a bent answer: the key dies, lists lag, jobs and bulks go wrong.
+"""System actions of the PCE for faults: the API key expires, lists are stale, jobs and bulk operations fail.
 
-`create` in the package's `__init__` gives one to the stage; the server's middleware calls it.
+`create` in the package's `__init__` registers them; `fault_injection` calls them.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from typing import Any, cast
 import msgspec
 from aiohttp import web
 
-from simulators.faults import ON_NEXT, Deed, Fault
+from simulators.environment import ActionFailed
+from simulators.faults import ON_NEXT, Fault, SystemAction
 from simulators.illumio.context import Caller, caller
 from simulators.illumio.control import ORDERS, PERSON, carry_out
 from simulators.illumio.errors import PceError
 from simulators.illumio.world import World
-from simulators.stage import Impossible
 
 
-class IllumioDeeds:
-    """See `simulators.stage.Deeds`."""
+class IllumioActions:
+    """See `simulators.environment.SystemActions`."""
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def refusal(self, fault: Fault) -> str:
-        """Why this world cannot do it."""
+        """Return why the PCE cannot do it, or ""."""
         match fault.action:
             case "foreign-lock":
                 return "a PCE locks nothing"
@@ -38,9 +38,9 @@ class IllumioDeeds:
         return ""
 
     async def perform(self, fault: Fault, request: web.Request) -> None:  # noqa: ARG002 - others look at the request
-        """Do it. An API key that is expired is dead for `seconds`, or until the control port revives it."""
+        """Do it. An expired API key is invalid for `seconds`, or until the control port makes it valid."""
         world = self._world
-        match cast("Deed", fault.action):
+        match cast("SystemAction", fault.action):
             case "expire":
                 world.expire_key(fault.seconds)
             case "stale":
@@ -54,12 +54,12 @@ class IllumioDeeds:
                 try:
                     carry_out(world, cast("dict[str, Any]", fault.body))
                 except (PceError, msgspec.ValidationError) as refusal:
-                    raise Impossible(str(refusal)) from refusal
+                    raise ActionFailed(str(refusal)) from refusal
                 finally:
                     caller.reset(token)
             case "foreign-lock":
                 raise ValueError(self.refusal(fault))
 
     def throttled(self, operation: str) -> object:  # noqa: ARG002 - all alike
-        """The PCE's 429."""
+        """Return the PCE's 429."""
         return [{"token": "too_many_requests_error", "message": "more than 500 calls in a minute"}]

@@ -1,6 +1,6 @@
-"""The bodies that the PCE's calls take, strictly: an unknown property or a wrong type is refused.
+"""The request bodies of the PCE's API. They are strict: an unknown property or a wrong type is refused.
 
-`read` turns bytes into one of them, or raises the PCE's refusal (HTTP 406 `input_validation_error` naming property
+`read` decodes one of them, or raises the PCE's error (HTTP 406 `input_validation_error` naming property
 and schema; malformed JSON is a 400). Fields: the `illumio` SDK 1.1.3, the Terraform provider illumio-core
 (managed-workload update, pairing profile) and the vendor's REST manual 23.2 to 24.5.
 UNSET means that the property was not sent; None that it was sent as null.
@@ -36,7 +36,7 @@ class Href(Struct, forbid_unknown_fields=True, frozen=True):
     href: str
 
 
-class Nothing(Strict):
+class EmptyBody(Strict):
     """An empty object."""
 
 
@@ -175,14 +175,14 @@ class UnpairVens(Strict):
 
 
 class UnpairWorkloads(Strict):
-    """The older form of unpairing."""
+    """Unpair by workload, the older call."""
 
     workloads: Annotated[list[Href], Thousand]
     ip_table_restore: FirewallRestore = "default"
 
 
 class Guest(Strict, kw_only=True):
-    """What an agent says of its machine when it is activated (this world's own protocol)."""
+    """An agent's activation request with the facts of its machine (this simulator's own protocol)."""
 
     activation_code: str
     hostname: Name
@@ -190,8 +190,8 @@ class Guest(Strict, kw_only=True):
     interfaces: list[InterfaceBody] = []
 
 
-class Leaving(Strict):
-    """What an agent says when it has uninstalled itself (this world's own protocol)."""
+class DeactivationBody(Strict):
+    """An agent's notice that it uninstalled itself (this simulator's own protocol)."""
 
     agent_id: int
     workload_uuid: str
@@ -201,7 +201,7 @@ B = TypeVar("B")
 
 
 def read(raw: bytes | msgspec.Raw, kind: type[B], schema: str = "") -> B:
-    """Decode a body; 400 if it is not JSON, 406 naming what its schema does not allow."""
+    """Decode a body; 400 if it is not JSON, 406 if the schema does not allow it."""
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:

@@ -1,6 +1,6 @@
-"""What all parts of one PCE share: the stage, the organisation, its traits, what is due later, the audit trail.
+"""What all parts of one PCE share: environment, organisation, traits, timers, audit events.
 
-Made by `world.py`; every rule notes here what it changed, so that the ledger and the PCE's events agree.
+Made by `world.py`; every rule reports its changes here, so that the ledger and the PCE's events agree.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
-from simulators.server import Stage
+from simulators.environment import Environment
 
 _EVENTS_KEPT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is at work: `href` of a user or an agent (empty: the PCE itself), and the request if there is one."""
+    """Who makes a change: `href` of a user or an agent ("": the PCE itself), and the request, if any."""
 
     href: str = ""
     method: str = ""
@@ -40,12 +40,13 @@ caller: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B03
 
 @dataclass(slots=True)
 class Traits:
-    """What differs between PCEs, or is not publicly known and therefore switchable. Times are vendor seconds.
+    """Behaviour that differs between PCEs, or is not publicly known. Times are vendor seconds.
 
     `has_*` and `labels_with_key_value` off: an older PCE. `unfiltered_total`: X-Total-Count counts all workloads, as
     one field report measured. `absolute_location`: as some versions of the manual say. `terse_bulk_errors`: a failed
-    item is its href alone. `retry_after`: seconds sent with a 429, None for no header. `list_lag_seconds`: lists are
-    renewed as often as that, 0: at once.
+    item is its href alone. `offline_seconds` and `goodbye_seconds`: a VEN is offline so long after its last
+    heartbeat (-1: never), or its goodbye. `retry_after`: seconds sent with a 429, None for no header.
+    `list_lag_seconds`: how often lists are refreshed, 0: at once.
     """
 
     version: str = "24.2.0"
@@ -65,12 +66,14 @@ class Traits:
     job_fails: bool = False
     bulk_seconds: float = 1.0
     unpair_ack_seconds: float = 60.0
-    unpair_timeout_seconds: float = 3600.0
+    unpair_timeout_seconds: float = 900.0
+    heartbeat_seconds: float = 300.0
+    offline_seconds: float = 3600.0
     goodbye_seconds: float = 900.0
     list_lag_seconds: float = 0.0
 
     def change(self, values: dict[str, object]) -> None:
-        """Set traits by name; ValueError for an unknown one or a value of the wrong type."""
+        """Set traits by name; raises ValueError for an unknown name or a value of the wrong type."""
         known = {item.name for item in fields(self)}
         for name, value in values.items():
             if name not in known:
@@ -89,9 +92,9 @@ class Traits:
 
 @dataclass(slots=True)
 class Context:
-    """One PCE's surroundings. `host` is `name:port` as clients reach it."""
+    """The shared parts of one PCE. `host`: `name:port` as clients reach it."""
 
-    stage: Stage
+    environment: Environment
     org_id: int
     host: str
     traits: Traits = field(default_factory=Traits)
@@ -111,7 +114,7 @@ class Context:
 
     def now(self) -> float:
         """Epoch seconds."""
-        return self.stage.clock.now()
+        return self.environment.clock.now()
 
     def stamp(self) -> str:
         """Return the time as the PCE writes it."""
@@ -119,7 +122,7 @@ class Context:
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Do `act` after `seconds` of the vendor's time."""
-        heapq.heappush(self._due, (self.now() + self.stage.clock.latency(seconds), next(self._order), act))
+        heapq.heappush(self._due, (self.now() + self.environment.clock.latency(seconds), next(self._order), act))
 
     def advance(self) -> None:
         """Do what is due by now. Called before every request and by a slow ticker."""
@@ -133,15 +136,15 @@ class Context:
                 caller.reset(token)
 
     def changed(self, text: str, operation: str = "world.changed") -> None:
-        """Put a change into the ledger: with the request that made it, else as a change of the world."""
+        """Add a change to the ledger: to the entry of its request, else as an entry of its own."""
         noted = caller.get().changed
         if noted is None or operation != "world.changed":
-            self.stage.ledger.append("illumio", operation, changed=(text,))
+            self.environment.ledger.append("illumio", operation, changed=(text,))
         else:
             noted.append(text)
 
     def event(self, kind: str, *hrefs: str, change: str = "update", severity: str = "info") -> None:
-        """Append an audit event about these objects."""
+        """Append an audit event for these objects."""
         who = caller.get()
         event: dict[str, object] = {
             "href": f"{self.org}/events/{uuid.uuid4()}",

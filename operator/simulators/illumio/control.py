@@ -1,7 +1,7 @@
-"""The control port's part for the PCE: look into it, and let people and machines change it.
+"""The control port's routes for the PCE: read it, and change it as people and machines do.
 
-`simulators.__main__` and tests call `add_control`. Answers and bodies are JSON; a wrong order is a 400 with a
-sentence, an unknown workload a 404 (both by the control port).
+`simulators.__main__` and tests call `add_control`. Answers and bodies are JSON; an invalid request is a 400 with a
+sentence, an unknown workload a 404.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from simulators.control import BadOrderError, read_json, read_object
+from simulators.control import BadControlRequestError, read_json, read_object
 from simulators.illumio.bodies import Href, InterfaceBody, LabelCreate, SetLabels, VenBody, WorkloadBody
 from simulators.illumio.context import Caller, caller
 from simulators.illumio.errors import PceError
@@ -27,7 +27,7 @@ Order = Callable[[World, Workload, dict[str, object]], None]
 
 
 class Preloaded(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A machine that was paired earlier. `profile`: HREF of the profile whose labels and enforcement it has."""
+    """A machine that is already paired. `profile`: HREF of the profile that gives labels and enforcement."""
 
     hostname: str
     interfaces: list[InterfaceBody] = []
@@ -60,7 +60,7 @@ def add_control(target: web.Application | web.UrlDispatcher, world: World) -> No
 
 
 def _as_person(world: World, act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Bind an act to the world; it is done by a person, not by the API's user."""
+    """Return a handler that acts as a person, not as the API's user."""
 
     async def handler(request: web.Request) -> web.Response:
         world.context.advance()
@@ -89,13 +89,13 @@ async def _carry_out(world: World, request: web.Request) -> web.Response:
 
 
 def carry_out(world: World, order: dict[str, object]) -> Workload:
-    """Let a person or a machine act: `workload` (uuid or hostname), `do`, and what that needs."""
+    """Act as a person or a machine: `workload` (uuid or hostname), `do`, and the action's own fields."""
     more = dict(order)
     key, name = str(more.pop("workload")), str(more.pop("do"))
     act = ORDERS.get(name)
     if act is None:
         message = f"unknown order {name!r}; there are {', '.join(sorted(ORDERS))}"
-        raise BadOrderError(message)
+        raise BadControlRequestError(message)
     workload = world.pairing.find(key)
     act(world, workload, more)
     return workload
@@ -129,7 +129,7 @@ async def _set_traits(world: World, request: web.Request) -> web.Response:
 
 
 async def _set_key(world: World, request: web.Request) -> web.Response:
-    """{alive?: bool, secret?}: the API key dies, or is good again; it gets another secret, and the old one is wrong."""
+    """{alive?: bool, secret?}: make the API key invalid or valid; replace its secret."""
     order = await read_object(request)
     if "secret" in order:
         world.change_secret(str(order["secret"]))
@@ -157,7 +157,7 @@ def _unpair(world: World, workload: Workload, _: dict[str, object]) -> None:
 
 
 def _relabel(world: World, workload: Workload, wanted: dict[str, object]) -> None:
-    """Change labels as a person would: {key: value}, null removes; a missing label is made."""
+    """Change labels as a person: {key: value}, null removes; missing labels are created."""
     hrefs: list[Href] = []
     for key, value in wanted.items():
         if value is not None:
@@ -169,12 +169,12 @@ def _relabel(world: World, workload: Workload, wanted: dict[str, object]) -> Non
 
 
 def _enforce(world: World, workload: Workload, wanted: dict[str, object]) -> None:
-    """{mode}: a person changes the enforcement mode."""
+    """{mode}: change the enforcement mode as a person."""
     world.workloads.update(workload.href, msgspec.convert({"enforcement_mode": wanted["mode"]}, WorkloadBody))
 
 
 def _change(world: World, workload: Workload, wanted: dict[str, object]) -> None:
-    """Change attributes as a person would: {name: value} as a PUT takes them."""
+    """Change attributes as a person: {name: value} as in a PUT."""
     world.workloads.update(workload.href, msgspec.convert(wanted, WorkloadBody))
 
 

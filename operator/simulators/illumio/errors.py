@@ -1,6 +1,6 @@
-"""How the PCE says no: a status and `[{token, message}]`.
+"""The PCE's errors: a status and `[{token, message}]`.
 
-Raised by the world's rules, turned into an answer by `frame.py`. Statuses and tokens: illumio-pylo, the Terraform
+Raised by the rules, turned into answers by `middleware.py`. Statuses and tokens: illumio-pylo, the Terraform
 provider illumio-core (client and tests) and `demisto/content` Packs/Illumio; where the vendor's token is not publicly
 known the name is ours, and docs/worlds-illumio.md says so.
 """
@@ -11,7 +11,7 @@ from typing import NoReturn
 
 
 class PceError(Exception):
-    """A refusal. `single` answers one object instead of the usual array, as a few calls of the PCE do."""
+    """An error. `single`: the answer is one object instead of the usual array, as for a few calls."""
 
     def __init__(
         self, status: int, token: str, message: str, *, single: bool = False, headers: dict[str, str] | None = None
@@ -30,21 +30,21 @@ class PceError(Exception):
 
 
 def refuse_invalid(message: str) -> NoReturn:
-    """Refuse a body, parameter or value that the call's schema does not allow."""
+    """Return the error for a body, parameter or value that the schema does not allow."""
     raise PceError(406, "input_validation_error", message)
 
 
 def refuse(token: str, message: str) -> NoReturn:
-    """Refuse what a rule of the PCE stands against (uniqueness, in use, a hard limit)."""
+    """Return the error for a broken rule (uniqueness, in use, a hard limit)."""
     raise PceError(406, token, message)
 
 
 def refuse_missing(what: str) -> NoReturn:
-    """Say that no object has this HREF."""
+    """Return the error for an unknown HREF."""
     raise PceError(404, "not_found_error", f"{what} does not exist")
 
 
 def refuse_busy(message: str, retry_after: int | None = None) -> NoReturn:
-    """Refuse for a rate limit, or a second bulk operation. The vendor documents no Retry-After for it."""
+    """Return the error for a rate limit or a second bulk operation. The vendor documents no Retry-After."""
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     raise PceError(429, "too_many_requests_error", message, headers=headers)

@@ -19,9 +19,9 @@ _KEPT = 8
 
 @dataclass(slots=True)
 class Job:
-    """One asynchronous collection. `rows` are shared with the lists' cache, so a kept job costs little.
+    """One asynchronous collection. `rows` are shared with the lists' cache, so that a kept job costs little.
 
-    `outcome` is the end that a fault ordered: `lost`: nobody knows it; `failed`; `half`: half of the rows; `endless`.
+    `outcome` is the end that a fault decided: `lost`: a GET is 404; `failed`; `half`: half of the rows; `endless`.
     """
 
     href: str
@@ -35,7 +35,7 @@ class Job:
 
 
 class Jobs:
-    """The newest few jobs; older ones are forgotten, as a PCE forgets them after a while."""
+    """The newest jobs; older ones are dropped, as in a PCE after a while."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -47,7 +47,7 @@ class Jobs:
         self._ordered.append(outcome)
 
     def start(self, rows: Sequence[bytes]) -> tuple[str, int]:
-        """Begin a job; returns its HREF and the seconds that the PCE asks to wait (vendor: 5)."""
+        """Start a job; return its HREF and the Retry-After seconds (vendor: 5)."""
         context = self._context
         job = Job(f"{context.org}/jobs/{uuid.uuid4()}", context.stamp(), caller.get().href, rows)
         job.outcome = self._ordered.popleft() if self._ordered else None
@@ -55,10 +55,10 @@ class Jobs:
         while len(self._jobs) > _KEPT:
             self._jobs.popitem(last=False)
         context.later(context.traits.job_seconds, lambda: self._finish(job))
-        return job.href, round(context.stage.clock.latency(5))
+        return job.href, max(1, round(context.environment.clock.latency(5)))
 
     def status(self, href: str) -> dict[str, object]:
-        """Return what a poll of the job answers; 404 once forgotten."""
+        """Return the answer to a poll of the job; 404 for a dropped one."""
         job = self._jobs.get(href)
         if job is None or job.outcome == "lost":
             refuse_missing(href)

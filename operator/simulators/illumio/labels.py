@@ -1,7 +1,7 @@
-"""Labels and their dimensions: who uses which, one value once a key, none deleted while in use.
+"""Labels and their dimensions: values are unique per key, and a label in use cannot be deleted.
 
-Used by profiles and workloads, which tell it what they wear. Rules: the vendor's REST manual 23.2 (labels; reserved
-values; key immutable; partial match of `value`), the Terraform provider illumio-core (deleting twice, dimensions).
+Used by profiles and workloads, which report their labels. Rules: the vendor's REST manual 23.2 (labels; reserved
+values; key immutable; partial match of `value`), the Terraform provider illumio-core (second deletion, dimensions).
 The tokens `label_exists` and `label_in_use` are ours: the vendor's are not publicly known.
 """
 
@@ -56,7 +56,7 @@ class Dimension:
 
 
 class Labels:
-    """All labels and dimensions of the organisation. `renamed` listeners learn the HREFs of a label's wearers."""
+    """All labels and dimensions of the organisation. `renamed` listeners get the HREFs of a label's users."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -71,7 +71,7 @@ class Labels:
             self._add_dimension(key, shown, {"initial": shown[0], "icon": key})
 
     def create(self, body: LabelCreate) -> Label:
-        """Make a label; refused where the key is unknown, the value reserved or already there (case ignored)."""
+        """Create a label; refused if the key is unknown, or the value reserved or already used (case ignored)."""
         context, who = self._context, caller.get().href
         if body.key not in self.keys():
             refuse_invalid(f"label key {body.key!r} is not a label dimension")
@@ -124,7 +124,7 @@ class Labels:
         self._context.event("label.update", href)
 
     def delete(self, href: str) -> None:
-        """Delete a label that nothing wears."""
+        """Delete a label that is not in use."""
         label = self.get(href)
         if label.deleted:
             raise PceError(406, "label_already_deleted", "Label already deleted", single=True)
@@ -154,7 +154,7 @@ class Labels:
         } | dict.fromkeys(unused, False)
 
     def resolve(self, references: Sequence[Href]) -> dict[str, Label]:
-        """Labels by key; refused where one does not exist, is deleted, or two have one key."""
+        """Return key -> label; refused if one does not exist, is deleted, or two have the same key."""
         found: dict[str, Label] = {}
         for reference in references:
             label = self._by_href.get(reference.href)
@@ -165,15 +165,15 @@ class Labels:
             found[label.key] = label
         return found
 
-    def wear(self, user: str, old: dict[str, Label], new: dict[str, Label]) -> None:
-        """Keep account of who uses which label."""
+    def replace_use(self, user: str, old: dict[str, Label], new: dict[str, Label]) -> None:
+        """Record that `user` uses the labels `new` instead of `old`."""
         for label in old.values():
             self._users.get(label.href, set()).discard(user)
         for label in new.values():
             self._users.setdefault(label.href, set()).add(user)
 
     def create_dimension(self, body: DimensionBody) -> Dimension:
-        """Make a label key; at most 20."""
+        """Create a label key; at most 20."""
         if not isinstance(body.key, str) or not isinstance(body.display_name, str):
             refuse_invalid("key and display_name are required (schema DimensionBody)")
         if body.key in self.keys():

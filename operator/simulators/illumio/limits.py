@@ -1,7 +1,7 @@
-"""The PCE's limits: calls a minute, unpairs a minute, one bulk operation at a time.
+"""The PCE's limits: calls per minute, unpairs per minute, one bulk operation at a time.
 
-Source: the vendor's REST manual 23.5 (rest-api-limits) and 21.5 (bulk operations). The limits a minute hold only
-where the stage's limits are on; the one bulk operation always.
+Source: the vendor's REST manual 23.5 (rest-api-limits) and 21.5 (bulk operations). The limits per minute hold only
+if the environment's limits are on; the one for bulk operations always holds.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from simulators.illumio.context import Context
 from simulators.illumio.errors import refuse_busy
 
-CALLS_A_MINUTE = 500
-_UNPAIRS_A_MINUTE = 10
+CALLS_PER_MINUTE = 500
+_UNPAIRS_PER_MINUTE = 10
 
 
 class Limits:
@@ -26,16 +26,16 @@ class Limits:
         self._bulk = False
 
     def call(self, who: str) -> None:
-        """One call of this key; 429 above 500 a minute."""
-        self._take(who, "call", CALLS_A_MINUTE)
+        """One call of this key; 429 above 500 per minute."""
+        self._take(who, "call", CALLS_PER_MINUTE)
 
     def unpair(self, who: str) -> None:
-        """One unpair call of this key; 429 above 10 a minute."""
-        self._take(who, "unpair", _UNPAIRS_A_MINUTE)
+        """One unpair call of this key; 429 above 10 per minute."""
+        self._take(who, "unpair", _UNPAIRS_PER_MINUTE)
 
     @contextmanager
     def bulk(self) -> Iterator[None]:
-        """Hold the one bulk operation of the organisation; 429 for a second one."""
+        """Reserve the one bulk operation of the organisation; 429 for a second one."""
         if self._bulk:
             refuse_busy("another bulk operation is in progress", self._context.traits.retry_after)
         self._bulk = True
@@ -45,7 +45,7 @@ class Limits:
             self._bulk = False
 
     def _take(self, who: str, kind: str, most: int) -> None:
-        if not self._context.stage.limits:
+        if not self._context.environment.limits:
             return
         now, times = self._context.now(), self._calls[who, kind]
         while times and times[0] <= now - 60:

@@ -1,7 +1,7 @@
-"""What every call of the PCE goes through: identity, organisation, limits, request id, refusals as arrays.
+"""The middleware of every call of the PCE: identity, organisation, limits, request id, errors as arrays.
 
-`create` appends the middleware to the stage's application; the routes answer with `answer` and `listing`. The
-Content-Type is exactly `application/json`, as the `illumio` SDK and the Terraform client need it to be.
+`create` appends it to the application; the routes answer with `answer` and `listing`. The
+Content-Type is exactly `application/json`, as the `illumio` SDK and the Terraform client require.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _ORG = re.compile(r"^/api/v2/orgs/(\d+)(/|$)")
 
 
 @web.middleware
-async def frame(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Judge the caller, run the handler, say no as the PCE does."""
+async def pce_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Check the caller, run the handler, and write errors as the PCE does."""
     world = request.app[WORLD]
     world.context.advance()
     changed: list[str] = []
@@ -74,7 +74,7 @@ def listing(rows: Sequence[bytes], total: int) -> web.Response:
 
 
 def _array(rows: Sequence[bytes]) -> bytes:
-    """One join and no further copy: 50,000 rows are 80 MB."""
+    """Join once without another copy: 50,000 rows are 80 MB."""
     if not rows:
         return b"[]"
     parts = [*rows]
@@ -89,7 +89,7 @@ def encoded(rows: Sequence[object]) -> list[bytes]:
 
 
 async def body(request: web.Request, kind: type[B]) -> B:
-    """Return the request's body; 406 where its type or its shape is wrong."""
+    """Return the request's body; 406 if its type or its schema is wrong."""
     if request.content_type != "application/json":
         raise PceError(406, "input_validation_error", f"Content-Type {request.content_type!r} is not application/json")
     return read(await request.read(), kind)

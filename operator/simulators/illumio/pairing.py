@@ -1,7 +1,7 @@
-"""The agent's side of the PCE: activation with a code, and ordered failures of one machine's pairing.
+"""The agent's side of the PCE: activation with a code, and planned failures of a machine's pairing.
 
-`pair.sh` and `pair.ps1` of this world speak to it (a protocol of our own: the real one is not public). The control
-port orders failures here and puts machines in that were paired before the story begins.
+This simulator's `pair.sh` and `pair.ps1` use it (by a protocol of their own: the real one is not public). The control
+port plans failures here and adds machines that are already paired.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from simulators.illumio import heartbeats
 from simulators.illumio.bodies import Guest, InterfaceBody
 from simulators.illumio.context import Caller, Context, caller
 from simulators.illumio.errors import PceError, refuse_missing
@@ -27,7 +28,7 @@ class PairingFault:
     """The next `times` pairings of one hostname ("*": of any) fail.
 
     `refuse`: 403 with `token`; `error`: 500; `html`: a proxy's 503 page; `hang`: no answer for `seconds` (real), then
-    503. None of them spends the code.
+    503. None of them uses up the code.
     """
 
     times: int = 1
@@ -37,7 +38,7 @@ class PairingFault:
 
 
 class Pairing:
-    """Admits agents and makes their workloads."""
+    """Admits agents and creates their workloads."""
 
     def __init__(self, context: Context, profiles: Profiles, workloads: Workloads) -> None:
         self._context = context
@@ -46,7 +47,7 @@ class Pairing:
         self._faults: dict[str, PairingFault] = {}
 
     def order(self, hostname: str, fault: PairingFault) -> None:
-        """Let the next pairings of a hostname fail; `times` 0 takes the order back."""
+        """Make the next pairings of a hostname fail; `times` 0 cancels it."""
         if fault.how not in get_args(How):
             message = f"'how' must be one of {', '.join(get_args(How))}, not {fault.how!r}"
             raise ValueError(message)
@@ -54,8 +55,8 @@ class Pairing:
         if fault.times > 0:
             self._faults[hostname.lower()] = fault
 
-    def meet(self, hostname: str) -> PairingFault | None:
-        """Return the ordered failure for this pairing, counted down."""
+    def take_fault(self, hostname: str) -> PairingFault | None:
+        """Return the planned failure for this pairing, and count it."""
         for name in (hostname.lower(), "*"):
             fault = self._faults.get(name)
             if fault is not None:
@@ -66,7 +67,7 @@ class Pairing:
         return None
 
     def admit(self, guest: Guest) -> Profile:
-        """Check and spend the code; 403 says why not. The workload comes with `enrol`, a pairing's time later."""
+        """Check and use the code; 403 says why not. `enrol` creates the workload a pairing time later."""
         try:
             return self._profiles.admit(guest.activation_code)
         except PceError:
@@ -74,7 +75,7 @@ class Pairing:
             raise
 
     def enrol(self, guest: Guest, profile: Profile) -> Workload:
-        """Make the workload with the profile's labels and enforcement. A machine that pairs again gets a new one."""
+        """Create the workload with the profile's labels and enforcement. A machine that pairs again gets a new one."""
         return self._paired(
             guest.hostname, guest.os, guest.interfaces, labels=profile.labels, mode=profile.enforcement_mode
         )
@@ -82,7 +83,7 @@ class Pairing:
     def preload(
         self, hostname: str, interfaces: Sequence[InterfaceBody], os: str = "linux", profile: str | None = None
     ) -> Workload:
-        """Put in a machine that was paired earlier; returns its workload, in sync and online. `profile` is an HREF."""
+        """Add a machine that is already paired; return its workload, in sync and online. `profile` is an HREF."""
         labels: dict[str, Label] = {}
         mode = "visibility_only"
         if profile is not None:
@@ -91,7 +92,7 @@ class Pairing:
         return self._paired(hostname, os, interfaces, labels=labels, mode=mode, settled=True)
 
     def find(self, key: str) -> Workload:
-        """Return the living managed workload of a uuid, else the newest one of a hostname (case ignored); 404."""
+        """Return the managed workload with a uuid, else the newest one with a hostname (case ignored); 404."""
         by_uuid = self._workloads.peek(f"{self._context.org}/workloads/{key}")
         if by_uuid is not None:
             return by_uuid
@@ -118,6 +119,7 @@ class Pairing:
         try:
             os_id = _OS_IDS.get(os.lower(), os)
             workload = self._workloads.enrol(hostname, os_id, interfaces, labels, mode, settled=settled)
+            heartbeats.begin(self._context, workload)
             self._context.changed(f"workload {workload.href} paired ({hostname})", "world.workload-paired")
         finally:
             caller.reset(token)

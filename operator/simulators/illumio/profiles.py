@@ -59,7 +59,7 @@ class Profile:
 
 @dataclass(slots=True)
 class Key:
-    """One pairing key; None: without bound. `expires_at` is epoch seconds of real time."""
+    """One pairing key; None: unlimited. `expires_at` is epoch seconds, not scaled."""
 
     profile: Profile
     uses_left: int | None
@@ -84,7 +84,7 @@ class Profiles:
         first.is_default = True
 
     def create(self, body: ProfileBody) -> Profile:
-        """Make a profile; `enabled` is required."""
+        """Create a profile; `enabled` is required."""
         if not isinstance(body.enabled, bool):
             refuse_invalid("Object missing required field `enabled` (schema ProfileBody)")
         self._numbers += 1
@@ -112,7 +112,7 @@ class Profiles:
         return self._by_href.values()
 
     def update(self, href: str, body: ProfileBody) -> None:
-        """Change a profile; keys that were made before keep their uses and their life."""
+        """Change a profile; existing keys keep their uses and lifetime."""
         profile = self.get(href)
         pair = self._references.check(body, href, pair_of(profile))
         self._fill(profile, body)
@@ -127,21 +127,21 @@ class Profiles:
         if profile.is_default:
             refuse("method_not_allowed_error", "the default pairing profile can't be deleted")
         self._revoke(profile)
-        self._labels.wear(href, profile.labels, {})
+        self._labels.replace_use(href, profile.labels, {})
         self._references.release(profile)
         del self._by_href[href]
         self._context.changed(f"pairing profile {href} deleted")
         self._context.event("pairing_profile.delete", href, change="delete")
 
     def make_key(self, href: str) -> str:
-        """Make an activation code with the profile's uses and life; only this call ever shows it."""
+        """Create an activation code with the profile's uses and lifetime; only this call ever shows it."""
         profile, now = self.get(href), self._context.now()
         if not profile.enabled:
             refuse("pairing_profile_disabled", f"pairing profile {profile.name!r} is disabled")
         profile.keys = {code for code in profile.keys if self._keys[code].live(now)}
         if len(profile.keys) >= self._context.traits.live_keys_per_profile:
             refuse("hard_limit_exceeded", "hard limit reached: pairing keys of this profile")
-        code = self._context.stage.ledger.add_secret(secrets.token_hex(33))
+        code = self._context.environment.ledger.add_secret(secrets.token_hex(33))
         uses, life = profile.allowed_uses_per_key, profile.key_lifespan
         self._keys[code] = Key(
             profile, uses if isinstance(uses, int) else None, now + life if isinstance(life, int) else None
@@ -158,7 +158,7 @@ class Profiles:
         self._context.event("pairing_profile.delete_all_pairing_keys", href)
 
     def admit(self, code: str) -> Profile:
-        """Spend one use of a code; a refusal says why."""
+        """Use a code once; the error says why it is refused."""
         key = self._keys.get(code)
         if key is None:
             raise PceError(403, "activation_code_invalid", "the activation code is not valid")
@@ -187,5 +187,5 @@ class Profiles:
             value = getattr(body, name)
             if value is not msgspec.UNSET and name not in _SET_APART:
                 setattr(profile, name, value)
-        self._labels.wear(profile.href, profile.labels, new)
+        self._labels.replace_use(profile.href, profile.labels, new)
         profile.labels = new

@@ -1,4 +1,4 @@
-"""Collections of the PCE: which parameters a list takes, what they match, how many rows come back.
+"""Collections of the PCE: the parameters of lists, what they match, how many rows are returned.
 
 Used by the routes. Parameters: the Terraform provider illumio-core, illumio-pylo, workloader and the vendor's REST
 manual 21.5 to 24.5 (name, hostname, description, os_id, ip_address and a label's value match in part; `labels` is a
@@ -30,7 +30,7 @@ def flag(value: str) -> bool:
 
 
 def most(query: Mapping[str, str], cap: int) -> int:
-    """How many rows the caller gets."""
+    """Return how many rows the caller gets."""
     text = query.get("max_results", str(cap))
     if not text.isdigit():
         refuse_invalid(f"max_results must be a whole number, not {text!r}")
@@ -90,7 +90,7 @@ def at_most(read: Callable[[T], str | None]) -> Callable[[str], Test[T]]:
 
 
 def anything(_: str) -> Test[object]:
-    """Return a parameter that is accepted and decides nothing here."""
+    """Return a parameter that is accepted and ignored."""
     return lambda _row: True
 
 

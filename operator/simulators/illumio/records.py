@@ -1,4 +1,4 @@
-"""Workloads and VENs as the PCE keeps them, and as its API shows them.
+"""Workloads and VENs: the PCE's records, and their form in the API.
 
 Shapes: the `illumio` SDK 1.1.3 (Workload, VEN, VENAgent), a recorded answer in `demisto/content` Packs/Illumio and
 the Go client `brian1917/illumioapi`. Properties without a value are absent, as a PCE leaves them out.
@@ -35,11 +35,13 @@ class Ven:
     last_goodbye: str | None = None
     target_pce_fqdn: str | None = None
     unpairing: bool = False
+    beats: bool = True
+    """Whether its machine runs and sends heartbeats."""
 
 
 @dataclass(slots=True, eq=False)
 class Workload:
-    """One workload; managed where it has a VEN. `row` is its serialised form, None after a change."""
+    """One workload; managed if it has a VEN. `row` is its serialised form, None after a change."""
 
     uuid: str
     href: str
@@ -72,7 +74,7 @@ class Workload:
     row: bytes | None = None
 
     def serialised(self, context: Context) -> bytes:
-        """Return the row of a list, rendered once a change."""
+        """Return the row of a list, rendered once per change."""
         if self.row is None:
             self.row = msgspec.json.encode(workload_row(self, context))
         return self.row

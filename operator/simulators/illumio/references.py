@@ -1,4 +1,4 @@
-"""The pair of external_data_set and external_data_reference: one object of a type may hold it.
+"""The pair of external_data_set and external_data_reference: unique among the objects of a type.
 
 Source: `alexgoller/illumio-k8s-utility-operator` internal/pce/labels.go met HTTP 406 `external_reference_not_unique`.
 """
@@ -14,15 +14,15 @@ from simulators.illumio.errors import refuse, refuse_invalid
 Pair = tuple[str, str]
 
 
-class Referring(Protocol):
-    """A body that may carry the pair."""
+class ReferenceFields(Protocol):
+    """A body that may have the pair."""
 
     external_data_set: str | UnsetType | None
     external_data_reference: str | UnsetType | None
 
 
-class Referred(Protocol):
-    """An object that may hold the pair."""
+class Referenced(Protocol):
+    """An object that may have the pair."""
 
     href: str
     external_data_set: str | None
@@ -30,17 +30,17 @@ class Referred(Protocol):
 
 
 class References:
-    """Who holds which pair, for one type of objects."""
+    """The owners of pairs, for one type of objects."""
 
     def __init__(self) -> None:
         self._owners: dict[Pair, str] = {}
 
     def owner(self, pair: Pair) -> str | None:
-        """Return the HREF of the object that holds this pair."""
+        """Return the HREF of the object with this pair."""
         return self._owners.get(pair)
 
-    def check(self, body: Referring, href: str, current: Pair | None) -> Pair | None:
-        """Return the pair that `href` would hold after `body`; refuses half a pair, and one that another holds."""
+    def check(self, body: ReferenceFields, href: str, current: Pair | None) -> Pair | None:
+        """Return the pair of `href` after `body`; refuses half a pair, and one that another object has."""
         first, second = current or (None, None)
         if not isinstance(body.external_data_set, UnsetType):
             first = body.external_data_set or None
@@ -54,8 +54,8 @@ class References:
             refuse("external_reference_not_unique", "external_data_set and external_data_reference must be unique")
         return first, second
 
-    def hold(self, item: Referred, pair: Pair | None) -> None:
-        """Let the object hold the (checked) pair instead of the one that it held."""
+    def hold(self, item: Referenced, pair: Pair | None) -> None:
+        """Give the object this (checked) pair instead of its old one."""
         old = pair_of(item)
         if old is not None:
             self._owners.pop(old, None)
@@ -63,15 +63,15 @@ class References:
         if pair is not None:
             self._owners[pair] = item.href
 
-    def release(self, item: Referred) -> None:
-        """Free the pair of an object that is gone, though the record still shows it."""
+    def release(self, item: Referenced) -> None:
+        """Free the pair of a deleted object, although its record still shows it."""
         pair = pair_of(item)
         if pair is not None and self._owners.get(pair) == item.href:
             del self._owners[pair]
 
 
-def pair_of(item: Referred) -> Pair | None:
-    """Return the pair that an object holds."""
+def pair_of(item: Referenced) -> Pair | None:
+    """Return the pair of an object."""
     if item.external_data_set is None or item.external_data_reference is None:
         return None
     return item.external_data_set, item.external_data_reference

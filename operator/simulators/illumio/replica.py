@@ -1,4 +1,4 @@
-"""What the lists show of the workloads, which may lag behind what a GET by HREF shows.
+"""The lists' view of the workloads, which may lag behind a GET by HREF.
 
 Lists of a PCE cluster may be answered from a replica: a workload that was just paired is missing for a while and
 labels that were just set are shown later than by its own GET. How long is not publicly known, so it is switchable: the
@@ -16,7 +16,7 @@ from simulators.illumio.workloads import Workloads
 
 
 class Replica:
-    """A copy of all workloads that is renewed now and then; none where lists do not lag."""
+    """A copy of all workloads that is refreshed at intervals; there is none if lists do not lag."""
 
     def __init__(self, context: Context, workloads: Workloads) -> None:
         self._context = context
@@ -26,23 +26,23 @@ class Replica:
         self._frozen_until = 0.0
 
     def freeze(self, seconds: float) -> None:
-        """Show the workloads as they are now for these real seconds."""
+        """Keep the lists as they are now for these real seconds."""
         self._renew()
         self._frozen_until = self._context.now() + seconds
 
     def shown(self) -> Collection[Workload]:
-        """What a list is made from; deleted ones too."""
+        """Return the workloads that lists show, also deleted ones."""
         self.advance()
         return self._workloads.all() if self._copies is None else self._copies
 
     @property
     def lags(self) -> bool:
-        """Whether lists may differ from what is."""
+        """Return whether lists may be out of date."""
         return self._copies is not None
 
     def advance(self) -> None:
-        """Renew the copy when its time has come; drop it where lists do not lag any more."""
-        now, lag = self._context.now(), self._context.stage.clock.latency(self._context.traits.list_lag_seconds)
+        """Refresh the copy when it is due; drop it if lists no longer lag."""
+        now, lag = self._context.now(), self._context.environment.clock.latency(self._context.traits.list_lag_seconds)
         if now < self._frozen_until:
             return
         if not lag:

@@ -1,7 +1,7 @@
-"""What a machine asks of the PCE, without an API key: the pairing script, activation, leaving.
+"""Requests of machines, without an API key: pairing script, activation, deactivation.
 
 The script's address and its two parameters: ANS `illumio/illumio.core` roles/ven and the vendor's manual 25.1.
-`/agents/*` is this world's own protocol between its scripts and itself.
+`/agents/*` is the simulator's own protocol for its scripts.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from importlib import resources
 
 from aiohttp import web
 
-from simulators.illumio.bodies import Guest, Leaving
+from simulators.illumio.bodies import DeactivationBody, Guest
 from simulators.illumio.errors import PceError, refuse_invalid
-from simulators.illumio.frame import WORLD, answer, body, done
+from simulators.illumio.middleware import WORLD, answer, body, done
 from simulators.illumio.pairing import PairingFault
 
 SCRIPTS = ("pair.sh", "pair.ps1")
@@ -42,24 +42,24 @@ async def image(request: web.Request) -> web.Response:
 
 
 async def activate(request: web.Request) -> web.Response:
-    """Check the code at once; the workload comes a pairing's time later, even if the caller has gone by then."""
+    """Check the code at once; create the workload a pairing time later, even if the caller is gone by then."""
     world = request.app[WORLD]
     _path_version(request)
     guest = await body(request, Guest)
     request["who"] = guest.hostname
-    fault = world.pairing.meet(guest.hostname)
+    fault = world.pairing.take_fault(guest.hostname)
     if fault is not None:
         return await _fail(fault)
     profile = world.pairing.admit(guest)
-    await world.context.stage.clock.sleep(world.traits.pairing_seconds)
+    await world.context.environment.clock.sleep(world.traits.pairing_seconds)
     workload = world.pairing.enrol(guest, profile)
     number = workload.ven.agent_href.rpartition("/")[2] if workload.ven else "0"
     return answer({"agent_id": int(number), "org_id": world.org_id, "workload_uuid": workload.uuid}, status=201)
 
 
 async def deactivate(request: web.Request) -> web.Response:
-    """Take the word of an agent that uninstalled itself."""
-    world, leaving = request.app[WORLD], await body(request, Leaving)
+    """Record that an agent uninstalled itself."""
+    world, leaving = request.app[WORLD], await body(request, DeactivationBody)
     world.vens.acknowledge(leaving.agent_id, leaving.workload_uuid)
     return done()
 

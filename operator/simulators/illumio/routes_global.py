@@ -1,7 +1,7 @@
-"""Calls without an organisation, and the organisation's small ones: health, version, login, settings, events, jobs.
+"""Small calls, with and without an organisation: health, version, login, settings, events, jobs, containers.
 
 Shapes: illumio-pylo (product_version), the `illumio` SDK 1.1.3 (health, settings/workloads, events) and
-`brian1917/illumioapi` (users/login).
+`brian1917/illumioapi` (users/login; it lists container clusters and container workloads whether there are any or not).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from aiohttp import web
 
 from simulators.illumio import query as q
 from simulators.illumio.errors import refuse_invalid
-from simulators.illumio.frame import WORLD, answer, encoded, href, listing
+from simulators.illumio.middleware import WORLD, answer, encoded, href, listing
 from simulators.illumio.world import World
 
 Event = dict[str, object]
@@ -26,6 +26,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/v2/users/login", login, name="users.login"),
         web.get("/api/v2/orgs/{org}/settings/workloads", settings, name="settings.workloads"),
         web.get("/api/v2/orgs/{org}/events", events, name="events.list"),
+        web.get("/api/v2/orgs/{org}/container_clusters", no_containers, name="container_clusters.list"),
+        web.get("/api/v2/orgs/{org}/container_workloads", no_containers, name="container_workloads.list"),
         web.get("/api/v2/orgs/{org}/jobs/{id}", job, name="jobs.get"),
         web.get("/api/v2/orgs/{org}/datafiles/{id}", datafile, name="datafiles.get"),
     ]
@@ -58,7 +60,7 @@ async def login(request: web.Request) -> web.Response:
 
 
 async def settings(request: web.Request) -> web.Response:
-    """When a silent VEN counts as offline."""
+    """Return after how long a silent VEN counts as offline."""
     return answer(
         {
             "href": href(request),
@@ -75,8 +77,13 @@ async def events(request: web.Request) -> web.Response:
     return listing(encoded(found[: q.most(request.query, world.traits.collection_cap)]), len(found))
 
 
+async def no_containers(request: web.Request) -> web.Response:  # noqa: ARG001
+    """Return an empty list: this organisation has no containers."""
+    return listing([], 0)
+
+
 async def job(request: web.Request) -> web.Response:
-    """How far an asynchronous collection is."""
+    """Return the state of an asynchronous collection."""
     return answer(request.app[WORLD].jobs.status(href(request)))
 
 

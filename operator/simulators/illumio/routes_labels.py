@@ -13,8 +13,8 @@ from aiohttp import web
 from simulators.illumio import query as q
 from simulators.illumio.bodies import DimensionBody, LabelCreate, LabelUpdate
 from simulators.illumio.errors import PceError
-from simulators.illumio.frame import WORLD, answer, body, done, encoded, href, listing
 from simulators.illumio.labels import Dimension, Label
+from simulators.illumio.middleware import WORLD, answer, body, done, encoded, href, listing
 from simulators.illumio.world import World
 
 _LABELS = "/api/v2/orgs/{org}/labels"
@@ -108,12 +108,12 @@ async def delete_dimension(request: web.Request) -> web.Response:
 
 
 def prefers_async(request: web.Request) -> bool:
-    """Whether the caller wants a job instead of rows."""
+    """Return whether the caller prefers a job to rows."""
     return "respond-async" in request.headers.get("Prefer", "")
 
 
 def accepted(world: World, rows: list[bytes]) -> web.Response:
-    """202 with the job's place; the body is empty."""
+    """Return 202 with the job's Location and an empty body."""
     job, wait = world.jobs.start(rows)
     location = f"https://{world.context.host}/api/v2{job}" if world.traits.absolute_location else job
     return web.Response(status=202, headers={"Location": location, "Retry-After": str(wait)})
@@ -155,7 +155,7 @@ def _reference(item: Label | Dimension) -> dict[str, object]:
 
 
 def _with_dimensions(request: web.Request) -> World:
-    """404 where the PCE is older than label dimensions."""
+    """404 if the PCE is older than label dimensions."""
     world = request.app[WORLD]
     if not world.traits.has_label_dimensions:
         raise PceError(404, "invalid_uri", f"no such resource: {request.path}")

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from simulators.illumio import query as q
-from simulators.illumio.bodies import Nothing, ProfileBody
+from simulators.illumio.bodies import EmptyBody, ProfileBody
 from simulators.illumio.context import Context
-from simulators.illumio.frame import WORLD, answer, body, done, encoded, href, listing, parent
+from simulators.illumio.middleware import WORLD, answer, body, done, encoded, href, listing, parent
 from simulators.illumio.profiles import Profile
 from simulators.illumio.records import worn
 
@@ -66,7 +66,7 @@ async def delete_profile(request: web.Request) -> web.Response:
 
 async def make_key(request: web.Request) -> web.Response:
     """201 with an activation code that is never shown again."""
-    await body(request, Nothing)
+    await body(request, EmptyBody)
     return answer({"activation_code": request.app[WORLD].profiles.make_key(parent(request))}, status=201)
 
 
@@ -103,7 +103,7 @@ _OPTIONAL = ("description", "last_pairing_at", "external_data_set", "external_da
 def profile_row(profile: Profile, context: Context) -> dict[str, object]:
     """Return a profile as the PCE shows it.
 
-    An unset release reads as the default's name, which must not be sent back.
+    An unset release shows the default's name, which a client must not send back.
     """
     row: dict[str, object] = {"href": profile.href}
     row |= {name: getattr(profile, name) for name in _SHOWN}

@@ -23,7 +23,7 @@ from simulators.illumio.bodies import (
     WorkloadBody,
 )
 from simulators.illumio.errors import PceError
-from simulators.illumio.frame import WORLD, answer, body, done, encoded, href, listing
+from simulators.illumio.middleware import WORLD, answer, body, done, encoded, href, listing
 from simulators.illumio.records import Workload, ven_row, workload_row
 from simulators.illumio.routes_labels import accepted, prefers_async
 from simulators.illumio.workloads import BULK_MOST
@@ -122,19 +122,19 @@ async def bulk_delete(request: web.Request) -> web.Response:
 
 
 async def set_labels(request: web.Request) -> web.Response:
-    """Give labels by key."""
+    """Set labels per key."""
     _with_set_labels(request).workloads.set_labels(await body(request, SetLabels))
     return answer([])
 
 
 async def remove_labels(request: web.Request) -> web.Response:
-    """Take labels by key."""
+    """Remove labels per key."""
     _with_set_labels(request).workloads.remove_labels(await body(request, RemoveLabels))
     return answer([])
 
 
 async def unpair_workloads(request: web.Request) -> web.Response:
-    """Unpair in the older way."""
+    """Unpair by workload, the older call."""
     world = request.app[WORLD]
     world.limits.unpair(world.api_user)
     world.vens.unpair_workloads(await body(request, UnpairWorkloads))
@@ -188,11 +188,11 @@ def _candidates(world: World, request: web.Request) -> list[Workload]:
 
 
 async def _take_time(world: World) -> None:
-    await world.context.stage.clock.sleep(world.traits.bulk_seconds)
+    await world.context.environment.clock.sleep(world.traits.bulk_seconds)
 
 
 def _with_set_labels(request: web.Request) -> World:
-    """404 where the PCE lacks the call."""
+    """404 if the PCE does not have the call."""
     world = request.app[WORLD]
     if not world.traits.has_set_labels:
         raise PceError(404, "invalid_uri", f"no such resource: {request.path}")

@@ -1,4 +1,4 @@
-"""VENs: their state, and the way out of the PCE (unpair, acknowledged by the agent or given up).
+"""VENs: their state, and unpairing (acknowledged by the agent, or given up).
 
 Called by the routes, the agent's side and the control port. Rules: the Terraform provider illumio-core and
 illumio-pylo (`vens/unpair` answers an `errors` list), the vendor's manual 25.2 (a suspended VEN can't be unpaired),
@@ -21,7 +21,7 @@ Unpaired = Callable[[Workload], None]
 
 
 class Vens:
-    """The VENs of all workloads. `unpaired` listeners learn of each that left, so that its machine can forget it."""
+    """The VENs of all workloads. `unpaired` listeners get each unpaired workload, to remove its machine's VEN."""
 
     def __init__(self, context: Context, workloads: Workloads) -> None:
         self._context = context
@@ -53,7 +53,7 @@ class Vens:
         self._context.event("agent.update", href)
 
     def unpair(self, body: UnpairVens) -> list[dict[str, object]]:
-        """Accept what can be unpaired; returns an error with its HREFs for each other."""
+        """Accept what can be unpaired; return errors with the HREFs of the others."""
         return self._unpair([item.href for item in body.vens], body.firewall_restore)
 
     def unpair_workloads(self, body: UnpairWorkloads) -> None:
@@ -62,28 +62,28 @@ class Vens:
         self._unpair(vens, body.ip_table_restore)
 
     def unpair_at_once(self, workload: Workload) -> None:
-        """Let it go without delay, as when a person unpairs on the machine."""
+        """Unpair without delay, as when a person unpairs on the machine."""
         self._leave(workload, "agent.deactivate")
 
     def acknowledge(self, agent_number: int, uuid: str) -> None:
-        """Take the word of an agent that uninstalled itself; 404 where number and workload do not belong together."""
-        workload = self._workloads.living(f"{self._context.org}/workloads/{uuid}")
+        """Record that an agent uninstalled itself; 404 if number and workload do not match."""
+        workload = self._workloads.active(f"{self._context.org}/workloads/{uuid}")
         if workload.ven is None or workload.ven.agent_href != f"{self._context.org}/agents/{agent_number}":
             refuse_missing(f"agent {agent_number}")
         self._leave(workload, "agent.deactivate")
 
     def goodbye(self, workload: Workload) -> None:
-        """Hear that the machine is being shut down: offline after the PCE's goodbye time."""
+        """Record the shutdown of the machine: it is offline after the PCE's goodbye time."""
         ven = self._managed(workload)
-        ven.last_goodbye = self._context.stamp()
+        ven.last_goodbye, ven.beats = self._context.stamp(), False
         self._workloads.touch(workload)
         self._context.event("agent.goodbye", ven.agent_href)
         self._context.later(self._context.traits.goodbye_seconds, lambda: self._still_gone(workload, ven))
 
     def set_online(self, workload: Workload, *, online: bool) -> None:
-        """Heartbeats are back, or have been missed for long enough."""
+        """Set whether heartbeats arrive, or have been missing for long enough."""
         ven = self._managed(workload)
-        workload.online = online
+        workload.online = ven.beats = online
         if online:
             ven.last_heartbeat, ven.last_goodbye = self._context.stamp(), None
         self._workloads.touch(workload)
@@ -91,6 +91,22 @@ class Vens:
         self._context.event(kind, workload.href, severity="info" if online else "warning")
         word = "online" if online else "offline"
         self._context.changed(f"workload {workload.href} {word}", f"world.workload-{word}")
+
+    def machine(self, uuid: str, *, runs: bool, goodbye: bool = True) -> None:
+        """A VM starts or stops: its VEN's heartbeats begin, or end with a goodbye or (disk wiped) without."""
+        workload = self._workloads.peek(f"{self._context.org}/workloads/{uuid}")
+        ven = workload.ven if workload is not None else None
+        if workload is None or ven is None or workload.deleted_at is not None or ven.beats == runs:
+            return
+        if runs:
+            self.set_online(workload, online=True)
+        elif goodbye:
+            self.goodbye(workload)
+        else:
+            ven.beats = False
+            seconds = self._context.traits.offline_seconds
+            if seconds >= 0:
+                self._context.later(seconds, lambda: self._still_silent(workload, ven))
 
     def _unpair(self, hrefs: Sequence[str], restore: str) -> list[dict[str, object]]:
         errors: list[dict[str, object]] = []
@@ -107,7 +123,7 @@ class Vens:
         return errors
 
     def _begin(self, href: str) -> tuple[str, str] | None:
-        """Start one unpair; else the reason why not."""
+        """Start to unpair one VEN, or return why not."""
         found = self._find(href)
         if found is None or found[0].deleted_at is not None:
             return "not_found_error", f"{href} does not exist"
@@ -117,7 +133,7 @@ class Vens:
         if not ven.unpairing:
             ven.unpairing = True
             traits = self._context.traits
-            if workload.online:
+            if ven.beats:
                 self._context.later(traits.unpair_ack_seconds, lambda: self._answer(workload, ven))
             self._context.later(
                 traits.unpair_timeout_seconds, lambda: self._leave(workload, "system_task.agent_uninstall_timeout")
@@ -125,8 +141,8 @@ class Vens:
         return None
 
     def _answer(self, workload: Workload, ven: Ven) -> None:
-        """Let the agent hear of the unpair if it is still there."""
-        if workload.online and ven.unpairing:
+        """Let the agent acknowledge the unpair, if its machine still runs."""
+        if ven.beats and ven.unpairing:
             self._leave(workload, "agent.deactivate")
 
     def _leave(self, workload: Workload, kind: str) -> None:
@@ -134,7 +150,7 @@ class Vens:
         if ven is None or workload.deleted_at is not None:
             return
         ven.status, ven.unpairing = "uninstalled", False
-        self._workloads.bury(workload)
+        self._workloads.mark_deleted(workload)
         self._context.event(kind, ven.agent_href, workload.href, change="delete")
         self._context.changed(f"workload {workload.href} unpaired ({workload.hostname})", "world.workload-unpaired")
         for listener in self.unpaired:
@@ -142,6 +158,10 @@ class Vens:
 
     def _still_gone(self, workload: Workload, ven: Ven) -> None:
         if ven.last_goodbye is not None and workload.online and workload.deleted_at is None:
+            self.set_online(workload, online=False)
+
+    def _still_silent(self, workload: Workload, ven: Ven) -> None:
+        if not ven.beats and workload.online and workload.deleted_at is None:
             self.set_online(workload, online=False)
 
     def _find(self, href: str) -> tuple[Workload, Ven] | None:

@@ -2,8 +2,8 @@
 
 Called by the routes, the agent's side and the control port. Rules: the Terraform provider illumio-core (managed
 update, issue 36), `brian1917/illumioapi`, illumio-pylo (bulk answers, `method_not_allowed_error`), the vendor's
-REST manual 21.5 and 23.2. Whether a PCE applies `set_labels` to none or to some where one HREF is unknown is not
-publicly known; here it is none.
+REST manual 21.5 and 23.2. If one HREF is unknown, `set_labels` changes nothing here; what a real PCE does then is not
+publicly known.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Workloads:
         """Return the workload, deleted or not, or None."""
         return self._by_href.get(href)
 
-    def living(self, href: str) -> Workload:
+    def active(self, href: str) -> Workload:
         """Return the workload that is not deleted; 404."""
         workload = self.get(href)
         if workload.deleted_at is not None:
@@ -63,7 +63,7 @@ class Workloads:
         return workload
 
     def create(self, body: WorkloadBody) -> Workload:
-        """Make an unmanaged workload."""
+        """Create an unmanaged workload."""
         workload = self._made(body)
         self._context.event("workload.create", workload.href, change="create")
         return workload
@@ -78,7 +78,7 @@ class Workloads:
         *,
         settled: bool = False,
     ) -> Workload:
-        """Make a managed workload, as its agent was just activated. `settled`: it has its first policy already."""
+        """Create a managed workload for an activated agent. `settled`: it already has its first policy."""
         agent_href = f"{self._context.org}/agents/{next(self._agents)}"
         workload = self._new(agent_href)
         workload.hostname, workload.os_id, workload.online = hostname, os_id, True
@@ -87,7 +87,7 @@ class Workloads:
         now = workload.created_at
         ven_href = f"{self._context.org}/vens/{workload.uuid}"
         workload.ven = Ven(ven_href, agent_href, str(uuid.uuid4()), now, now, f"{self._context.traits.version}-1010")
-        self._labels.wear(workload.href, {}, labels)
+        self._labels.replace_use(workload.href, {}, labels)
         workload.labels = dict(labels)
         self._by_href[workload.href] = workload
         if settled:
@@ -107,41 +107,41 @@ class Workloads:
         self._drop(href)
         self._context.event("workload.delete", href, change="delete")
 
-    def bury(self, workload: Workload) -> None:
-        """Mark as deleted; its labels and its reference are free again."""
+    def mark_deleted(self, workload: Workload) -> None:
+        """Mark as deleted, and free its labels and its reference."""
         workload.deleted_at = self._context.stamp()
         workload.online = False
-        self._labels.wear(workload.href, workload.labels, {})
+        self._labels.replace_use(workload.href, workload.labels, {})
         self._references.release(workload)
         workload.row = None
 
     def touch(self, workload: Workload) -> None:
-        """Something of the workload changed: render it again."""
+        """Render the workload again, because it changed."""
         workload.row = None
 
     def fail_half_of_next_bulk(self) -> None:
-        """Let every second item of the next bulk operation fail, as a fault ordered."""
+        """Make every second item of the next bulk operation fail."""
         self._half_fails = True
 
     def bulk_create(self, items: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
-        """Make many; an answer for each, in order."""
+        """Create many; return one result per item, in order."""
         results = self._each(items, self._create_raw, "created")
         self._context.event("workloads.bulk_create", *_succeeded(results), change="create")
         return results
 
     def bulk_update(self, items: Sequence[msgspec.Raw]) -> list[dict[str, object]]:
-        """Change many; an answer for each, in order."""
+        """Change many; return one result per item, in order."""
         results = self._each(items, self._update_raw, "updated")
         self._context.event("workloads.bulk_update", *_succeeded(results))
         return results
 
     def bulk_delete(self, items: Sequence[Href]) -> list[dict[str, object]]:
-        """Delete many; an answer for each that failed."""
+        """Delete many; return one result per failed item."""
         failed: list[dict[str, object]] = []
-        fates = self._fates()
+        failures = self._failures()
         for item in items:
             try:
-                _meet(next(fates))
+                _fail_if_planned(next(failures))
                 self._drop(item.href)
             except PceError as error:
                 failed.append({"href": item.href, "errors": [{"token": error.token, "message": error.message}]})
@@ -151,7 +151,7 @@ class Workloads:
         return failed
 
     def set_labels(self, body: SetLabels) -> None:
-        """Give labels by key to all workloads, or to none if one HREF is unknown."""
+        """Set labels per key on all workloads, or on none if one HREF is unknown."""
         workloads = [self._known(item.href) for item in body.workloads]
         new = self._labels.resolve(body.labels)
         cleared = set(body.delete_existing_keys)
@@ -162,7 +162,7 @@ class Workloads:
         self._context.event("workloads.set_labels", *(workload.href for workload in workloads))
 
     def remove_labels(self, body: RemoveLabels) -> None:
-        """Take labels by key from all workloads."""
+        """Remove labels per key from all workloads."""
         workloads = [self._known(item.href) for item in body.workloads]
         for workload in workloads:
             kept = {key: label for key, label in workload.labels.items() if key not in body.label_keys}
@@ -171,7 +171,7 @@ class Workloads:
         self._context.event("workloads.remove_labels", *(workload.href for workload in workloads))
 
     def find_reference(self, data_set: str, reference: str) -> str | None:
-        """Return the HREF of the workload that holds this pair."""
+        """Return the HREF of the workload with this pair."""
         return self._references.owner((data_set, reference))
 
     def _new(self, creator: str) -> Workload:
@@ -188,14 +188,14 @@ class Workloads:
         return workload
 
     def _change(self, href: str, body: WorkloadBody) -> None:
-        self._apply(self.living(href), body)
+        self._apply(self.active(href), body)
         self._context.changed(f"workload {href} changed: {', '.join(sent(body))}")
 
     def _drop(self, href: str) -> None:
-        workload = self.living(href)
+        workload = self.active(href)
         if workload.ven is not None:
             refuse("method_not_allowed_error", "a managed workload can't be deleted: unpair it")
-        self.bury(workload)
+        self.mark_deleted(workload)
         self._context.changed(f"workload {href} deleted")
 
     def _apply(self, workload: Workload, body: WorkloadBody) -> None:
@@ -217,7 +217,7 @@ class Workloads:
         self._relabel(workload, labels)
 
     def _relabel(self, workload: Workload, labels: dict[str, Label]) -> None:
-        self._labels.wear(workload.href, workload.labels, labels)
+        self._labels.replace_use(workload.href, workload.labels, labels)
         workload.labels = dict(labels)
         workload.updated_at, workload.updated_by = self._context.stamp(), caller.get().href
         workload.row = None
@@ -236,17 +236,17 @@ class Workloads:
         self._change(item.href, item)
         return item.href
 
-    def _fates(self) -> Iterator[bool]:
-        """Whether each item of this bulk operation is to fail, whatever it says."""
+    def _failures(self) -> Iterator[bool]:
+        """Yield whether the next item of this bulk operation fails because a fault says so."""
         fails, self._half_fails = self._half_fails, False
         return itertools.cycle((False, fails))
 
     def _each(self, items: Sequence[msgspec.Raw], act: _Act, status: str) -> list[dict[str, object]]:
-        return [self._one(item, act, status, fails=fails) for item, fails in zip(items, self._fates(), strict=False)]
+        return [self._one(item, act, status, fails=fails) for item, fails in zip(items, self._failures(), strict=False)]
 
     def _one(self, raw: msgspec.Raw, act: _Act, status: str, *, fails: bool) -> dict[str, object]:
         try:
-            _meet(fails)
+            _fail_if_planned(fails)
             return {"href": act(raw), "status": status}
         except PceError as error:
             href = _href_of(raw)
@@ -270,7 +270,7 @@ class Workloads:
                 self._by_href[href].row = None
 
 
-def _meet(fails: bool) -> None:  # noqa: FBT001 - a fate
+def _fail_if_planned(fails: bool) -> None:  # noqa: FBT001 - the row's failure
     if fails:
         raise PceError(500, "internal_error", "the item could not be processed")
 

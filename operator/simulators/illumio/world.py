@@ -1,4 +1,4 @@
-"""One PCE: its state and rules, put together; pure of HTTP.
+"""One PCE: all its state and rules, without HTTP.
 
 `simulators.illumio.create` makes it; routes, the control port and tests use its parts.
 """
@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Self
 
+from simulators.environment import Environment
 from simulators.illumio.context import Context, Traits
 from simulators.illumio.jobs import Jobs
 from simulators.illumio.labels import Labels
@@ -18,7 +19,6 @@ from simulators.illumio.profiles import Profiles
 from simulators.illumio.replica import Replica
 from simulators.illumio.vens import Vens
 from simulators.illumio.workloads import Workloads
-from simulators.server import Stage
 
 
 @dataclass(slots=True)
@@ -40,13 +40,13 @@ class World:
     key_dead_until: float = 0.0
 
     @classmethod
-    def build(cls, stage: Stage, org_id: int, host: str, traits: Traits | None = None) -> Self:
-        """Make a PCE with the four built-in label keys, a default pairing profile and one API key."""
-        context = Context(stage, org_id, host, traits or Traits())
+    def build(cls, environment: Environment, org_id: int, host: str, traits: Traits | None = None) -> Self:
+        """Build a PCE with the four built-in label keys, a default pairing profile and one API key."""
+        context = Context(environment, org_id, host, traits or Traits())
         labels = Labels(context)
         profiles = Profiles(context, labels)
         workloads = Workloads(context, labels)
-        secret = stage.ledger.add_secret(secrets.token_hex(32))
+        secret = environment.ledger.add_secret(secrets.token_hex(32))
         return cls(
             context=context,
             labels=labels,
@@ -62,20 +62,20 @@ class World:
         )
 
     def reached_at(self, url: str) -> None:
-        """Learn the address that clients use (`https://name:port`), once the server listens."""
+        """Set the address that clients use (`https://name:port`), once the server listens."""
         self.context.host = url.removeprefix("https://").rstrip("/")
 
     def expire_key(self, seconds: float) -> None:
-        """Let the API key be dead for these real seconds (0: until `revive_key`)."""
+        """Make the API key invalid for these real seconds (0: until `revive_key`)."""
         self.key_dead_until = self.context.now() + seconds if seconds else float("inf")
         self.context.changed(f"API key {self.api_user} expired", "world.key-expired")
 
     def change_secret(self, secret: str) -> None:
-        """The key's secret is another one from now on."""
-        self.api_secret = self.context.stage.ledger.add_secret(secret)
+        """Replace the API key's secret."""
+        self.api_secret = self.context.environment.ledger.add_secret(secret)
 
     def revive_key(self) -> None:
-        """Let the API key be good again."""
+        """Make the API key valid again."""
         self.key_dead_until = 0.0
         self.context.changed(f"API key {self.api_user} revived", "world.key-revived")
 

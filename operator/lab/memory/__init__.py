@@ -1,0 +1,1 @@
+"""The outside and the cluster in memory, for tests of the engine that need no network."""

@@ -1,0 +1,76 @@
+"""Azure in memory: VMs and their run-commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from lab.memory.scripted import Journal, Scripted
+from microseg.gateways.ports import Reading, Script, Wait
+from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
+from microseg.model.facts import ABSENT, Absent
+
+
+class FakeAzure(Scripted):
+    """VMs and their run-commands."""
+
+    system = "azure"
+
+    def __init__(self, *vms: Vm, journal: Journal | None = None) -> None:
+        super().__init__(journal)
+        self.vms = list(vms)
+        self.unreadable = 0
+        """Rows that the list has beside `vms` and that name no VM."""
+        self.details: dict[str, VmDetail | Absent] = {
+            vm.record.resource_id: VmDetail(vm.vm_id, vm.record.power_state, agent_ready=True) for vm in vms
+        }
+        self.commands: dict[str, RunCommand] = {}
+        self.scripts: list[Script] = []
+        self.started: Callable[[Script], object] = lambda _: None
+        """What the VM does with a script that begins."""
+
+    @property
+    def puts(self) -> list[str]:
+        """Names of the run-commands that were PUT and taken, in order."""
+        return [script.name for script in self.scripts]
+
+    def show(self, name: str, state: str, output: str = "", **changes: Any) -> None:
+        """What the instance view is to show from now on. The tags stay as the run-command was made."""
+        before = self.commands.get(name)
+        tags = changes.pop("tags", before.tags if before is not None else {})
+        self.commands[name] = RunCommand(name, state, output=output, tags=tags, **changes)
+
+    def list_vms(self, subscription: str) -> Reading[VmListing]:
+        yield Wait()
+        self.asked("list_vms")
+        return VmListing(
+            vms=tuple(vm for vm in self.vms if vm.record.subscription == subscription),
+            unreadable_rows=self.unreadable,
+            unreadable=self.left_out[: self.unreadable],
+            problems=self.left_out[self.unreadable :],
+        )  # without a cost, so that no poll waits for Azure's limits
+
+    def vm(self, resource_id: str) -> VmDetail | Absent:
+        self.asked("vm", resource_id)
+        return self.details[resource_id]
+
+    def run_commands(self, resource_id: str) -> tuple[RunCommand, ...]:
+        self.asked("run_commands", resource_id)
+        return tuple(replace(shown, execution_state="", output="") for shown in list(self.commands.values()))
+
+    def run_command(self, resource_id: str, name: str) -> RunCommand | Absent:
+        self.asked("run_command", resource_id, name)
+        return self.commands.get(name, ABSENT)
+
+    def start_run_command(self, resource_id: str, script: Script) -> None:
+        self.asked("start_run_command", resource_id, script.name)
+        self.scripts.append(script)
+        self.show(script.name, "Running", tags=script.tags)
+        self.started(script)
+        self.answered("start_run_command")
+
+    def delete_run_command(self, resource_id: str, name: str) -> None:
+        self.asked("delete_run_command", resource_id, name)
+        if self.takes("delete_run_command"):
+            self.commands.pop(name, None)

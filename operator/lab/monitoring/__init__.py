@@ -1,0 +1,1 @@
+"""Alerts, SLO rules and dashboards of `manifests/monitoring/`, generated from the table of metrics."""
