@@ -1,23 +1,23 @@
-"""One real control plane for all integration tests, one new namespace for each; whole lives are told side by side."""
+"""One real control plane for all integration tests, a new namespace per test; scenarios run in parallel."""
 
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeGuard
 
 import pytest
-from tests.integration.library import Library
 from tests.integration.namespaces import new_namespace
-from tests.integration.pages import Tale
+from tests.integration.scenario_runner import ScenarioRunner
+from tests.integration.snapshots import Recording
 
 from lab.controlplane import ControlPlane
 
-_LIFE_SECONDS = 300
-"""A test of a whole life may have to wait for its story, which waits for others'."""
+_SCENARIO_SECONDS = 300
+"""A test with a scenario may have to wait for it, and it for others."""
 
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """An API server with RBAC, admission and audit log, shared by the run: no test may rely on its being empty."""
+    """An API server with RBAC, admission and audit log, shared by all tests: no test may expect it empty."""
     with ControlPlane.start(tmp_path_factory.mktemp("control-plane"), audit=True) as plane:
         yield plane
 
@@ -29,21 +29,21 @@ def namespace(control_plane: ControlPlane) -> str:
 
 
 @pytest.fixture(scope="session")
-def library(
+def scenario_runner(
     request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Library]:
-    """The stories of all modules of this run that have one, begun at once."""
-    modules = dict.fromkeys(item.module for item in request.session.items if _is_of_a_life(item))
-    stories = [module.STORY for module in modules]
-    with Library(control_plane, tmp_path_factory.mktemp("life")) as library:
-        yield library.begin(stories)
+) -> Iterator[ScenarioRunner]:
+    """Runs the scenarios of all collected modules that have one."""
+    modules = dict.fromkeys(item.module for item in request.session.items if _has_a_scenario(item))
+    scenarios = [module.SCENARIO for module in modules]
+    with ScenarioRunner(control_plane, tmp_path_factory.mktemp("scenarios")) as scenario_runner:
+        yield scenario_runner.begin(scenarios)
 
 
 @pytest.fixture(scope="session")
 def backgrounds(
     request: pytest.FixtureRequest, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, Future[Any]]]:
-    """What modules with a BACKGROUND have begun, by the module's name."""
+    """Module name -> the future of its BACKGROUND, for all modules that have one."""
     modules = dict.fromkeys(item.module for item in request.session.items if _has_a_background(item))
     with ThreadPoolExecutor(max(len(modules), 1), thread_name_prefix="background") as pool:
         yield {
@@ -54,36 +54,36 @@ def backgrounds(
 
 @pytest.fixture(scope="module")
 def background(request: pytest.FixtureRequest, backgrounds: Mapping[str, Future[Any]]) -> Future[Any]:
-    """What this module has begun."""
+    """The future of this module's BACKGROUND."""
     return backgrounds[request.module.__name__]
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _begun(request: pytest.FixtureRequest) -> None:
-    """Stories are told, and backgrounds run, while other tests run: they mostly wait."""
-    if any(map(_is_of_a_life, request.session.items)):
-        request.getfixturevalue("library")
+    """Start scenarios and backgrounds first: they mostly wait, and run while other tests run."""
+    if any(map(_has_a_scenario, request.session.items)):
+        request.getfixturevalue("scenario_runner")
     if any(map(_has_a_background, request.session.items)):
         request.getfixturevalue("backgrounds")
 
 
 @pytest.fixture(scope="module")
-def tale(request: pytest.FixtureRequest, library: Library) -> Iterator[Tale]:
-    """The module's story. At the end of the module it must have ended well, with every invariant intact."""
-    told = library.tale(request.module.STORY)
-    yield told
-    told.finish()
+def recording(request: pytest.FixtureRequest, scenario_runner: ScenarioRunner) -> Iterator[Recording]:
+    """The recording of the module's scenario, which must have passed, with all invariants, at the module's end."""
+    recording = scenario_runner.recording(request.module.SCENARIO)
+    yield recording
+    recording.finish()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait for a story or a background come after those that need not wait."""
-    items.sort(key=lambda item: (_is_of_a_life(item), _has_a_background(item)))
-    for item in filter(_is_of_a_life, items):
-        item.add_marker(pytest.mark.timeout(_LIFE_SECONDS))
+    """Run tests that wait for a scenario or a background after those that need not wait."""
+    items.sort(key=lambda item: (_has_a_scenario(item), _has_a_background(item)))
+    for item in filter(_has_a_scenario, items):
+        item.add_marker(pytest.mark.timeout(_SCENARIO_SECONDS))
 
 
-def _is_of_a_life(item: pytest.Item) -> TypeGuard[pytest.Function]:
-    return isinstance(item, pytest.Function) and hasattr(item.module, "STORY")
+def _has_a_scenario(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    return isinstance(item, pytest.Function) and hasattr(item.module, "SCENARIO")
 
 
 def _has_a_background(item: pytest.Item) -> TypeGuard[pytest.Function]:
@@ -92,9 +92,9 @@ def _has_a_background(item: pytest.Item) -> TypeGuard[pytest.Function]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Beside a failure of a life stands how everything stood then."""
+    """Add the state of everything to the report of a failed test with a scenario."""
     report = yield
-    told: Any = getattr(item, "funcargs", {}).get("tale")
-    if report.failed and isinstance(told, Tale):
-        report.sections.append((f"how everything stood in the story {told.name}", told.state))
+    recording: Any = getattr(item, "funcargs", {}).get("recording")
+    if report.failed and isinstance(recording, Recording):
+        report.sections.append((f"state of the scenario {recording.name}", recording.state))
     return report

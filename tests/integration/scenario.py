@@ -1,8 +1,8 @@
-"""Whole lives: the operator as a process, on the real API server, with the three worlds around it.
+"""Scenarios: the operator as a process on a real API server, with the three simulated systems around it.
 
-A module of such tests has a `STORY`: what happens on one rig, with many VMs of different fates. It is told once, in a
-thread of its own, several modules' stories side by side, because most of a life is waiting. At each interesting moment
-it turns a page: everything that can be seen from outside then. The tests look at pages; `conftest.py` has the fixtures.
+A test module with a scenario has a `SCENARIO`: what happens on one rig, with several VMs. It runs once, in its own
+thread and in parallel to those of other modules, because it mostly waits. At each interesting moment it takes a
+snapshot of everything that is visible from outside. The module's tests read snapshots; `conftest.py` has the fixtures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tests.integration.pages import Page, Tale, condition
+from kubernetes.client.exceptions import NotFoundException
+from tests.integration.snapshots import Recording, Snapshot, condition
 
 from lab.cluster import ROOT
 from lab.controlplane import ControlPlane
@@ -40,19 +41,24 @@ TEMPO = Tempo(
     lease_seconds=5,
 )
 PATIENCE = 90.0
-"""Seconds for one thing to happen; only a failure takes so long."""
+"""Seconds to wait for one thing; only a failure takes so long."""
 _LOOK = 0.4
 
 SEED = {"app": "service orchestrate", "env": "dev", "loc": "azure", "rol": "web"}
-"""Tags of the seed's Host24."""
+"""The tags of Host24, the one host that the 2019 workflow published."""
 
 
 REACHABLE = ("AzureReachable", "IllumioReachable", "CheckPointReachable")
-"""The Estate's conditions of the three systems."""
+"""The Estate's condition types for the three systems."""
+
+
+def fast_retirement(estate: dict[str, Any]) -> None:
+    """Let retirements begin as soon as they may, so that a wrong decision shows within seconds."""
+    estate["spec"]["retirement"] = {"missedPolls": 2, "after": "1s", "maxPerHour": {"count": 20, "percent": 50}}
 
 
 def vm(name: str, os: str = "Linux", *, tags: Mapping[str, str] | None = None, **more: Any) -> dict[str, Any]:
-    """An order for a VM; without tags of its own it wants labels but no group."""
+    """Return a VM for the Azure simulator; with the default tags the mapping gives it labels but no group."""
     return {"name": name, "os": os, "tags": dict(tags if tags is not None else {"app": "sap", "env": "prd"}), **more}
 
 
@@ -61,8 +67,8 @@ def _at_least(number: int, read: Callable[[], list[Entry]]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What a command answered."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -74,36 +80,40 @@ class Said:
         return found
 
 
-class Scene:
-    """What a story acts with: a rig, and pages to turn."""
+class ScenarioRun:
+    """What a scenario works with: a rig, waits, and snapshots."""
 
-    def __init__(self, rig: Rig, tale: Tale) -> None:
+    def __init__(self, rig: Rig, recording: Recording) -> None:
         """The operator does not run yet."""
         self.rig, self.worlds, self.operator = rig, rig.worlds, rig.operator
-        self._tale = tale
+        self._recording = recording
 
-    def begin(self, *orders: dict[str, Any], **how: Any) -> None:
-        """The usual beginning: VMs, an Estate (see `Rig.apply_estate` for `how`), and the operator starts."""
-        self.appear(*orders)
+    def start(self, *orders: dict[str, Any], **how: Any) -> None:
+        """Create VMs and an Estate (see `Rig.apply_estate` for `how`), and start the operator."""
+        self.create_vms(*orders)
         self.rig.apply_estate(**how)
         self.operator.start()
 
-    def appear(self, *orders: dict[str, Any]) -> dict[str, str]:
-        """VMs appear in Azure; returns their vmIds by name."""
-        made = self.worlds.post("/azure/vms", list(orders))["vms"] if orders else []
-        return {each["name"]: each["vmId"] for each in made}
+    def create_vms(self, *orders: dict[str, Any]) -> dict[str, str]:
+        """Create VMs in Azure; return name -> vmId."""
+        created = self.worlds.post("/azure/vms", list(orders))["vms"] if orders else []
+        return {each["name"]: each["vmId"] for each in created}
 
     def wait(self, what: str, look: Callable[[], T], *, seconds: float = PATIENCE) -> T:
-        """Look until it is so."""
+        """Wait until `look` returns something true, and return it."""
         return wait_until(
-            functools.partial(self._still, look), seconds=seconds, what=what, otherwise=self.state, pause=_LOOK
+            functools.partial(self._unless_abandoned, look),
+            seconds=seconds,
+            what=what,
+            otherwise=self.state,
+            pause=_LOOK,
         )
 
     def hosts(self) -> dict[str, Host]:
-        """Records by the VM's name."""
+        """Return VM name -> ManagedHost."""
         return {host.vm: host for host in self.rig.hosts()}
 
-    def commissioned(self, *names: str) -> None:
+    def wait_commissioned(self, *names: str) -> None:
         """Wait until these VMs are commissioned."""
 
         def look() -> bool:
@@ -112,8 +122,8 @@ class Scene:
 
         self.wait(f"{', '.join(names)} commissioned", look)
 
-    def tells(self, **reasons: str) -> None:
-        """Wait until each VM (an underscore stands for a dash) tells this as the reason of its Ready condition."""
+    def wait_for_reasons(self, **reasons: str) -> None:
+        """Wait until the Ready condition of each VM (an underscore stands for a dash) has this reason."""
         wanted = {name.replace("_", "-"): reason for name, reason in reasons.items()}
 
         def look() -> bool:
@@ -122,8 +132,8 @@ class Scene:
 
         self.wait(f"the reasons {wanted}", look)
 
-    def obstacle(self, name: str, kind: str, reason: str, text: str = "") -> None:
-        """Wait until one condition of a host is not True for this reason, with this text in its message."""
+    def wait_for_condition(self, name: str, kind: str, reason: str, text: str = "") -> None:
+        """Wait until a condition of a host is not True, with this reason and this text in its message."""
 
         def look() -> bool:
             host = self.hosts().get(name)
@@ -132,18 +142,19 @@ class Scene:
 
         self.wait(f"{name}: {kind} {reason} {text!r}", look)
 
-    def settled(self) -> None:
-        """Wait until the Estate itself says that nothing is under way, and every record is in its status."""
+    def wait_settled(self) -> None:
+        """Wait until nothing is left to do but what waits for the outside, and the status counts every ManagedHost."""
 
         def look() -> bool:
             status = self.rig.estate().get("status", {})
-            done = condition({"status": status}, "Reconciling")["status"] == "False"
+            reconciling = condition({"status": status}, "Reconciling")
+            done = reconciling["status"] == "False" or reconciling["message"].startswith("It waits for ")
             return done and 0 < len(self.rig.hosts()) == int(status["hosts"]["total"])
 
-        self.wait("the estate settled", look)
+        self.wait("the Estate is not reconciling", look)
 
-    def tells_of_estate(self, kind: str, status: str, reason: str = "", text: str = "") -> Mapping[str, Any]:
-        """Wait until a condition of the Estate has this status, reason and text; returns it."""
+    def wait_for_estate_condition(self, kind: str, status: str, reason: str = "", text: str = "") -> Mapping[str, Any]:
+        """Wait until a condition of the Estate has this status, reason and text; return it."""
 
         def look() -> Mapping[str, Any] | None:
             found = condition(self.rig.estate(), kind)
@@ -152,8 +163,8 @@ class Scene:
 
         return self.wait(f"{kind}={status} {reason} {text!r}", look) or {}
 
-    def entry(self, system: str, operation: str, *, since: int, about: str = "") -> Entry:
-        """Wait for a ledger's entry after `since` that names `about`."""
+    def wait_for_entry(self, system: str, operation: str, *, since: int, about: str = "") -> Entry:
+        """Wait for a ledger entry after `since` that names `about`."""
 
         def look() -> Entry | None:
             found = self.worlds.ledger(system, operation, since=since)
@@ -163,69 +174,69 @@ class Scene:
         assert found is not None
         return found
 
-    def seq(self) -> int:
-        """Where the ledger ends now."""
+    def ledger_end(self) -> int:
+        """Return the number of the ledger's latest entry."""
         entries = self.worlds.ledger()
         return entries[-1].seq if entries else 0
 
-    def rounds(self, number: int = 3) -> None:
-        """Wait until the operator has read every system so many times more."""
-        since = self.seq()
+    def wait_polls(self, number: int = 3) -> None:
+        """Wait until the operator has polled every system `number` more times."""
+        since = self.ledger_end()
         for system, operation in (
             ("azure", "vms.list"),
             ("illumio", "workloads.list"),
             ("checkpoint", "show-gateways-and-servers"),
         ):
             read = functools.partial(self.worlds.ledger, system, operation, since=since)
-            self.wait(f"{number} readings of {system}", functools.partial(_at_least, number, read))
+            self.wait(f"{number} more polls of {system}", functools.partial(_at_least, number, read))
 
-    def let_pass(self, seconds: float) -> None:
-        """Let time pass where nothing can be waited for, because nothing must happen."""
+    def let_time_pass(self, seconds: float) -> None:
+        """Let time pass if there is nothing to wait for, because nothing must happen."""
         until = time.monotonic() + seconds
         self.wait(f"{seconds:g} seconds", lambda: time.monotonic() >= until)
 
-    def order_fault(self, system: str, operation: str, **fault: Any) -> int:
-        """Order one failure of the worlds (see `simulators.faults.Fault`); returns its number."""
-        (number,) = self.order_faults({"system": system, "operation": operation, **fault})
+    def inject_fault(self, system: str, operation: str, **fault: Any) -> int:
+        """Inject one fault (see `simulators.faults.Fault`); return its number."""
+        (number,) = self.inject_faults({"system": system, "operation": operation, **fault})
         return number
 
-    def order_faults(self, *faults: dict[str, Any]) -> list[int]:
-        """Order several at one moment, so that their hits are counted from the same call on; returns their numbers."""
+    def inject_faults(self, *faults: dict[str, Any]) -> list[int]:
+        """Inject several faults at once, so that they count hits from the same request on; return their numbers."""
         return [int(number) for number in self.worlds.post("/faults", list(faults))["ids"]]
 
-    def met(self, number: int) -> bool:
-        """Whether an ordered failure was met as often as it was ordered."""
+    def fault_was_met(self, number: int) -> bool:
+        """Return whether an injected fault has no hits left."""
         return all(each["id"] != number for each in self.worlds.get("/faults")["faults"])
 
     @contextmanager
-    def killed_at(self, system: str, operation: str, *, phase: str) -> Iterator[None]:
-        """Within it something begins; in the midst of the next such call, before or after its effect, kill -9."""
-        number = self.order_fault(system, operation, phase=phase, action="hang")
+    def kill_at(self, system: str, operation: str, *, phase: str) -> Iterator[None]:
+        """Run the body; then SIGKILL the operator in the next such request, before or after its effect."""
+        number = self.inject_fault(system, operation, phase=phase, action="hang")
         yield
-        self.wait(f"the operator is in the midst of {system} {operation}", lambda: self.met(number))
+        self.wait(f"the operator is in a request {system} {operation}", lambda: self.fault_was_met(number))
         self.operator.kill()
 
     def annotate(self, what: str, text: str) -> None:
-        """`kubectl annotate`; `what` is such as `mh/NAME` or `est/respiro`."""
+        """`kubectl annotate`; `what`: such as `mh/NAME` or `est/respiro`."""
         self.rig.kubectl("annotate", "--overwrite", what, text)
 
-    def microseg(self, *arguments: str) -> Said:
-        """`microseg ...` as an administrator of the cluster runs it."""
+    def microseg(self, *arguments: str) -> CommandResult:
+        """Run `microseg ...` as an administrator of the cluster."""
         plane = self.rig.cluster
         assert isinstance(plane, ControlPlane)
         where = ["--kubeconfig", str(plane.admin_kubeconfig), "-n", self.rig.namespace]
         argv = [sys.executable, "-m", "microseg", *arguments, *where]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT / "operator")
-        return Said(done.returncode, done.stdout, done.stderr)
+        return CommandResult(done.returncode, done.stdout, done.stderr)
 
     def patch(self, what: str, change: object, *more: str) -> None:
         """`kubectl patch` with a merge patch."""
         self.rig.kubectl("patch", what, "--type=merge", "-p", json.dumps(change), *more)
 
-    def page(self, name: str, **notes: Any) -> Page:
-        """Turn a page: keep what can be seen now."""
+    def snapshot(self, name: str, **notes: Any) -> Snapshot:
+        """Record everything that is visible now; `notes` are kept with it."""
         events = json.loads(self.rig.kubectl("get", "events", "-o", "json"))["items"]
-        made = Page(
+        snapshot = Snapshot(
             hosts=self.hosts(),
             estate=self.rig.estate(),
             entries=tuple(self.worlds.ledger()),
@@ -236,18 +247,21 @@ class Scene:
             state=self.state(),
             notes=notes,
         )
-        self._tale.turned(name, made)
-        return made
+        self._recording.add(name, snapshot)
+        return snapshot
 
     def state(self) -> str:
-        """How everything stands, for a message about a failure."""
-        estate = self.rig.estate().get("status", {})
+        """Return the state of everything, for the message of a failure."""
+        try:
+            estate = self.rig.estate().get("status", {})
+        except NotFoundException:
+            estate = {}
         lines = [
             f"{each['type']}={each['status']} {each['reason']}: {each['message']}"
             for each in estate.get("conditions", ())
         ]
         return "\n".join(["--- estate:", *lines, self.rig.state()])
 
-    def _still(self, look: Callable[[], T]) -> T:
-        self._tale.check()
+    def _unless_abandoned(self, look: Callable[[], T]) -> T:
+        self._recording.check()
         return look()

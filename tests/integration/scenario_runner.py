@@ -1,4 +1,7 @@
-"""Tells the stories of a run side by side, each in a thread of its own on a rig of its own (see `life.py`)."""
+"""Runs the scenarios of the collected modules in parallel, each in its own thread on its own rig.
+
+Called by `conftest.py`; see `scenario.py` for what a scenario can do.
+"""
 
 from __future__ import annotations
 
@@ -8,69 +11,69 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.integration.life import TEMPO, Scene
-from tests.integration.pages import Tale
+from tests.integration.scenario import TEMPO, ScenarioRun
+from tests.integration.snapshots import Recording
 
 from lab import oracles
 from lab.controlplane import ControlPlane
 from lab.rig import Rig
 
-_AT_ONCE = 6
-"""Stories told side by side: each is two processes that mostly wait."""
+_AT_ONCE = 4
+"""Scenarios in parallel, on two cores: each is two processes that mostly wait; of six, one is late now and then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What a module's tests look at."""
+class Scenario:
+    """The scenario of one test module."""
 
     name: str
-    tell: Callable[[Scene], None]
+    play: Callable[[ScenarioRun], None]
     own_plane: bool = False
-    """It does things to the cluster that others must not meet."""
+    """It changes the control plane in ways that other scenarios must not see."""
     module: str = "microseg"
-    """What runs in the operator's place; see `lab.operator_process.Operator`."""
+    """The module that runs as the operator; see `lab.operator_process.Operator`."""
     long: bool = False
-    """More than a minute: it is begun before the others, so that none of them waits for it in the end."""
+    """It takes more than a minute and starts before the others, so that it is not the last one running."""
 
 
-class Library:
-    """Tells the stories of a run. A context manager: at its end whatever is still told is broken off."""
+class ScenarioRunner:
+    """Runs scenarios. A context manager: at its end it abandons those that still run."""
 
     def __init__(self, plane: ControlPlane, folder: Path) -> None:
-        """`plane` is shared by all stories that do not ask for their own."""
+        """`plane` is shared by all scenarios without `own_plane`."""
         self._plane, self._folder = plane, folder
-        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="story")
-        self._tales: dict[str, Tale] = {}
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="scenario")
+        self._recordings: dict[str, Recording] = {}
 
-    def begin(self, stories: Iterable[Story]) -> Self:
-        """Begin to tell them, the long ones first, a few at a time."""
-        for story in sorted(stories, key=lambda story: not story.long):
-            tale = self._tales[story.name] = Tale(story.name)
-            tale.follow(self._pool.submit(self._tell, story, tale))
+    def begin(self, scenarios: Iterable[Scenario]) -> Self:
+        """Start them, the long ones first, a few at a time."""
+        for scenario in sorted(scenarios, key=lambda scenario: not scenario.long):
+            recording = self._recordings[scenario.name] = Recording(scenario.name)
+            recording.follow(self._pool.submit(self._run, scenario, recording))
         return self
 
-    def tale(self, story: Story) -> Tale:
-        """The tale of a story that was begun."""
-        return self._tales[story.name]
+    def recording(self, scenario: Scenario) -> Recording:
+        """Return the recording of a started scenario."""
+        return self._recordings[scenario.name]
 
     def __enter__(self) -> Self:
         """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Break off."""
-        for tale in self._tales.values():
-            tale.abandon()
+        """Abandon what still runs."""
+        for recording in self._recordings.values():
+            recording.abandon()
         self._pool.shutdown(cancel_futures=True)
 
-    def _tell(self, story: Story, tale: Tale) -> None:
-        tale.check()
-        folder, namespace = self._folder / story.name, f"life-{story.name}"
-        cluster = None if story.own_plane else self._plane
+    def _run(self, scenario: Scenario, recording: Recording) -> None:
+        recording.check()
+        folder, namespace = self._folder / scenario.name, f"scenario-{scenario.name}"
+        cluster = None if scenario.own_plane else self._plane
         with Rig.build(
-            folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True, module=story.module
+            folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True, module=scenario.module
         ) as rig:
-            story.tell(Scene(rig, tale))
+            scenario.play(ScenarioRun(rig, recording))
             rig.operator.stop()
             broken = oracles.judge(rig)
-            assert not broken, "\n".join([f"the story {story.name} broke what must always hold:", *broken, rig.state()])
+            assert not broken, "\n".join([f"the scenario {scenario.name} broke invariants:", *broken, rig.state()])

@@ -1,4 +1,4 @@
-"""How `microseg.kube` finds and trusts an API server, and what it says where it cannot."""
+"""How `microseg.kube` finds and verifies an API server, and its errors if it cannot."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab.cluster import prepare
 from lab.controlplane import ControlPlane
+from lab.operator_process import Operator
+from lab.processes import wait_until
+from microseg.handlers.watch import settings
 from microseg.kube.client import connect
 from microseg.kube.errors import Forbidden, Invalid, Unavailable
 from microseg.kube.secrets import read_config_map
+from simulators.background import Background
+from simulators.proxy import EgressProxy
 
 
 def kubeconfig(control_plane: ControlPlane, path: Path, **changes: object) -> Path:
@@ -51,7 +57,46 @@ def test_a_token_that_was_rotated_is_read_again(
         read_config_map(api, namespace, "any")
 
 
+def test_the_environments_proxy_is_no_way_to_the_api_server(
+    control_plane: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kopf knows only the kubeconfig's proxy, and no NO_PROXY: two clients that differ see two clusters."""
+    proxy = EgressProxy()
+    with Background() as background:
+        url = f"http://127.0.0.1:{background.run(proxy.open())}"
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, url)
+        api = connect(str(kubeconfig(control_plane, tmp_path / "config", server="https://api.invalid:6443")))
+        with pytest.raises(Unavailable):
+            read_config_map(api, "default", "any")
+        background.run(proxy.close())
+    assert proxy.requests == []
+    assert not settings().networking.trust_env
+
+
+def test_both_of_the_operators_ways_to_the_api_server_lead_through_the_proxy_of_the_kubeconfig(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    prepare(control_plane, namespace)
+    proxy = EgressProxy()
+    with Background() as background:
+        way = {"proxy-url": f"http://127.0.0.1:{background.run(proxy.open())}"}
+        config = kubeconfig(control_plane, tmp_path / "config", **way)
+        operator = Operator(tmp_path, config, namespace, {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"})
+        operator.start()
+        wait_until(lambda: listed_by_kopf(control_plane, namespace), seconds=60, what="kopf has listed")
+        operator.stop()
+        background.run(proxy.close())
+    assert {"user-agent" in request.head.lower() for request in proxy.requests} == {True, False}, "kopf's and ours"
+
+
+def listed_by_kopf(control_plane: ControlPlane, namespace: str) -> bool:
+    assert control_plane.audit_log is not None
+    lines = control_plane.audit_log.read_text(encoding="utf-8").splitlines()
+    return any(f"/namespaces/{namespace}/estates" in line and "kopf/" in line for line in lines)
+
+
 def test_an_api_server_that_is_not_there_is_a_sentence(control_plane: ControlPlane, tmp_path: Path) -> None:
     api = connect(str(kubeconfig(control_plane, tmp_path / "gone", server="https://127.0.0.1:9")))
-    with pytest.raises(Unavailable, match="no answer from the API server to GET"):
+    with pytest.raises(Unavailable, match="No answer from the API server to GET"):
         read_config_map(api, "default", "any")

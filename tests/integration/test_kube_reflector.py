@@ -1,4 +1,4 @@
-"""The mirror against a real API server, through changes, outages and gaps."""
+"""The reflector against a real API server, through changes, outages and gaps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lab.controlplane import ControlPlane
 from lab.processes import wait_until
 from microseg.kube.client import Api, connect
 from microseg.kube.hosts import Hosts
-from microseg.kube.mirror import Deleted, Event, Mirror, Synced, Upserted
+from microseg.kube.reflector import Deleted, Event, HostReflector, Synced, Upserted
 from microseg.model.host import HostStatus, ManagedHost
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def vm(number: int) -> str:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """One of its own: it is restarted here, and lives are told on the run's shared one meanwhile."""
+    """One of its own: it is restarted here, while other tests use the shared one."""
     with ControlPlane.start(tmp_path_factory.mktemp("restarted")) as plane:
         plane.kubectl("apply", "--server-side", "-k", str(ROOT / "crds"))
         await_definitions(plane)
@@ -53,12 +53,12 @@ def hosts(api: Api, namespace: str) -> Hosts:
 
 
 @pytest.fixture
-def mirror(api: Api, namespace: str) -> Mirror:
-    return Mirror(api, namespace, "respiro")
+def reflector(api: Api, namespace: str) -> HostReflector:
+    return HostReflector(api, namespace, "respiro")
 
 
 class Records:
-    """What a ledger would know from the mirror's events alone."""
+    """The hosts as they follow from the reflector's events alone."""
 
     def __init__(self) -> None:
         self.hosts: dict[str, ManagedHost] = {}
@@ -77,9 +77,9 @@ class Records:
 
 
 @contextmanager
-def running(mirror: Mirror, records: Records) -> Iterator[None]:
+def running(reflector: HostReflector, records: Records) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=mirror.run, args=(records.take, stop))
+    thread = threading.Thread(target=reflector.run, args=(records.take, stop))
     thread.start()
     try:
         yield
@@ -93,11 +93,11 @@ def see(condition: Callable[[], object], what: str) -> None:
     wait_until(condition, seconds=20, what=what)
 
 
-def test_it_shows_what_is_there_and_every_change_of_its_own_estate(hosts: Hosts, mirror: Mirror) -> None:
+def test_it_delivers_all_hosts_and_every_change_of_its_own_estate(hosts: Hosts, reflector: HostReflector) -> None:
     first = hosts.create("first", vm(1), "respiro")
     hosts.create("foreign", vm(2), "other")
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
         assert records.hosts == {first.name: first}
 
@@ -110,52 +110,52 @@ def test_it_shows_what_is_there_and_every_change_of_its_own_estate(hosts: Hosts,
         assert records.syncs == 1
 
 
-def test_stopping_it_does_not_wait_for_the_next_byte(mirror: Mirror) -> None:
+def test_stopping_it_does_not_wait_for_the_next_byte(reflector: HostReflector) -> None:
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
         began = time.monotonic()
     assert time.monotonic() - began < 3
 
 
-def test_it_tells_when_it_last_heard_of_the_server(hosts: Hosts, mirror: Mirror) -> None:
+def test_it_reports_when_the_server_last_sent_something(hosts: Hosts, reflector: HostReflector) -> None:
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
-        heard = mirror.last_heard
+        heard = reflector.beat
         hosts.create("first", vm(1), "respiro")
-        see(lambda: mirror.last_heard > heard, "a later time")
+        see(lambda: reflector.beat > heard, "a later time")
 
 
-def test_what_vanished_while_nobody_listened_is_gone_afterwards(
-    cluster: ControlPlane, hosts: Hosts, mirror: Mirror
+def test_a_host_that_was_deleted_in_a_gap_is_gone_afterwards(
+    cluster: ControlPlane, hosts: Hosts, reflector: HostReflector
 ) -> None:
     gone, stays = hosts.create("gone", vm(1), "respiro"), hosts.create("stays", vm(2), "respiro")
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
     hosts.delete(gone.name, gone.uid)
     cluster.restart_apiserver()  # its memory of the past goes with it
-    with running(mirror, records):
+    with running(reflector, records):
         late = hosts.create("late", vm(3), "respiro")
         see(lambda: set(records.hosts) == {stays.name, late.name}, "only what is there")
 
 
-def test_a_position_from_long_ago_lists_again(hosts: Hosts, mirror: Mirror) -> None:
+def test_a_resource_version_from_long_ago_lists_again(hosts: Hosts, reflector: HostReflector) -> None:
     gone, stays = hosts.create("gone", vm(1), "respiro"), hosts.create("stays", vm(2), "respiro")
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
     hosts.delete(gone.name, gone.uid)
-    mirror._position = "1"
-    with running(mirror, records):
+    reflector._resource_version = "1"
+    with running(reflector, records):
         see(lambda: set(records.hosts) == {stays.name}, "only what is there")
 
 
-def test_it_lives_through_a_restart_of_the_api_server(cluster: ControlPlane, hosts: Hosts, mirror: Mirror) -> None:
+def test_it_survives_a_restart_of_the_api_server(cluster: ControlPlane, hosts: Hosts, reflector: HostReflector) -> None:
     first = hosts.create("first", vm(1), "respiro")
     records = Records()
-    with running(mirror, records):
+    with running(reflector, records):
         see(lambda: records.syncs, "a complete list")
         cluster.restart_apiserver()
         hosts.delete(first.name, first.uid)
@@ -163,11 +163,11 @@ def test_it_lives_through_a_restart_of_the_api_server(cluster: ControlPlane, hos
         see(lambda: set(records.hosts) == {second.name}, "the world after the outage")
 
 
-def test_a_server_that_is_listed_in_pages_looks_the_same(hosts: Hosts, mirror: Mirror) -> None:
+def test_a_server_that_is_listed_in_pages_gives_the_same_hosts(hosts: Hosts, reflector: HostReflector) -> None:
     first = hosts.create("first", vm(1), "respiro")
     records = Records()
-    mirror._streams_lists = False
-    with running(mirror, records):
+    reflector._streams_lists = False
+    with running(reflector, records):
         see(lambda: set(records.hosts) == {first.name} and records.syncs, "the list")
         second = hosts.create("second", vm(2), "respiro")
         see(lambda: second.name in records.hosts, "the new host")

@@ -1,221 +1,322 @@
-"""The manifests on a real API server: they apply, and the ServiceAccount may do what its Role says and nothing else."""
+"""The shipped Role, verb by verb: each is needed by something that the operator does, and without it that is refused.
+
+Each deed below is a call of the product's own code, with the token of the ServiceAccount. Where the product's
+processes run (the scenarios), they have this Role too; `test_onboarding.py` shows that nothing was refused there.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
+from kubernetes import client
+from tests.integration.examples import estate_text
 
-from lab.controlplane import ControlPlane, KubectlFailed
+from lab.cluster import ROOT
+from lab.controlplane import ControlPlane
 from lab.processes import wait_until
+from microseg.__main__ import main
+from microseg.kube import revisions as revisions_module
+from microseg.kube.approvals import Approvals, user_name
 from microseg.kube.client import Api, connect
-from microseg.kube.errors import Forbidden, Unavailable
+from microseg.kube.errors import AlreadyExists, Forbidden, Unavailable
 from microseg.kube.estates import Estates
 from microseg.kube.events import Events
 from microseg.kube.hosts import Hosts
 from microseg.kube.leases import Lease, Leases
-from microseg.kube.resources import CONFIG_MAPS, DEFINITIONS, ESTATES, MANAGED_HOSTS, SECRETS
+from microseg.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, ESTATES, MANAGED_HOSTS
 from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.kube.secrets import read_config_map, read_secret
 from microseg.kube.tombstones import Tombstone, Tombstones
-from microseg.model.estate import EstateStatus
+from microseg.model.approval import Approval, ApprovalAction, ApprovalSpec, ApprovalStatus
+from microseg.model.estate_status import EstateStatus
 from microseg.model.host import HostStatus
 
-ROOT = Path(__file__).parents[2]
-VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
+NAMESPACE = "microseg-rights"
+NAME = "respiro"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+Grant = tuple[str, str, str]
+"""API group, resource (with its subresource), verb."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """The base, installed by an overlay in a namespace of its own, and the operator's own access to it."""
+def role() -> dict[str, Any]:
+    """The shipped Role."""
+    document: dict[str, Any] = yaml.safe_load((ROOT / "manifests/kustomize/base/role.yaml").read_text(encoding="utf-8"))
+    return document
 
-    namespace: str
+
+def grants(rules: list[dict[str, Any]]) -> list[Grant]:
+    return [
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+@dataclass
+class Desk:
+    """The operator's own access, and a counter for names that nothing has yet."""
+
     api: Api
-    documents: list[dict[str, Any]]
+    approve: Callable[[], object]
+    """What a person does who may approve."""
+    number: int = 0
+
+    def vm(self) -> str:
+        self.number += 1
+        return f"5b8b1c1e-0f6d-4d5e-9a3b-{self.number:012d}"
 
 
-@pytest.fixture(scope="module")
-def installed(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    folder = tmp_path_factory.mktemp("overlay")
-    namespace = "microseg-rights"
-    overlay = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": namespace,
-        "resources": [os.path.relpath(ROOT / "manifests/kustomize/base", folder)],
-    }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
-    built = control_plane.kubectl("kustomize", str(folder))
-    control_plane.kubectl("apply", "--server-side", "-k", str(folder))
-    account = control_plane.kubeconfig_for_service_account(namespace, "microseg", folder / "operator.kubeconfig")
-    api = connect(str(account))
-    hosts = Hosts(api, namespace)
-    wait_until(lambda: answered(hosts.names), seconds=20, what="the Role is in force")
-    wait_until(lambda: refused(api, namespace), seconds=20, what="the policy on ConfigMaps is in force")
-    return Installed(namespace, api, list(yaml.safe_load_all(built)))
+def pin(by: str) -> ApprovalSpec:
+    return ApprovalSpec(estate=NAME, action=ApprovalAction.PIN, what="a" * 64, by=by, reason="CHG-1")
 
 
-def answered(call: Callable[[], object]) -> bool:
-    """Whether it works by now: the authorizer learns of a binding, and the storage of a definition, a moment later."""
+def host_made(desk: Desk) -> None:
+    Hosts(desk.api, NAMESPACE).create("vm", desk.vm(), NAME)
+
+
+def host_read(desk: Desk) -> None:
+    Hosts(desk.api, NAMESPACE).read(first_host(desk))
+
+
+def first_host(desk: Desk) -> str:
+    return min(Hosts(desk.api, NAMESPACE).names())
+
+
+def host_marked(desk: Desk) -> None:
+    """As after an annotation that was acted on."""
+    hosts = Hosts(desk.api, NAMESPACE)
+    host = hosts.read(first_host(desk))
+    hosts.clear_annotation(
+        msgspec.structs.replace(host, annotations={"microseg.dev/retry": "agent"}), "microseg.dev/retry"
+    )
+
+
+def host_told(desk: Desk) -> None:
+    hosts = Hosts(desk.api, NAMESPACE)
+    host = hosts.read(first_host(desk))
+    hosts.patch_status(host, HostStatus(observed_generation=(host.status.observed_generation or 0) + 1))
+
+
+def host_deleted(desk: Desk) -> None:
+    hosts = Hosts(desk.api, NAMESPACE)
+    host = hosts.create("vm", desk.vm(), NAME)
+    hosts.delete(host.name, host.uid)
+
+
+def estate_told(desk: Desk) -> None:
+    estates = Estates(desk.api)
+    estate = estates.read(NAMESPACE, NAME)
+    estates.patch_status(estate, EstateStatus(observed_generation=(estate.status.observed_generation or 0) + 1))
+
+
+def tombstone(desk: Desk, *, days: int = 0) -> Tombstones:
+    stones = Tombstones(desk.api, NAMESPACE, NAME)
+    stones.write(
+        Tombstone(vm_id=desk.vm(), host="h", vm="h", at=NOW + timedelta(days=desk.number + days), proof="NotFound")
+    )
+    return stones
+
+
+def tombstones_pruned(desk: Desk) -> None:
+    assert tombstone(desk).prune(NOW + timedelta(days=1000))
+
+
+def lease(desk: Desk) -> Lease:
+    return Lease(f"lease-{desk.vm()}", NAMESPACE, "pod", 1, NOW, 15)
+
+
+def lease_renewed(desk: Desk) -> None:
+    leases = Leases(desk.api)
+    leases.replace(leases.create(lease(desk)))
+
+
+def revision(desk: Desk) -> MappingRevision:
+    desk.number += 1
+    return MappingRevision("platform", desk.number, str(desk.number), "labels: {}", "x", NOW)
+
+
+def revision_met(desk: Desk) -> None:
+    """Another replica was faster with the same number."""
+    kept = Revisions(desk.api, NAMESPACE)
+    one = revision(desk)
+    kept.create(one)
+    with contextlib.suppress(AlreadyExists):
+        kept.create(one)
+
+
+def revisions_pruned(desk: Desk) -> None:
+    kept = Revisions(desk.api, NAMESPACE)
+    while not kept.prune("platform", ()):
+        kept.create(revision(desk))
+
+
+def watched(desk: Desk, path: str) -> None:
+    with desk.api.watch(path, {}, silence=5):
+        pass
+
+
+def event(desk: Desk) -> None:
+    estate = Estates(desk.api).read(NAMESPACE, NAME)
+    if not Events(desk.api, "pod").post(estate, "Accepted", "The mapping is in force."):
+        raise Forbidden("not posted")
+
+
+def approval(desk: Desk) -> Approval:
+    """As a person made it."""
+    if not Approvals(desk.api, NAMESPACE, NAME).names():
+        desk.approve()
+    return Approvals(desk.api, NAMESPACE, NAME).all()[0]
+
+
+def stored(desk: Desk) -> bool:
+    """Whether Approvals can be listed: the storage of a new kind comes a moment after its definition."""
     try:
-        call()
-    except (Forbidden, Unavailable):
+        Approvals(desk.api, NAMESPACE, NAME).all()
+    except Unavailable:
         return False
     return True
 
 
-def refused(api: Api, namespace: str) -> bool:
-    """Whether a ConfigMap that is no tombstone is refused by now; nothing is made where it is not."""
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": namespace}}
+def approval_settled(desk: Desk) -> None:
+    status = ApprovalStatus(outcome="Used", at=NOW + timedelta(seconds=desk.number), message="It was let through.")
+    desk.number += 1
+    Approvals(desk.api, NAMESPACE, NAME).settle(approval(desk), status)
+
+
+DEEDS: dict[Grant, Callable[[Desk], object]] = {
+    ("microseg.dev", "managedhosts", "create"): host_made,
+    ("microseg.dev", "managedhosts", "get"): host_read,
+    ("microseg.dev", "managedhosts", "list"): lambda desk: Hosts(desk.api, NAMESPACE).names(NAME),
+    ("microseg.dev", "managedhosts", "watch"): lambda desk: watched(desk, MANAGED_HOSTS.all(NAMESPACE)),
+    ("microseg.dev", "managedhosts", "patch"): host_marked,
+    ("microseg.dev", "managedhosts/status", "patch"): host_told,
+    ("microseg.dev", "managedhosts", "delete"): host_deleted,
+    ("microseg.dev", "estates", "get"): lambda desk: Estates(desk.api).read(NAMESPACE, NAME),
+    ("microseg.dev", "estates", "list"): lambda desk: Estates(desk.api).list(NAMESPACE),
+    ("microseg.dev", "estates", "watch"): lambda desk: watched(desk, ESTATES.all(NAMESPACE)),
+    ("microseg.dev", "estates/status", "patch"): estate_told,
+    ("microseg.dev", "approvals", "list"): lambda desk: Approvals(desk.api, NAMESPACE, NAME).all(),
+    ("microseg.dev", "approvals", "delete"): lambda desk: Approvals(desk.api, NAMESPACE, NAME).delete(approval(desk)),
+    ("microseg.dev", "approvals/status", "patch"): approval_settled,
+    ("", "configmaps", "get"): lambda desk: read_config_map(desk.api, NAMESPACE, "respiro-ca"),
+    ("", "configmaps", "list"): lambda desk: Tombstones(desk.api, NAMESPACE, NAME).all(),
+    ("", "configmaps", "watch"): lambda desk: watched(desk, CONFIG_MAPS.all(NAMESPACE)),
+    ("", "configmaps", "create"): tombstone,
+    ("", "configmaps", "patch"): tombstone,
+    ("", "configmaps", "delete"): tombstones_pruned,
+    ("", "secrets", "get"): lambda desk: read_secret(desk.api, NAMESPACE, "respiro-illumio"),
+    ("coordination.k8s.io", "leases", "create"): lambda desk: Leases(desk.api).create(lease(desk)),
+    ("coordination.k8s.io", "leases", "get"): lambda desk: Leases(desk.api).get(NAMESPACE, "kept"),
+    ("coordination.k8s.io", "leases", "update"): lease_renewed,
+    ("events.k8s.io", "events", "create"): event,
+    ("apps", "controllerrevisions", "create"): lambda desk: Revisions(desk.api, NAMESPACE).create(revision(desk)),
+    ("apps", "controllerrevisions", "get"): revision_met,
+    ("apps", "controllerrevisions", "list"): lambda desk: Revisions(desk.api, NAMESPACE).list("platform"),
+    ("apps", "controllerrevisions", "delete"): revisions_pruned,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """The Role as the API server has it, for a test that takes a verb away."""
+
+    admin: client.ApiClient
+    desk: Desk
+
+    def put(self, rules: list[dict[str, Any]]) -> None:
+        body: Any = role() | {"rules": rules}
+        body["metadata"] = {"name": "microseg", "namespace": NAMESPACE}
+        client.RbacAuthorizationV1Api(self.admin).replace_namespaced_role("microseg", NAMESPACE, body)
+
+    def allowed(self, grant: Grant) -> bool:
+        group, resource, verb = grant
+        name, _, part = resource.partition("/")
+        asked = {"namespace": NAMESPACE, "verb": verb, "group": group, "resource": name, "subresource": part}
+        spec = {
+            "user": f"system:serviceaccount:{NAMESPACE}:microseg",
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": asked,
+        }
+        body: Any = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+        answer: Any = client.AuthorizationV1Api(self.admin).create_subject_access_review(body)
+        return bool(answer.status.allowed)
+
+
+@pytest.fixture(scope="module")
+def rights(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rights]:
+    base = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": NAMESPACE,
+        "resources": [str(Path("base"))],
+    }
+    folder = tmp_path_factory.mktemp("rights")
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(base), encoding="utf-8")
+    (folder / "base").symlink_to(ROOT / "manifests/kustomize/base")
+    text = control_plane.kubectl("kustomize", "--load-restrictor=LoadRestrictionsNone", str(folder))
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=text)
+    control_plane.kubectl("-n", NAMESPACE, "apply", "--server-side", "-f", "-", input=estate_text())
+    control_plane.kubectl("-n", NAMESPACE, "apply", "-f", str(ROOT / "manifests/examples/secrets.yaml"))
+    account = control_plane.kubeconfig_for_service_account(NAMESPACE, "microseg", folder / "operator.kubeconfig")
+    with control_plane.api_client() as admin:
+        person = connect(str(control_plane.admin_kubeconfig))
+        approve = partial(Approvals(person, NAMESPACE, NAME).create, pin(user_name(person)))
+        rights = Rights(admin, Desk(connect(str(account)), approve))
+        wait_until(lambda: all(map(rights.allowed, grants(role()["rules"]))), seconds=20, what="the Role is in force")
+        wait_until(lambda: stored(rights.desk), seconds=20, what="the storage of the Approvals")
+        Leases(rights.desk.api).create(replace(lease(rights.desk), name="kept"))
+        host_made(rights.desk)
+        yield rights
+        rights.desk.api.close()
+        person.close()
+
+
+def test_every_verb_of_the_role_is_needed_by_a_deed_and_every_deed_has_its_verb() -> None:
+    assert sorted(grants(role()["rules"])) == sorted(DEEDS)
+
+
+def test_no_rule_has_a_wildcard() -> None:
+    assert not [grant for grant in grants(role()["rules"]) if "*" in "".join(grant)]
+
+
+@pytest.mark.parametrize("grant", DEEDS, ids=lambda grant: "-".join(filter(None, grant)).replace("/", "-"))
+def test_without_this_verb_the_deed_is_refused(rights: Rights, monkeypatch: pytest.MonkeyPatch, grant: Grant) -> None:
+    monkeypatch.setattr(revisions_module, "KEPT", 2)
+    DEEDS[grant](rights.desk)
+    rules = role()["rules"]
+    for rule in rules:
+        if grant[0] in rule["apiGroups"] and grant[1] in rule["resources"]:
+            rule["verbs"].remove(grant[2])
+    rights.put([rule for rule in rules if rule["verbs"]])
     try:
-        api.create(CONFIG_MAPS.all(namespace), body, dict[str, Any], query={"dryRun": "All"})
-    except Forbidden:
-        return True
-    return False
-
-
-def documents_of(installed: Installed, kind: str) -> list[dict[str, Any]]:
-    return [document for document in installed.documents if document["kind"] == kind]
-
-
-def estate(control_plane: ControlPlane, namespace: str) -> None:
-    control_plane.kubectl("-n", namespace, "apply", "--server-side", "-f", str(ROOT / "manifests/examples/estate.yaml"))
-
-
-def test_the_operator_can_do_its_whole_work(control_plane: ControlPlane, installed: Installed) -> None:
-    api, namespace = installed.api, installed.namespace
-    estate(control_plane, namespace)
-    control_plane.kubectl("-n", namespace, "apply", "-f", str(ROOT / "manifests/examples/secrets.yaml"))
-
-    hosts, estates, leases, revisions = Hosts(api, namespace), Estates(api), Leases(api), Revisions(api, namespace)
-    host = hosts.patch_status(hosts.create("Host24", VM, "respiro"), HostStatus(observed_generation=1, stage="Pairing"))
-    found = estates.patch_status(estates.read(namespace, "respiro"), EstateStatus(observed_generation=1))
-    leases.replace(leases.create(Lease("respiro", namespace, "pod", 1, NOW, 15)))
-    assert leases.get(namespace, "respiro").holder == "pod"
-    assert Events(api, "pod").post(host, "Paired", "The agent is paired.")
-    assert Events(api, "pod").post(found, "Accepted", "The mapping is in force.")
-    assert set(read_secret(api, namespace, "respiro-illumio").values) == {"user", "secret"}
-    assert read_config_map(api, namespace, "respiro-ca").data
-    revisions.create(MappingRevision("platform", 1, "d", "labels: {}", "x", NOW))
-    assert revisions.prune("platform", ()) == ()
-    tombstones = Tombstones(api, namespace, "respiro")
-    tombstones.write(Tombstone(vm_id=VM, host=host.name, vm="Host24", at=NOW, proof="ResourceNotFound"))
-    assert [stone.vm for stone in tombstones.all()] == ["Host24"]
-    assert len(tombstones.prune(NOW + timedelta(days=1))) == 1
-    for plural in ("managedhosts", "estates"):
-        api.get(DEFINITIONS.one(None, f"{plural}.microseg.dev"), dict[str, Any])
-    for resource in (MANAGED_HOSTS, ESTATES, CONFIG_MAPS):
-        with api.watch(resource.all(namespace), {}, silence=5):
-            pass
-    hosts.delete(host.name, host.uid)
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/api/v1/namespaces/{ns}/secrets"),
-        ("GET", "/api/v1/secrets"),
-        ("DELETE", "/api/v1/namespaces/{ns}/secrets/respiro-illumio"),
-        ("GET", "/api/v1/namespaces/kube-system/secrets/any"),
-        ("GET", "/api/v1/namespaces/default/configmaps"),
-        ("GET", "/apis/microseg.dev/v1alpha1/managedhosts"),
-        ("GET", "/apis/microseg.dev/v1alpha1/namespaces/default/managedhosts"),
-        ("DELETE", "/apis/microseg.dev/v1alpha1/namespaces/{ns}/estates/respiro"),
-        ("PATCH", "/apis/microseg.dev/v1alpha1/namespaces/{ns}/estates/respiro"),
-        ("DELETE", "/api/v1/namespaces/{ns}/configmaps/respiro-ca"),
-        ("GET", "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases"),
-        ("DELETE", "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases/respiro"),
-        ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
-        ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/others.example.com"),
-        ("DELETE", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/estates.microseg.dev"),
-        ("GET", "/api/v1/namespaces"),
-        ("GET", "/api/v1/namespaces/{ns}/pods"),
-        ("GET", "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles"),
-    ],
-)
-def test_the_operator_can_do_nothing_else(installed: Installed, method: str, path: str) -> None:
-    with pytest.raises(Forbidden, match="cannot"):
-        installed.api.call(method, path.format(ns=installed.namespace))
-
-
-def test_the_operator_cannot_make_or_rewrite_what_people_write(installed: Installed) -> None:
-    api, namespace = installed.api, installed.namespace
-    for resource in (ESTATES, SECRETS):
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": "x"}}
+        wait_until(lambda: not rights.allowed(grant), seconds=20, what=f"the Role is in force without {grant}")
         with pytest.raises(Forbidden):
-            api.create(resource.all(namespace), body, dict[str, Any])
-    with pytest.raises(Forbidden):
-        api.replace(ESTATES.one(namespace, "respiro"), {"metadata": {"name": "respiro"}}, dict[str, Any])
+            DEEDS[grant](rights.desk)
+    finally:
+        rights.put(role()["rules"])
+        wait_until(lambda: rights.allowed(grant), seconds=20, what="the whole Role is in force")
 
 
-@pytest.mark.parametrize(
-    "change", [{"data": {"ca.crt": "another"}}, {"metadata": {"labels": {"microseg.dev/tombstones": "respiro"}}}]
-)
-def test_the_operator_cannot_rewrite_a_ca_bundle_or_make_it_a_tombstone(
-    installed: Installed, change: dict[str, Any]
+def test_the_operators_account_may_show_the_status_for_helm_test(
+    rights: Rights, control_plane: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Forbidden, match="not one of its tombstones"):
-        installed.api.merge_patch(CONFIG_MAPS.one(installed.namespace, "respiro-ca"), change, dict[str, Any])
+    assert all(map(rights.allowed, grants(role()["rules"])))
+    account = control_plane.kubeconfig_for_service_account(NAMESPACE, "microseg", tmp_path / "own.kubeconfig")
+    assert main(["status", "-n", NAMESPACE, "--kubeconfig", str(account)]) == 0
+    assert NAME in capsys.readouterr().out
 
 
-def test_a_node_is_drained_without_losing_both_replicas(installed: Installed) -> None:
-    (deployment,) = documents_of(installed, "Deployment")
-    (budget,) = documents_of(installed, "PodDisruptionBudget")
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    assert deployment["spec"]["replicas"] == 2
-    assert budget["spec"]["maxUnavailable"] == 1
-    assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
-
-
-def test_the_deployment_meets_the_restricted_standard(control_plane: ControlPlane, installed: Installed) -> None:
-    (deployment,) = documents_of(installed, "Deployment")
-    (namespace,) = documents_of(installed, "Namespace")
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-
-    template = deployment["spec"]["template"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": template["spec"]}
-    admitted = control_plane.kubectl(
-        "-n", installed.namespace, "create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(pod)
-    )
-    assert "created" in admitted
-    (container,) = template["spec"]["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert container["args"] == ["run"]
-
-
-def test_a_pod_that_is_less_restricted_is_not_admitted(control_plane: ControlPlane, installed: Installed) -> None:
-    (deployment,) = documents_of(installed, "Deployment")
-    spec = deployment["spec"]["template"]["spec"]
-    del spec["containers"][0]["securityContext"]["capabilities"]
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": spec}
-    with pytest.raises(KubectlFailed, match="violates PodSecurity"):
-        control_plane.kubectl(
-            "-n", installed.namespace, "create", "--dry-run=server", "-f", "-", input=yaml.safe_dump(pod)
-        )
-
-
-def test_everything_namespaced_is_in_the_overlays_namespace(installed: Installed) -> None:
-    cluster_wide = {
-        "Namespace",
-        "CustomResourceDefinition",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ValidatingAdmissionPolicy",
-        "ValidatingAdmissionPolicyBinding",
-    }
-    places = {
-        document["kind"]: document["metadata"].get("namespace")
-        for document in installed.documents
-        if document["kind"] not in cluster_wide
-    }
-    assert set(places.values()) == {installed.namespace}
-    for kind in ("RoleBinding", "ClusterRoleBinding"):
-        (binding,) = documents_of(installed, kind)
-        assert [subject["namespace"] for subject in binding["subjects"]] == [installed.namespace]
+def test_the_definitions_can_be_read_without_any_rule_of_the_namespace(rights: Rights) -> None:
+    for plural in ("managedhosts", "estates", "approvals"):
+        rights.desk.api.get(CUSTOM_RESOURCE_DEFINITIONS.one(None, f"{plural}.microseg.dev"), dict[str, Any])

@@ -11,20 +11,22 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from tests.integration.examples import estate_text
 
 from lab.cluster import await_definitions
 from lab.controlplane import ControlPlane
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from microseg.kube.estates import Estates
-from microseg.kube.events import ConfigMapRef, Events
+from microseg.kube.events import Events
 from microseg.kube.hosts import Hosts
 from microseg.kube.leases import Lease, Leases
 from microseg.kube.revisions import KEPT, MappingRevision, Revisions
-from microseg.kube.secrets import read_config_map, read_secret
+from microseg.kube.secrets import ConfigMapData, read_config_map, read_secret
+from microseg.model.agent_record import AgentOutcome, AgentRecord
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
-from microseg.model.estate import EstateStatus, HostCounts, PollRecord
-from microseg.model.host import AgentOutcome, AgentRecord, HostStatus, Timeline
+from microseg.model.estate_status import EstateStatus, HostCounts, PollRecord
+from microseg.model.host import HostStatus, Timeline
 
 ROOT = Path(__file__).parents[2]
 VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
@@ -71,7 +73,7 @@ def test_a_vm_of_another_estate_is_not_taken_over(hosts: Hosts) -> None:
         hosts.create("Host24", VM, "other")
 
 
-def test_a_label_that_somebody_took_off_is_put_back(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
+def test_a_label_that_somebody_removed_is_put_back(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
     host = hosts.create("Host24", VM, "respiro")
     cluster.kubectl("-n", namespace, "label", "mh", host.name, "microseg.dev/estate-")
     assert hosts.names("respiro") == frozenset()
@@ -104,7 +106,7 @@ def test_a_stale_writer_is_refused_and_nothing_is_lost(hosts: Hosts) -> None:
     assert hosts.read(stale.name).status.agent == AgentRecord(attempt=1)
 
 
-def test_a_patch_for_a_record_that_was_made_again_is_refused(hosts: Hosts) -> None:
+def test_a_patch_for_a_record_that_was_created_again_is_refused(hosts: Hosts) -> None:
     old = hosts.create("Host24", VM, "respiro")
     hosts.delete(old.name, old.uid)
     with pytest.raises(NotFound):
@@ -116,7 +118,7 @@ def test_a_patch_for_a_record_that_was_made_again_is_refused(hosts: Hosts) -> No
         hosts.patch_status(old, HostStatus(stage="Pairing"))
 
 
-def test_what_vanishes_from_a_status_vanishes_from_the_store(
+def test_a_field_that_a_status_no_longer_has_is_removed_from_the_store(
     cluster: ControlPlane, namespace: str, hosts: Hosts
 ) -> None:
     full = HostStatus(stage="Pairing", agent=AgentRecord(attempt=2, exit_code=1), timeline=Timeline(discovered_at=NOON))
@@ -134,13 +136,13 @@ def test_a_status_that_did_not_change_costs_no_request(hosts: Hosts) -> None:
     assert hosts.patch_status(stale, host.status) is stale
 
 
-def test_what_the_schema_refuses_is_a_sentence(hosts: Hosts) -> None:
+def test_a_field_that_the_schema_refuses_is_named(hosts: Hosts) -> None:
     host = hosts.create("Host24", VM, "respiro")
     with pytest.raises(Invalid, match=r"status\.stage"):
         hosts.patch_status(host, HostStatus(stage="x" * 33))
 
 
-def test_an_annotation_that_was_acted_on_is_taken_off(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
+def test_an_annotation_that_was_acted_on_is_removed(cluster: ControlPlane, namespace: str, hosts: Hosts) -> None:
     name = hosts.create("Host24", VM, "respiro").name
     cluster.kubectl("-n", namespace, "annotate", "mh", name, "microseg.dev/retry=agent", "other/note=x")
     host = hosts.read(name)
@@ -151,13 +153,13 @@ def test_an_annotation_that_was_acted_on_is_taken_off(cluster: ControlPlane, nam
         hosts.clear_annotation(host, "microseg.dev/retry")
 
 
-def test_deleting_what_is_gone_is_no_error(hosts: Hosts) -> None:
+def test_deleting_an_absent_record_is_no_error(hosts: Hosts) -> None:
     hosts.delete("nobody", "")
 
 
 @pytest.fixture
 def estates(cluster: ControlPlane, namespace: str, api: Api) -> Estates:
-    text = (ROOT / "manifests/examples/estate.yaml").read_text(encoding="utf-8")
+    text = estate_text()
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(next(iter(yaml.safe_load_all(text)))))
     return Estates(api)
 
@@ -217,7 +219,7 @@ def test_an_event_stands_beside_its_host(cluster: ControlPlane, namespace: str, 
 
 
 def test_an_event_that_is_refused_is_only_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    nowhere = ConfigMapRef("no-such-namespace", "mapping")
+    nowhere = ConfigMapData("mapping", "no-such-namespace", "", "", {}, {})
 
     assert not Events(api, "pod-1").post(nowhere, "Refused", "It does not parse.", warning=True)
     assert "not posted" in caplog.text
@@ -265,7 +267,7 @@ def test_revisions_are_write_once_and_in_order(api: Api, namespace: str) -> None
     assert revisions.list("other") == ()
 
 
-def test_old_revisions_go_but_for_those_that_somebody_names(api: Api, namespace: str) -> None:
+def test_old_revisions_are_deleted_unless_they_are_in_use(api: Api, namespace: str) -> None:
     revisions = Revisions(api, namespace)
     for number in range(1, KEPT + 4):
         revisions.create(revision(number, f"d{number}"))

@@ -8,30 +8,31 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.integration.examples import estate_text
 
-from lab.cluster import ROOT, prepare
+from lab.cluster import prepare
 from lab.controlplane import ControlPlane
 from lab.processes import wait_until
 from microseg.cli.cluster import Cluster
-from microseg.cli.sorry import Sorry
-from microseg.cli.where import Where
+from microseg.cli.errors import CommandError
+from microseg.cli.target import ClusterOptions
 from microseg.kube.client import Api, connect
-from microseg.kube.context import default_namespace
 from microseg.kube.errors import Unavailable
 from microseg.kube.estates import Estates
 from microseg.kube.hosts import Hosts
+from microseg.kube.kubectl_context import default_namespace
 from microseg.kube.resources import ESTATES
 
-_TEXT = (ROOT / "manifests" / "examples" / "estate.yaml").read_text(encoding="utf-8")
+_TEXT = estate_text()
 ESTATE: dict[str, Any] = next(each for each in yaml.safe_load_all(_TEXT) if each["kind"] == "Estate")
 
 
 @pytest.fixture
 def api(control_plane: ControlPlane, namespace: str) -> Iterator[Api]:
-    """Right after a definition was applied, the API server may not serve its objects yet."""
+    """Right after a CRD was applied, the API server may not serve its objects yet."""
     prepare(control_plane, namespace)
     made = connect(str(control_plane.admin_kubeconfig))
-    wait_until(lambda: _served(made, namespace), seconds=30, what="the definitions served")
+    wait_until(lambda: _served(made, namespace), seconds=30, what="the CRDs served")
     yield made
     made.close()
 
@@ -66,22 +67,25 @@ def test_hosts_are_listed_in_pages_and_only_those_of_the_estate(
 def test_the_only_estate_is_found_and_of_several_the_one_that_uses_the_mapping(
     api: Api, control_plane: ControlPlane, namespace: str
 ) -> None:
-    def where(name: str | None = None) -> Where:
-        return Where(str(control_plane.admin_kubeconfig), namespace, name)
+    def where(name: str | None = None) -> ClusterOptions:
+        return ClusterOptions(str(control_plane.admin_kubeconfig), namespace, name)
 
-    with Cluster(where()) as cluster, pytest.raises(Sorry, match=f"no Estate in namespace {namespace}: name another"):
+    with (
+        Cluster(where()) as cluster,
+        pytest.raises(CommandError, match=f"no Estate in namespace {namespace}: name another"),
+    ):
         cluster.live()
     for name, mapping in (("one", "platform"), ("two", "other"), ("three", "other")):
         api.create(ESTATES.all(namespace), estate(name, namespace, mapping), dict)
     with Cluster(where()) as cluster:
         assert cluster.live("platform").key == f"{namespace}/one"
-        with pytest.raises(Sorry, match=r"\(three, two\): name one with --estate"):
+        with pytest.raises(CommandError, match=r"\(three, two\): name one with --estate"):
             cluster.live("other")
-        with pytest.raises(Sorry, match="uses the mapping third"):
+        with pytest.raises(CommandError, match="uses the mapping third"):
             cluster.live("third")
     with Cluster(where("two")) as cluster:
         assert cluster.live("other").key == f"{namespace}/two"
-    with Cluster(where("four")) as cluster, pytest.raises(Sorry, match="there is no Estate four"):
+    with Cluster(where("four")) as cluster, pytest.raises(CommandError, match="there is no Estate four"):
         cluster.live()
 
 
@@ -89,7 +93,7 @@ def test_a_pin_is_set_and_taken_off_and_nothing_else_of_the_spec_changes(
     api: Api, control_plane: ControlPlane, namespace: str
 ) -> None:
     api.create(ESTATES.all(namespace), estate("one", namespace), dict)
-    with Cluster(Where(str(control_plane.admin_kubeconfig), namespace)) as cluster:
+    with Cluster(ClusterOptions(str(control_plane.admin_kubeconfig), namespace)) as cluster:
         before = cluster.live().estate
         cluster.pin(before, "3f2a9c0d1e4b")
         pinned = cluster.live().estate
@@ -105,8 +109,17 @@ def test_the_rights_that_are_missing_are_named(
     assert api.url
     path = control_plane.kubeconfig_for_service_account(namespace, "nobody", tmp_path / "nobody.kubeconfig")
     with (
-        Cluster(Where(str(path), namespace)) as cluster,
-        pytest.raises(Sorry, match=r"cannot list .*estates.*; ask for the"),
+        Cluster(ClusterOptions(str(path), namespace)) as cluster,
+        pytest.raises(CommandError, match=r"cannot list .*estates.*; ask for the"),
+    ):
+        cluster.live()
+
+
+def test_a_person_may_ask_as_another_user(api: Api, control_plane: ControlPlane, namespace: str) -> None:
+    assert api.url
+    with (
+        Cluster(ClusterOptions(str(control_plane.admin_kubeconfig), namespace, user="nora")) as cluster,
+        pytest.raises(CommandError, match='User "nora" cannot list'),
     ):
         cluster.live()
 

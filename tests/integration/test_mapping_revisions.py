@@ -1,20 +1,22 @@
-"""Which mapping is in force, on a real API server: what is kept, what is refused, and what a restart finds."""
+"""Revisions of the mapping on a real API server: which is in force, kept, refused, and found after a restart."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+import yaml
 
 from lab.controlplane import ControlPlane
-from microseg.estate.mappings import Mappings
+from microseg.engine.mapping.revisions import Allowed, MappingRevisions
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import Invalid
 from microseg.kube.resources import CONFIG_MAPS, REVISIONS
 from microseg.kube.revisions import KEPT, MappingRevision, Revisions
 from microseg.kube.secrets import ConfigMapData, read_config_map
-from microseg.model.estate import MappingRef
+from microseg.model.estate_spec import MappingRef
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 DOCUMENT = """\
@@ -29,12 +31,12 @@ BROKEN = DOCUMENT.replace("oneOf", "onOf")
 
 
 def version(number: int) -> str:
-    """A document with a meaning of its own."""
+    """A document that differs from the others."""
     return DOCUMENT.replace("[Prod, Dev]", f"[Prod, Dev, V{number}]")
 
 
 class Desk:
-    """A namespace with ConfigMaps, and an operator that looks at them."""
+    """A namespace with ConfigMaps, and an operator that reads them."""
 
     def __init__(self, api: Api, namespace: str) -> None:
         self.api, self.namespace = api, namespace
@@ -42,7 +44,7 @@ class Desk:
         self.store = Revisions(api, namespace)
 
     def deliver(self, text: str, name: str = "mapping", **annotations: str) -> None:
-        """Somebody applies a ConfigMap."""
+        """Apply a ConfigMap."""
         meta = {"name": name, "annotations": {f"microseg.dev/{key}": said for key, said in annotations.items()}}
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"mapping.yaml": text}}
         self.api.apply(CONFIG_MAPS.one(self.namespace, name), body, dict)
@@ -55,11 +57,11 @@ class Desk:
     def look(
         self, pin: str = "", allowed: frozenset[str] = frozenset(), named: set[str] | None = None
     ) -> tuple[str, str, str]:
-        """A process that knows nothing looks: the digest in force, the reason, and the message."""
-        found = Mappings(self.store, MappingRef(name="platform", pin=pin), allowed).accept(
+        """Return the digest in force, the reason and the message, as a new process finds them."""
+        found = MappingRevisions(self.store, MappingRef(name="platform", pin=pin), Allowed(allowed)).accept(
             list(self.live.values()), NOW, named
         )
-        digest = found.rules.digest if found.rules else ""
+        digest = found.document.digest if found.document else ""
         assert digest == (found.state.revision if found.state else "")
         return digest, found.valid.reason.value, found.valid.message
 
@@ -101,11 +103,11 @@ def test_the_last_good_stays_in_force_over_a_restart_with_a_broken_document_live
     desk.deliver(DOCUMENT)
     good, _, _ = desk.look()
     desk.deliver(BROKEN)
-    for _ in range(2):  # two processes that know nothing of each other
+    for _ in range(2):  # two independent processes
         digest, reason, message = desk.look()
         assert (digest, reason) == (good, "MappingInvalid")
         assert "mapping/mapping.yaml:4:25: labels.env has no field" in message
-        assert message.endswith(f"Revision {good} stays in force.")
+        assert message.endswith(f"Revision {good[:12]} stays in force.")
     assert len(desk.kept()) == 1
 
 
@@ -169,7 +171,7 @@ def test_a_pin_holds_on_to_an_earlier_revision_and_one_that_is_not_kept_changes_
     second, _, _ = desk.look()
     digest, reason, message = desk.look(pin=first)
     assert (digest, reason) == (first, "Pinned")
-    assert message.startswith(f"PINNED to revision {first}")
+    assert message.startswith(f"PINNED to revision {first[:12]} ")
     assert desk.look(pin="ffffffffffff")[:2] == (second, "MappingMissing")
     assert len(desk.kept()) == 2
 
@@ -182,6 +184,51 @@ def test_a_kept_revision_can_not_be_rewritten(desk: Desk) -> None:
         desk.api.merge_patch(path, {"data": {"document": BROKEN}}, dict)
     (kept,) = desk.store.list("platform")
     assert kept.document == DOCUMENT
+
+
+ODD = """\
+apiVersion: mapping.microseg.dev/v1
+name: platform
+# <b> & 'single' "double" back\\slash \t tab \u2028# a line's end, Zürich 🏢
+labels:
+  env: {fromTag: [env], oneOf: [Prod, "Dev & Test"], default: Prod, onMiss: default}
+"""
+BY_MERGE = '{"metadata":{"annotations":{"by":"merge"}}}'
+BY_JSON = '[{"op":"add","path":"/metadata/labels/by","value":"json"}]'
+
+
+def test_people_may_label_and_annotate_a_kept_revision_by_every_way_that_kubectl_has(
+    desk: Desk, control_plane: ControlPlane
+) -> None:
+    """The API server compares the data byte by byte with what Go writes, and refuses the label where they differ."""
+    desk.deliver(ODD)
+    digest, _, _ = desk.look()
+
+    def kubectl(*words: str, given: str | None = None) -> str:
+        return control_plane.kubectl("-n", desk.namespace, *words, input=given)
+
+    name = "controllerrevision/platform-1"
+    kubectl("label", name, "ticket=chg-4711")
+    kubectl("annotate", name, "reviewed-by=nora <nora@corp>")
+    kubectl("patch", name, "--type=strategic", "-p", BY_MERGE)
+    kubectl("patch", name, "--type=merge", "-p", BY_MERGE)
+    kubectl("patch", name, "--type=json", "-p", BY_JSON)
+    for form in ("json", "yaml"):
+        shown = kubectl("get", name, "-o", form)
+        kubectl("replace", "-f", "-", given=shown.replace("chg-4711", f"chg-{form}"))
+        kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=_as_written(shown, form))
+    desk.api.merge_patch(REVISIONS.one(desk.namespace, "platform-1"), {"metadata": {"labels": {"by": "us"}}}, dict)
+    (kept,) = desk.store.list("platform")
+    assert (kept.document, kept.digest) == (desk.live["mapping"].data["mapping.yaml"], digest)
+    assert desk.look()[:2] == (digest, "Accepted")
+
+
+def _as_written(shown: str, form: str) -> str:
+    """The object as a person keeps it in a file, without what the API server adds."""
+    body = json.loads(shown) if form == "json" else yaml.safe_load(shown)
+    meta = body["metadata"]
+    body["metadata"] = {key: meta[key] for key in ("name", "namespace", "labels")} | {"annotations": {"kept": form}}
+    return json.dumps(body)
 
 
 class Behind(Revisions):

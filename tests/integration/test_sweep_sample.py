@@ -1,4 +1,4 @@
-"""A fixed sample of the sweep (docs/sweep.md): the operator killed at a message, or a message answered wrongly."""
+"""A fixed sample of the sweep (docs/sweep.md): kills at a message, or a wrong answer to one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from lab.controlplane import ControlPlane
 from lab.sweep.points import parse
 from lab.sweep.recording import record
-from lab.sweep.stand import Ground
+from lab.sweep.rigs import RigFactory
 from lab.sweep.trial import Outcome, Trial
 
 SAMPLE = (
-    "golden/azure/commands.put/1/killed-before-effect",
-    "golden/azure/commands.put/2/cut-after-effect",
-    "golden/checkpoint/publish/1/killed-after-effect",
-    "golden/azure/commands.put/1/html",
+    "onboarding/azure/commands.put/1/killed-before-effect",
+    "onboarding/azure/commands.put/2/cut-after-effect",
+    "onboarding/checkpoint/publish/1/killed-after-effect",
+    "onboarding/azure/commands.put/1/html",
     "retirement/checkpoint/delete-host/1/killed-after-answer",
     "retirement/illumio/vens.unpair/1/killed-before-effect",
 )
@@ -28,16 +28,16 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def run(control_plane: ControlPlane, folder: Path) -> Mapping[str, Outcome]:
-    """The whole sample, by name. All at once: each is processes that mostly wait."""
-    ground = Ground(control_plane)
+    """Run the whole sample in parallel, because each point mostly waits; return name -> outcome."""
+    factory = RigFactory(control_plane)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="sweep") as pool:
-        recording = record(ground, folder, pool)
-        trial = Trial(ground, folder, recording.ends)
+        recording = record(factory, folder, pool)
+        trial = Trial(factory, folder, recording.ends)
         return dict(zip(SAMPLE, pool.map(trial.run, map(parse, SAMPLE), range(len(SAMPLE))), strict=True))
 
 
 BACKGROUND = run
-"""Begun with the run (see conftest.py), as the stories are."""
+"""Started with the test run, like the scenarios (see conftest.py)."""
 
 
 @pytest.fixture

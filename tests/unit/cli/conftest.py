@@ -34,6 +34,6 @@ def document(tmp_path: Path) -> Callable[[str], Path]:
 def cluster(live: Live, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """What every command connects to."""
     fake = FakeCluster(live)
-    for module in ("previewing", "explaining", "rolling_back"):
+    for module in ("plan", "explain", "rollback", "status", "history", "report", "approve"):
         monkeypatch.setattr(f"microseg.cli.{module}.Cluster", fake)
     return fake

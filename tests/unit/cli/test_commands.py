@@ -15,12 +15,19 @@ import yaml
 from tests.unit.cli.world import MOVED, NOW, RULES, FakeCluster, host, revision, with_hosts
 
 from microseg.__main__ import main
-from microseg.cli import advice, explaining, previewing
-from microseg.cli.sorry import Sorry
+from microseg.cli import advice
+from microseg.cli import explain as explaining
+from microseg.cli import plan as previewing
+from microseg.cli.errors import CommandError
+from microseg.cli.times import Times, unreadable
+from microseg.kube.deployments import OperatorDeployment
+from microseg.kube.errors import Forbidden
 from microseg.mapping import parse
+from microseg.model.agent_record import AgentRecord
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
-from microseg.model.estate import HeldPlan, MappingState
-from microseg.model.host import AgentRecord, HistoryLine, ManagedHost
+from microseg.model.estate_status import HeldPlan, KnownNames, MappingState, PollRecord
+from microseg.model.history_line import HistoryLine
+from microseg.model.host import ManagedHost
 
 Write = Callable[[str], Path]
 Capture = pytest.CaptureFixture[str]
@@ -46,7 +53,7 @@ def run(arguments: Sequence[object], capsys: Capture) -> tuple[int, str, str]:
 
 def test_validate_says_fit_with_the_revision_and_ends_with_0(document: Write, capsys: Capture) -> None:
     code, out, _ = run(["validate", document(CLEAN)], capsys)
-    told = f"platform: fit to be accepted as revision {parse(CLEAN, 't').digest}; it has no tests: write some\n"
+    told = f"platform: fit to be accepted as revision {parse(CLEAN, 't').shown}; it has no tests: write some\n"
     assert (code, out) == (0, told)
 
 
@@ -112,8 +119,8 @@ def test_plan_tells_a_hold_with_the_command_that_approves_it(
     guard = yaml.safe_load(out)["guard"]
     assert code == 2
     assert guard["held"]
-    assert re.fullmatch(r"microseg\.dev/approve=[0-9a-f]{12}:3", guard["approve"])
-    assert f"kubectl -n ns annotate est respiro --overwrite {guard['approve']}" in guard["verdict"]
+    assert re.fullmatch(r"[0-9a-f]{64}:3", guard["approve"])
+    assert f"microseg approve plan {guard['approve']} -n ns" in guard["verdict"]
 
 
 def test_plan_tells_what_an_observing_estate_would_do(cluster: FakeCluster, capsys: Capture) -> None:
@@ -139,7 +146,7 @@ def test_plan_counts_hosts_that_no_rule_would_know(document: Write, cluster: Fak
     assert code == 2
     assert "MappingMiss" in out
     assert "12" in out
-    assert "passes: no commissioned host changes" in out
+    assert "HELD: 11 of 11" in out
 
 
 def test_plan_says_that_suspended_and_missing_hosts_are_not_as_the_others(
@@ -197,6 +204,49 @@ def test_plan_refuses_a_group_that_the_estate_does_not_allow(
     assert 'the estate does not allow the group "az-pci"' in err
 
 
+def known(cluster: FakeCluster, record: KnownNames | None, **more: Any) -> None:
+    """The Estate keeps these names of the outside."""
+    status = msgspec.structs.replace(cluster.now.estate.status, known=record, **more)
+    cluster.now = replace(cluster.now, estate=msgspec.structs.replace(cluster.now.estate, status=status))
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        (KnownNames(groups=("az-shop",)), ["Check Point has no group az-pci."]),
+        (KnownNames(groups=("AZ-SHOP",), left_out=9), ["Check Point may have no (the Estate keeps a part of the"]),
+        (
+            KnownNames(groups=("az-shop", "az-pci"), mistakes=("Check Point has no package P.",)),
+            ["Check Point has no package P."],
+        ),
+        (None, ["Which names the PCE and Check Point have was never read"]),
+    ],
+)
+def test_plan_lists_what_is_named_and_missing_outside_and_ends_with_1(
+    document: Write, cluster: FakeCluster, capsys: Capture, record: KnownNames | None, told: list[str]
+) -> None:
+    known(cluster, record)
+    code, out, _ = run(["plan", "-f", document(MOVED), "-o", "json"], capsys)
+    data = json.loads(out)
+    assert code == 1
+    assert [sentence[: len(told[0])] for sentence in data["missingOutside"]] == told
+    held = "has no group" in told[0]
+    assert (data["guard"]["held"], data["guard"]["approve"] is None) == (held, True)
+    assert not held or "no approval counts before that" in data["guard"]["verdict"]
+    assert told[0][:20] in run(["plan"], capsys)[1], "the mapping in force is compared, too"
+
+
+@pytest.mark.parametrize("poll", [None, PollRecord(complete=False, vms=0)])
+def test_plan_of_an_estate_that_was_never_read_says_so_and_ends_with_1(
+    cluster: FakeCluster, capsys: Capture, poll: PollRecord | None
+) -> None:
+    cluster.now = with_hosts(cluster.now, ())
+    known(cluster, None, poll=poll)
+    code, out, err = run(["plan"], capsys)
+    assert (code, out) == (1, "")
+    assert "was never read" in err
+
+
 def test_plan_of_another_mapping_is_refused(document: Write, cluster: FakeCluster, capsys: Capture) -> None:
     assert cluster.now.hosts
     code, _, err = run(["plan", "-f", document(RULES.replace("name: platform", "name: other"))], capsys)
@@ -208,7 +258,7 @@ def test_plan_of_another_mapping_is_refused(document: Write, cluster: FakeCluste
 
 
 def told(live: Any, one: ManagedHost) -> dict[str, Any]:
-    return dict(explaining.report(live, one).data)
+    return dict(explaining.report(live, one, Times()).data)
 
 
 def failing(one: ManagedHost, kind: ConditionType, reason: Reason, **more: Any) -> ManagedHost:
@@ -252,10 +302,53 @@ def test_explain_tells_what_is_next_and_what_a_person_can_do(cluster: FakeCluste
 
 def test_explain_tells_the_times_of_a_running_attempt(cluster: FakeCluster) -> None:
     agent = AgentRecord(attempt=2, mode="install", intended_at=NOW, seals_at=NOW)
-    one = failing(host("new", commissioned=False), ConditionType.AGENT_PAIRED, Reason.INSTALLING, agent=agent)
+    one = failing(host("new", commissioned=False), ConditionType.AGENT_PAIRED, Reason.INSTALLING_AGENT, agent=agent)
     text = " ".join(told(cluster.now, one)["next"])
     assert "Attempt 2 (install) began 2027-01-01 12:00:00Z" in text
     assert "it is over at 2027-01-01 12:40:00Z" in text
+
+
+def test_explain_takes_the_times_of_the_running_deployment(cluster: FakeCluster, capsys: Capture) -> None:
+    agent = AgentRecord(attempt=1, mode="install", intended_at=NOW, seals_at=NOW)
+    one = failing(host("new", commissioned=False), ConditionType.AGENT_PAIRED, Reason.INSTALLING_AGENT, agent=agent)
+    cluster.now = with_hosts(cluster.now, [one])
+    cluster.deployments = [OperatorDeployment("microseg", {"MICROSEG_INSTALLER_EXPECTED": "600"})]
+    data = json.loads(run(["explain", "new", "-o", "json"], capsys)[1])
+    assert data["timesFrom"] == "ns/microseg"
+    assert any("a script usually ends by 2027-01-01 12:10:00Z" in line for line in data["next"])
+    assert not [line for line in data["next"] if "defaults" in line]
+
+
+@pytest.mark.parametrize(
+    ("deployments", "why"),
+    [
+        ([], "namespace ns has no Deployment of the operator"),
+        ([OperatorDeployment("a", {}), OperatorDeployment("b", {})], "several Deployments of the operator (a, b)"),
+        ([OperatorDeployment("a", {}, ("POD_NAME", "envFrom"))], "the Deployment a takes envFrom from another object"),
+        (
+            [OperatorDeployment("a", {"MICROSEG_LOOK_PAUSE": "soon"})],
+            "a setting of the Deployment a cannot be used (MICROSEG_LOOK_PAUSE is 'soon'; it is a number of seconds)",
+        ),
+    ],
+)
+def test_explain_says_in_one_line_that_times_are_the_defaults(
+    cluster: FakeCluster, capsys: Capture, deployments: list[OperatorDeployment], why: str
+) -> None:
+    agent = AgentRecord(attempt=1, mode="install", intended_at=NOW, seals_at=NOW)
+    one = failing(host("new", commissioned=False), ConditionType.AGENT_PAIRED, Reason.INSTALLING_AGENT, agent=agent)
+    cluster.now = with_hosts(cluster.now, [one])
+    cluster.deployments = deployments
+    data = json.loads(run(["explain", "new", "-o", "json"], capsys)[1])
+    assert data["timesFrom"] == "defaults"
+    (line,) = [line for line in data["next"] if "defaults" in line]
+    assert line.startswith("Times are the defaults: ")
+    assert why in line
+    assert any("a script usually ends by 2027-01-01 12:05:00Z" in line for line in data["next"])
+
+
+def test_a_deployment_that_may_not_be_read_is_told_with_the_servers_reason() -> None:
+    error = Forbidden('deployments.apps is forbidden: User "nora" cannot list resource "deployments"')
+    assert unreadable(error).notice == f"Times are the defaults: the Deployment microseg could not be read ({error})."
 
 
 def test_explain_shows_what_differs_and_the_history(cluster: FakeCluster) -> None:
@@ -273,7 +366,7 @@ def test_every_reason_with_which_a_stage_does_not_hold_has_advice() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in STAGES)
     named = set(re.findall(r"Reason\.([A-Z_]+)", text)) - _HOLDS
     assert {"KEY_REFUSED", "GONE_UNPROVEN"} <= named
-    assert [name for name in sorted(named) if not advice.known(Reason[name])] == []
+    assert [name for name in sorted(named) if not advice.has_advice(Reason[name])] == []
 
 
 def test_every_reason_that_blocks_tells_what_a_person_can_do() -> None:
@@ -365,5 +458,5 @@ def test_a_revision_that_is_not_kept_is_no_ground_to_compare(cluster: FakeCluste
     cluster.now = replace(cluster.now, revisions=())
     found = previewing.foresee(cluster.now, parse(RULES, "t"))
     assert found.before is None
-    with pytest.raises(Sorry, match="no revision 'previous' of platform is kept"):
+    with pytest.raises(CommandError, match="no revision 'previous' of platform is kept"):
         cluster.now.revision("previous")

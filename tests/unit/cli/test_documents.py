@@ -10,7 +10,7 @@ import pytest
 from tests.unit.cli.world import RULES
 
 from microseg.cli import documents
-from microseg.cli.sorry import Sorry
+from microseg.cli.errors import CommandError
 
 Write = Callable[[str], Path]
 HEAD = "# a comment\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: m\ndata:\n"
@@ -38,20 +38,22 @@ def test_a_problem_in_a_config_map_is_told_with_its_place_in_the_file(document: 
     line = next(number for number, each in enumerate(lines, start=1) if "onMis:" in each)
     column = lines[line - 1].index("onMis:") + 1
     file = document(text)
-    with pytest.raises(Sorry, match=f"^{file}:{line}:{column}: "):
+    with pytest.raises(CommandError, match=f"^{file}:{line}:{column}: "):
         documents.read(file).parsed()
 
 
 def test_a_manifest_without_a_mapping_is_told_so(document: Write) -> None:
-    with pytest.raises(Sorry, match=r"holds Deployment, but no ConfigMap with a mapping under data, mapping\.yaml"):
+    with pytest.raises(
+        CommandError, match=r"holds Deployment, but no ConfigMap with a mapping under data, mapping\.yaml"
+    ):
         documents.read(document("kind: Deployment\nspec: {}\n"))
 
 
 def test_a_missing_file_and_one_that_is_no_text_are_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Sorry, match="cannot be read: No such file or directory"):
+    with pytest.raises(CommandError, match="cannot be read: No such file or directory"):
         documents.read(tmp_path / "none.yaml")
     (tmp_path / "latin.yaml").write_bytes("name: Gerät".encode("latin-1"))
-    with pytest.raises(Sorry, match=r"is not UTF-8 \(byte 9\)"):
+    with pytest.raises(CommandError, match=r"is not UTF-8 \(byte 9\)"):
         documents.read(tmp_path / "latin.yaml")
 
 
@@ -65,10 +67,10 @@ def test_a_dash_is_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     "text", ["kind: [", "kind: x\na: " + "[" * 50_000, "kind: &a [*a]\n", "\0kind:", "kind:\n- a\n"]
 )
 def test_whatever_the_file_holds_there_is_one_clear_answer(document: Write, text: str) -> None:
-    with pytest.raises(Sorry):
+    with pytest.raises(CommandError):
         documents.read(document(text)).parsed()
 
 
 def test_a_huge_file_is_not_even_parsed(document: Write) -> None:
-    with pytest.raises(Sorry, match="at most 256 KiB"):
+    with pytest.raises(CommandError, match="at most 256 KiB"):
         documents.read(document("#" * 2_000_000))

@@ -11,23 +11,19 @@ from typing import Any, Self
 
 import msgspec
 
-from microseg.cli.cluster import Live
+from microseg.cli.cluster import Leadership, Live
+from microseg.cli.times import Times, of_deployments
+from microseg.kube.deployments import OperatorDeployment
 from microseg.kube.revisions import MappingRevision
 from microseg.mapping import parse
-from microseg.model.estate import Estate, EstateSpec, EstateStatus, MappingState
-from microseg.model.host import (
-    AzureRecord,
-    CheckPointRecord,
-    HostSpec,
-    HostStatus,
-    IllumioRecord,
-    LabelRecord,
-    ManagedHost,
-    MappingRecord,
-    Nic,
-    Tag,
-    Timeline,
-)
+from microseg.model.approval import Approval, ApprovalSpec
+from microseg.model.azure_record import AzureRecord, Nic, Tag
+from microseg.model.checkpoint_record import CheckPointRecord
+from microseg.model.estate import Estate
+from microseg.model.estate_spec import EstateSpec
+from microseg.model.estate_status import EstateStatus, KnownNames, MappingState
+from microseg.model.host import HostSpec, HostStatus, ManagedHost, MappingRecord, Timeline
+from microseg.model.illumio_record import IllumioRecord, LabelRecord
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 RULES = """\
@@ -87,8 +83,11 @@ def estate(**status: Any) -> Estate:
         },
         EstateSpec,
     )
-    state = MappingState(revision=REVISION)
-    return Estate(name="respiro", namespace="ns", spec=spec, status=EstateStatus(**{"mapping": state, **status}))
+    read: dict[str, Any] = {
+        "mapping": MappingState(revision=REVISION),
+        "known": KnownNames(groups=("az-pci", "az-shop"), label_types=("app", "env")),
+    }
+    return Estate(name="respiro", namespace="ns", spec=spec, status=EstateStatus(**(read | status)))
 
 
 class FakeCluster:
@@ -96,8 +95,11 @@ class FakeCluster:
 
     def __init__(self, live: Live) -> None:
         self.now = live
+        self.leads = Leadership(None, None)
         self.asked: list[str] = []
         self.pins: list[str] = []
+        self.approved: list[ApprovalSpec] = []
+        self.deployments: Sequence[OperatorDeployment] = ()
 
     def __call__(self, _: object) -> FakeCluster:
         return self
@@ -111,6 +113,19 @@ class FakeCluster:
     def live(self, mapping: str = "", *, hosts: bool = True) -> Live:
         self.asked.append(mapping)
         return self.now if hosts else replace(self.now, hosts=())
+
+    def times(self) -> Times:
+        return of_deployments(self.deployments, "ns")
+
+    def leadership(self) -> Leadership:
+        return self.leads
+
+    def user_name(self) -> str:
+        return "nora"
+
+    def approve(self, spec: ApprovalSpec) -> Approval:
+        self.approved.append(spec)
+        return Approval(name="respiro-plan-x1", namespace="ns", spec=spec, created_at=NOW)
 
     def pin(self, _: Estate, digest: str) -> None:
         self.pins.append(digest)

@@ -13,8 +13,8 @@ import yaml
 
 from lab.generate.__main__ import FOLDER
 from microseg.kube import schema
-from microseg.model.annotation import Annotation
 from microseg.model.condition import ConditionType, Reason
+from microseg.model.names import Annotation
 from microseg.settings import load
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +28,13 @@ REASONS = {reason.value for reason in Reason}
 CONDITIONS = {kind.value for kind in ConditionType}
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-_MARKS = {"microseg.dev/v1alpha1", "microseg.dev/owner", "microseg.dev/vm-id", "microseg.dev/estate"}
+_MARKS = {
+    "microseg.dev/v1alpha1",
+    "microseg.dev-owner",
+    "microseg.dev-vm-id",
+    "microseg.dev-intended-at",
+    "microseg.dev/estate",
+}
 """What the operator writes, not people."""
 
 
@@ -72,8 +78,8 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", WRITTEN, ids=named)
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
-    asked = re.findall(r"(?:`|^)make ((?:[a-z-]+ ?)+)", text_of(page), re.MULTILINE)
+    targets = set(re.findall(r"^([a-z0-9-]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
+    asked = re.findall(r"(?:`|^)make ((?:[a-z0-9-]+ ?)+)", text_of(page), re.MULTILINE)
     assert {target for line in asked for target in line.split()} - targets == set()
 
 
@@ -88,7 +94,7 @@ def test_every_command_and_flag_of_the_program_that_a_page_names_exists(page: Pa
 
 @cache
 def variables() -> set[str]:
-    """What the process and the scripts read of their environment."""
+    """What the process, the scripts and the tests read of their environment."""
     asked: list[str] = []
 
     class Recorded(dict[str, str]):
@@ -98,7 +104,9 @@ def variables() -> set[str]:
 
     load(Recorded())
     script = "\n".join(text_of(path) for path in (PRODUCT / "scripts").iterdir() if path.suffix in {".sh", ".ps1"})
-    return {*asked, *re.findall(r"MICROSEG_[A-Z_]+", script)}
+    tests = "\n".join(text_of(path) for path in (ROOT / "tests" / "worlds").rglob("test_*.py"))
+    read = re.findall(r"""environ\.get\("(MICROSEG_[A-Z_]+)\"""", tests)
+    return {*asked, *read, *re.findall(r"MICROSEG_[A-Z_]+", script)}
 
 
 @cache
@@ -130,8 +138,8 @@ def fields() -> set[str]:
 
     return {
         path
-        for definition in schema.definitions().values()
-        for root, part in definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].items()
+        for crd in schema.crds().values()
+        for root, part in crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"].items()
         if root in {"spec", "status"}
         for path in walk(part, root)
     }
@@ -170,9 +178,26 @@ def test_the_runbook_has_a_heading_for_each_reason_that_blocks_a_host_and_says_w
         assert all(word in section[1] for word in ("*What happened:*", "*Next:*", "*You:*")), Reason[name].value
 
 
+def test_every_field_report_has_its_source_and_a_test() -> None:
+    """That the tests exist, `test_citations` says of every page."""
+    reports = text_of(ROOT / "docs" / "field-reports.md")
+    rows = [row.strip("| ").split(" | ") for row in re.findall(r"^\| .*\|$", reports, re.MULTILINE)][1:]
+    assert len(rows) > 40
+    for row in rows:
+        assert len(row) == 4, row[0]
+        assert all(row), row[0]
+        assert re.search(r"`(tests/[\w/]+\.py|make e2e)`", row[3]), row[0]
+
+
 def test_every_row_of_the_runbook_is_whole() -> None:
     for head, *rows in (block.splitlines() for block in re.findall(r"(?:^\|.*\n)+", OPERATIONS, re.MULTILINE)):
         assert {row.count("|") for row in rows[1:]} == {head.count("|")}, head
+
+
+def test_no_page_offers_a_role_that_may_do_everything() -> None:
+    whole = ("Global Administrator", "User Access Administrator", "Super User")
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    assert [(page.name, role) for page in pages for role in whole if role in text_of(page)] == []
 
 
 def test_the_azure_role_is_json_with_the_actions_that_the_security_page_explains() -> None:
@@ -185,7 +210,7 @@ def test_the_azure_role_is_json_with_the_actions_that_the_security_page_explains
 
 def test_the_azure_role_allows_what_the_gateway_asks_and_no_more() -> None:
     explained = re.findall(r"^\| `(Microsoft\.[\w/]+)` \|", text_of(ROOT / "docs" / "security.md"), re.MULTILINE)
-    gateway = "\n".join(text_of(path) for path in (PRODUCT / "gateways").glob("azure*.py"))
+    gateway = "\n".join(text_of(path) for path in (PRODUCT / "gateways" / "azure").glob("*.py"))
     providers = {f"{one}/{two}" for one, two in re.findall(r"providers/(Microsoft\.\w+)/(\w+)", gateway)}
     assert providers == {action.rpartition("/")[0] for action in explained if action.count("/") == 2}
     verbs = set(re.findall(r'send\(\s*"(GET|PUT|DELETE|POST|PATCH)"', gateway))
@@ -199,7 +224,10 @@ def test_the_azure_role_allows_what_the_gateway_asks_and_no_more() -> None:
 def test_the_rights_in_the_cluster_are_the_ones_that_the_security_page_lists() -> None:
     base = ROOT / "manifests" / "kustomize" / "base"
     rules = [
-        rule for name in ("role", "clusterrole") for rule in yaml.safe_load(text_of(base / f"{name}.yaml"))["rules"]
+        rule
+        for name in ("role", "definitions-reader")
+        for document in yaml.safe_load_all(text_of(base / f"{name}.yaml"))
+        for rule in document.get("rules", ())
     ]
     granted = {resource for rule in rules for resource in rule["resources"]}
     table = text_of(ROOT / "docs" / "security.md").partition("### Kubernetes")[2].partition("## Where")[0]

@@ -10,15 +10,26 @@ import pytest
 
 from lab.generate.__main__ import FOLDER, ROOT, main, pages
 from microseg import scripts
-from microseg.model.annotation import Annotation
+from microseg.model import names
+from microseg.model.agent_record import AgentRecord
 from microseg.model.condition import ConditionType, Reason
-from microseg.model.host import AgentRecord, HostStatus
+from microseg.model.host import HostStatus
+from microseg.model.names import Annotation
 from microseg.settings import Settings, load
 from microseg.stages import STAGES
 
 PRODUCT = ROOT / "operator" / "microseg"
-OUTSIDE = {"microseg.dev/owner", "microseg.dev/vm-id", "microseg.dev/v1"}
-"""Marks on outside objects, an API version: nothing that a person writes on an object."""
+OUTSIDE = {
+    names.OWNER_TAG,
+    names.VM_ID_TAG,
+    names.INTENT_TAG,
+    names.ESTATE_LABEL,
+    names.MAPPING_NAME_LABEL,
+    names.TOMBSTONES_LABEL,
+    names.REPORTING_CONTROLLER,
+    names.REPORT_ANNOTATION,
+}
+"""What the operator itself writes: nothing that a person writes on an object."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,7 @@ def test_a_page_that_was_edited_by_hand_is_named(
     assert main([]) == 0
     (tmp_path / "reference" / "stages.md").write_text("other\n", encoding="utf-8")
     assert main(["--check"]) == 1
-    assert capsys.readouterr().err == "docs/reference/stages.md is not what the code says: run `make docs`\n"
+    assert capsys.readouterr().err == "docs/reference/stages.md differs from the code: run `make docs`\n"
 
 
 def test_a_page_that_nothing_makes_any_more_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

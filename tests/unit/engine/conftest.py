@@ -1,4 +1,4 @@
-"""One estate in memory: a ledger, a recorder and the effect protocol over fakes, with time moved by hand."""
+"""One host in memory: table, status writer and effect protocol over fakes, with time moved by hand."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 import pytest
-from tests.unit.estate import fakes
-from tests.unit.stages import makers as m
 
-from microseg.estate import keeper, retirements
-from microseg.estate.entry import Entry
-from microseg.estate.lanes.attempts import Attempts, Pairing
-from microseg.estate.lanes.budgets import Budget, Budgets
-from microseg.estate.ledger import Ledger
-from microseg.estate.readings import PceReading
-from microseg.estate.recorder import Recorder
-from microseg.estate.workers import Workers
-from microseg.gateways.transport import RateLimiter
-from microseg.model.facts import PairingProfile, Vm
-from microseg.model.host import AgentRecord, ManagedHost
+from lab.memory import samples as m
+from lab.memory.azure import FakeAzure
+from lab.memory.cluster import FakeEvents, FakeHosts
+from lab.memory.estate import estate
+from lab.memory.illumio import FakeIllumio
+from lab.memory.scripted import FakeClock, FakeLimiter, FakeTerm, Journal
+from lab.memory.world import QUICK
+from microseg.engine.cluster.event_recorder import EventRecorder
+from microseg.engine.cluster.host_status import HostStatusWriter
+from microseg.engine.ground.runtime import Runtime
+from microseg.engine.ground.workers import Workers
+from microseg.engine.lanes.azure_attempts import ScriptAttempts
+from microseg.engine.lanes.azure_scripts import PairingInputs, ScriptBuilder
+from microseg.engine.lanes.budgets import Budget, Budgets, PacedWorkers, ResourceManagerCalls
+from microseg.engine.state.host_state import HostState
+from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.snapshots import IllumioSnapshot
+from microseg.model.agent_record import AgentRecord
+from microseg.model.azure_facts import Vm
+from microseg.model.host import ManagedHost
+from microseg.model.illumio_facts import PairingProfile
 from microseg.model.plan import ReadRunCommand, StartScript
 from microseg.planning.decide import decide
-from microseg.stages.situation import EstateView, Timing
+from microseg.stages.context import EstateContext, Timing
 
 
 class Bench:
@@ -30,40 +38,41 @@ class Bench:
 
     def __init__(self, workers: Workers, before: Bench | None = None) -> None:
         self.workers = workers
-        self.journal: fakes.Journal = before.journal if before else fakes.Journal()
-        self.clock: fakes.FakeClock = before.clock if before else fakes.FakeClock()
-        self.hosts: fakes.FakeHosts = before.hosts if before else fakes.FakeHosts(self.journal)
+        self.journal: Journal = before.journal if before else Journal()
+        self.clock: FakeClock = before.clock if before else FakeClock()
+        self.hosts: FakeHosts = before.hosts if before else FakeHosts(self.journal)
         self.vm: Vm = before.vm if before else m.vm()
-        self.azure: fakes.FakeAzure = before.azure if before else fakes.FakeAzure(self.vm, journal=self.journal)
-        self.pce: fakes.FakePce = before.pce if before else fakes.FakePce(self.journal)
-        self.events = fakes.FakeEvents()
-        self.term = fakes.FakeTerm()
+        self.azure: FakeAzure = before.azure if before else FakeAzure(self.vm, journal=self.journal)
+        self.illumio: FakeIllumio = before.illumio if before else FakeIllumio(self.journal)
+        self.events = FakeEvents()
+        self.term = FakeTerm()
         self.timing = Timing()
         self.profile: PairingProfile | str = m.PROFILE
-        self.ledger = Ledger()
-        self.recorder = Recorder(self.hosts, self.events, self.ledger, workers, self.term)
-        self.attempts = Attempts(
-            Pairing(self.pce, lambda _: self.profile, "pce.example:8443", "18", m.OWNER),
-            self.ledger,
-            self.recorder,
-            self.term,
-            self.clock,
-            self.timing,
-            (workers, workers),
-            Budgets(lambda: Budget(RateLimiter(1e6, 1e6), RateLimiter(1e6, 1e6))),
+        self.table = HostTable()
+        runtime = Runtime(self.term, self.clock, workers, QUICK)
+        self.recorder = EventRecorder(self.events, estate, runtime)
+        self.host_status = HostStatusWriter(self.hosts, self.recorder, self.table, runtime)
+        pairing = PairingInputs(self.illumio, lambda _: self.profile, "illumio.example:8443", "18", m.OWNER)
+        illumio = PacedWorkers(workers, FakeLimiter(), self.term.check)
+        self.writes = FakeLimiter()
+        budgets = Budgets(lambda: Budget(FakeLimiter(), self.writes))
+        calls = ResourceManagerCalls(workers, budgets, self.term.check)
+        scripts = ScriptBuilder(pairing, illumio, self.timing, self.clock)
+        self.attempts = ScriptAttempts(
+            scripts, self.table, self.host_status, self.clock, self.timing, calls, part=lambda: m.PART
         )
         if before is None:
             self.hosts.put(m.host())
-        self.mirror()
-        self.ledger.saw_azure([self.vm])
-        self.read_pce()
+        self.sync()
+        self.table.saw_azure([self.vm])
+        self.read_illumio()
 
     def restarted(self) -> Bench:
         return Bench(self.workers, self)
 
     @property
-    def entry(self) -> Entry:
-        return self.ledger.entries[m.VM_ID]
+    def state(self) -> HostState:
+        return self.table.hosts[m.VM_ID]
 
     @property
     def stored(self) -> ManagedHost:
@@ -73,26 +82,27 @@ class Bench:
     def agent(self) -> AgentRecord:
         return self.stored.status.agent or AgentRecord()
 
-    def mirror(self) -> None:
+    def sync(self) -> None:
         """The watch brings what the API server has."""
         for host in self.hosts.stored.values():
-            self.ledger.upsert(host)
+            self.table.upsert(host)
 
-    def read_pce(self) -> None:
+    def read_illumio(self) -> None:
         """A complete reading of the PCE."""
-        self.ledger.saw_pce(PceReading.of(m.MARK, self.pce.workloads(), self.pce.labels(), (self.pce.profile,)))
+        self.table.saw_illumio(
+            IllumioSnapshot.of(m.MARK, self.illumio.stored.values(), self.illumio.known, (self.illumio.profile,))
+        )
 
-    def view(self) -> EstateView:
+    def view(self) -> EstateContext:
         return m.estate(profiles={"Linux": self.profile})
 
     async def decide(self) -> tuple[object, ...]:
-        """One decision of the keeper, written as the recorder writes it; returns the Azure lane's actions."""
-        entry = self.entry
-        facts = self.ledger.facts(m.VM_ID, "az-")
-        entry.decision = decide(entry.host, facts, self.view(), m.wanted(), self.clock())
-        entry.stale = False
-        await self.recorder._write(m.VM_ID, entry)
-        return tuple(action for _, action in self.ledger.actions(StartScript, ReadRunCommand))
+        """One decision, recorded as the status writer records it; returns the Azure lane's actions."""
+        state = self.state
+        facts = self.table.facts(m.VM_ID)
+        self.table.decided(m.VM_ID, decide(state.record, facts, self.view(), m.desired(), self.clock()))
+        await self.host_status._write(m.VM_ID, state)
+        return tuple(action for _, action in self.table.actions.of(StartScript, ReadRunCommand))
 
     async def act(self) -> bool:
         """Decide, and carry out the Azure lane's first action; False where there is none."""
@@ -101,7 +111,7 @@ class Bench:
                 await self.attempts.start(self.azure, self.vm, action)
             elif isinstance(action, ReadRunCommand):
                 await self.attempts.look(self.azure, self.vm, action)
-            self.ledger.touch((m.VM_ID,))
+            self.table.touch((m.VM_ID,))
             return True
         return False
 
@@ -110,7 +120,7 @@ class Bench:
         for _ in range(500):
             if await self.act():
                 continue
-            decision = self.entry.decision
+            decision = self.state.decision
             again = decision.look_again if decision else None
             if again is None or again > until:
                 self.clock.now = max(self.clock.now, until)
@@ -118,14 +128,6 @@ class Bench:
                 return
             self.clock.now = max(again, self.clock.now)
         raise AssertionError("the host is decided again and again without time passing")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pauses that spare real servers, short: the fakes need no sparing."""
-    monkeypatch.setattr(keeper, "_STATUS_EVERY", 0.1)
-    monkeypatch.setattr(keeper, "_SETTLE", 0.01)
-    monkeypatch.setattr(retirements, "_EVERY", 1.0)
 
 
 @pytest.fixture

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.estate import fakes
-from tests.unit.estate.conftest import Bench
-from tests.unit.stages import makers as m
+from tests.unit.engine.conftest import Bench
 
+from lab.memory import samples as m
+from lab.memory.illumio import CODE
 from microseg import scripts
-from microseg.estate.ports import LeaseLost
+from microseg.engine.ground.ports import LeaseLost
 from microseg.gateways.ports import (
     Busy,
     GatewayError,
@@ -23,18 +26,20 @@ from microseg.gateways.ports import (
     Unreachable,
 )
 from microseg.kube.errors import Conflict, KubeError, NotFound, Unavailable
+from microseg.model.agent_record import AgentOutcome, AgentRecord
+from microseg.model.azure_facts import VmDetail
 from microseg.model.condition import ConditionType, Reason
-from microseg.model.facts import ABSENT, UNREADABLE, Absent, Seen, VmDetail
-from microseg.model.host import AgentOutcome, AgentRecord, HostStatus
+from microseg.model.facts import ABSENT, UNREADABLE, Absent, Seen
+from microseg.model.host import HostStatus, ManagedHost
+from microseg.model.names import INTENT_TAG, OWNER_TAG, VM_ID_TAG, Annotation
 from microseg.model.plan import ReadRunCommand, StartScript
 from microseg.model.verdict import Blocked
-from microseg.stages.agent import RETRY_ANNOTATION
-from microseg.stages.attempt import command_name, command_prefix
 
 START = StartScript(m.VM_ID, "install")
-FIRST = command_name(m.VM_ID, 1)
-SECOND = command_name(m.VM_ID, 2)
-PROTOCOL = ("hosts.patch_status", "pce.make_key", "azure.start_run_command", "azure.vm")
+FIRST = m.command_name(1)
+SECOND = m.command_name(2)
+OUR_TAGS = {OWNER_TAG: m.OWNER, VM_ID_TAG: m.VM_ID, INTENT_TAG: str(int(m.NOW.timestamp()))}
+PROTOCOL = ("hosts.patch_status", "illumio.make_key", "azure.start_run_command", "azure.vm")
 SEAL = timedelta(seconds=m.PROFILE.key_life or 0) + timedelta(seconds=300)
 
 
@@ -46,8 +51,13 @@ async def start(bench: Bench) -> None:
     await bench.attempts.start(bench.azure, bench.vm, START)
 
 
+def keys(bench: Bench) -> int:
+    """How many keys the PCE made."""
+    return len(bench.journal.of("illumio.make_key"))
+
+
 def no_effect(bench: Bench) -> bool:
-    return not bench.azure.puts and not bench.journal.of("pce.make_key")
+    return not bench.azure.puts and not bench.journal.of("illumio.make_key")
 
 
 # order ------------------------------------------------------------------------------------------------------------
@@ -58,8 +68,7 @@ async def test_the_intent_is_written_before_the_key_is_made_before_the_put(bench
     assert bench.journal.names(*PROTOCOL) == [
         "azure.vm",
         "hosts.patch_status",
-        "azure.vm",
-        "pce.make_key",
+        "illumio.make_key",
         "azure.start_run_command",
     ]
     intent = bench.journal.of("hosts.patch_status")[0][1].agent
@@ -82,17 +91,16 @@ async def test_the_script_is_the_constant_one_and_the_code_is_protected(bench: B
     assert script.parameters == {
         "MICROSEG_MODE": "install",
         "MICROSEG_VM_ID": m.VM_ID,
-        "MICROSEG_PCE": "pce.example:8443",
+        "MICROSEG_PCE": "illumio.example:8443",
         "MICROSEG_PCE_PATH_VERSION": "18",
         "MICROSEG_PROFILE_ID": "7",
         "MICROSEG_NOT_AFTER": str(int((m.NOW + SEAL).timestamp())),
+        "MICROSEG_DEADLINE": "1500",
         "MICROSEG_NONCE": bench.agent.nonce,
     }
-    assert {name: secret.reveal() for name, secret in script.protected.items()} == {
-        "MICROSEG_ACTIVATION_CODE": fakes.CODE
-    }
-    assert fakes.CODE not in repr(script)
-    assert script.tags == {"microseg.dev/owner": m.OWNER, "microseg.dev/vm-id": m.VM_ID}
+    assert {name: secret.reveal() for name, secret in script.protected.items()} == {"MICROSEG_ACTIVATION_CODE": CODE}
+    assert CODE not in repr(script)
+    assert script.tags == OUR_TAGS
 
 
 async def test_windows_gets_the_script_for_windows(bench: Bench) -> None:
@@ -105,12 +113,12 @@ async def test_a_probe_makes_no_key(bench: Bench) -> None:
     await bench.attempts.start(bench.azure, bench.vm, StartScript(m.VM_ID, "probe"))
     (script,) = bench.azure.scripts
     assert (dict(script.protected), script.parameters["MICROSEG_PROFILE_ID"]) == ({}, "0")
-    assert bench.journal.of("pce.make_key") == []
+    assert bench.journal.of("illumio.make_key") == []
 
 
 async def test_a_second_start_waits_until_the_host_was_decided_again(bench: Bench) -> None:
     assert await bench.act()
-    assert not list(bench.ledger.actions(StartScript)), "the decision is older than the intent"
+    assert not list(bench.table.actions.of(StartScript)), "the decision is older than the intent"
     assert await bench.act() is False
     assert bench.azure.puts == [FIRST]
 
@@ -130,8 +138,8 @@ async def test_somebody_elses_write_makes_the_host_be_decided_again(bench: Bench
     bench.hosts.meanwhile("patch_status", lambda: bench.hosts.put(m.with_status(bench.stored, HostStatus(agent=other))))
     await start(bench)
     assert no_effect(bench)
-    assert bench.entry.host.status.agent == other
-    assert m.VM_ID in bench.ledger.dirty
+    assert bench.state.record.status.agent == other
+    assert m.VM_ID in bench.table.dirty
 
 
 async def test_an_intent_that_was_taken_unknown_to_us_is_not_intended_twice(bench: Bench) -> None:
@@ -153,12 +161,24 @@ async def test_another_vm_under_the_same_id_is_never_touched(bench: Bench, detai
     await start(bench)
     assert no_effect(bench)
     assert bench.agent.attempt == 0
-    assert bench.entry.put_off is not None
+    assert bench.state.observed.postponed is not None
 
 
-async def test_a_vm_that_was_re_created_between_intent_and_put_gets_no_key_and_no_put(bench: Bench) -> None:
+def long_ago(bench: Bench) -> None:
+    """The write of the intent takes so long that the look before it is no longer good enough."""
+    plain = bench.hosts.patch_status
+
+    def slow(*args: Any) -> ManagedHost:
+        bench.attempts._shown_at.clear()
+        return plain(*args)
+
+    bench.hosts.patch_status = slow  # type: ignore[method-assign, assignment]
+
+
+async def test_a_vm_that_was_re_created_during_a_long_wait_after_the_look_gets_no_key_and_no_put(bench: Bench) -> None:
     other = VmDetail(m.OTHER_VM_ID, "running", agent_ready=True)
     bench.hosts.meanwhile("patch_status", lambda: bench.azure.details.update({m.RESOURCE_ID: other}))
+    long_ago(bench)
     await start(bench)
     assert no_effect(bench)
     await bench.decide()
@@ -195,14 +215,15 @@ async def test_a_start_that_is_refused_for_hours_is_tried_later_and_later_and_at
             if len(bench.journal.of("azure.start_run_command")) > len(tried):
                 tries.append((bench.clock.now - m.NOW).total_seconds())
             continue
-        assert bench.entry.decision
-        assert bench.entry.decision.look_again
-        bench.clock.now = max(bench.clock.now, bench.entry.decision.look_again)
+        assert bench.state.decision
+        assert bench.state.decision.look_again
+        bench.clock.now = max(bench.clock.now, bench.state.decision.look_again)
     pauses = [later - sooner for sooner, later in pairwise(tries)]
     assert pauses == [30, 60, 120, 240, 480, 900, 900, 900, 900, 900, 900]
     await bench.live(bench.clock.now + timedelta(seconds=900))
     assert len(bench.azure.puts) == 1
-    assert bench.entry.refused_starts == 0
+    assert bench.attempts.refused_starts == {}
+    assert keys(bench) == 1, "no key is made before Azure takes a start"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +237,10 @@ async def test_a_read_that_fails_puts_the_start_off(
     bench.azure.fail(operation, error)
     await bench.act()
     assert no_effect(bench)
-    assert (bench.agent.attempt, bench.entry.put_off and bench.entry.put_off.until) == (0, m.ahead(seconds=pause))
+    assert (bench.agent.attempt, bench.state.observed.postponed and bench.state.observed.postponed.until) == (
+        0,
+        m.ahead(seconds=pause),
+    )
     await bench.live(m.ahead(seconds=pause - 1))
     assert bench.azure.puts == []
     await bench.live(m.ahead(seconds=pause))
@@ -224,7 +248,7 @@ async def test_a_read_that_fails_puts_the_start_off(
 
 
 async def test_a_host_without_a_record_is_left_alone(bench: Bench) -> None:
-    bench.ledger.drop(m.NAME)
+    bench.table.drop(m.NAME)
     await start(bench)
     await bench.attempts.look(bench.azure, bench.vm, ReadRunCommand(m.VM_ID, FIRST))
     assert bench.journal.names("azure.vm", "azure.run_command") == []
@@ -246,9 +270,9 @@ async def test_a_profile_that_became_unsafe_after_the_intent_makes_no_key(bench:
 
 @pytest.mark.parametrize("error", [Unreachable("away"), OutcomeUnknown("lost"), Refused("no"), Rejected("bad")])
 async def test_a_key_that_was_not_made_is_not_asked_for_twice_in_one_attempt(bench: Bench, error: GatewayError) -> None:
-    bench.pce.lose("make_key", error)
+    bench.illumio.lose("make_key", error)
     await bench.live(m.ahead(seconds=1))
-    assert (bench.azure.puts, len(bench.journal.of("pce.make_key"))) == ([], 1)
+    assert (bench.azure.puts, len(bench.journal.of("illumio.make_key"))) == ([], 1)
     assert (bench.agent.outcome, bench.agent.failures) == (AgentOutcome.NEVER_BEGAN, 0)
     await bench.live(m.ahead(seconds=31))
     assert bench.azure.puts == [SECOND]
@@ -260,15 +284,16 @@ async def test_without_the_lease_nothing_is_written_made_or_put(bench: Bench, ch
     with pytest.raises(LeaseLost):
         await start(bench)
     assert bench.azure.puts == []
-    assert len(bench.journal.of("pce.make_key")) == keys
+    assert len(bench.journal.of("illumio.make_key")) == keys
     assert bench.agent.attempt == (1 if checks else 0)
 
 
-@pytest.mark.parametrize("step", ["azure.vm", "pce.make_key", "azure.start_run_command"])
+@pytest.mark.parametrize("step", ["azure.vm", "illumio.make_key", "azure.start_run_command"])
 async def test_a_crash_between_intent_and_put_is_followed_by_no_put_before_the_seal(bench: Bench, step: str) -> None:
     system, operation = step.split(".")
-    fake = {"azure": bench.azure, "pce": bench.pce}[system]
+    fake = {"azure": bench.azure, "illumio": bench.illumio}[system]
     bench.hosts.meanwhile("patch_status", lambda: fake.fail(operation, Killed()))
+    long_ago(bench)
     with pytest.raises(Killed):
         await start(bench)
     assert (bench.azure.puts, bench.agent.attempt) == ([], 1)
@@ -289,7 +314,7 @@ async def test_a_crash_right_after_the_put_is_followed_by_looking_and_by_no_seco
     await after.live(m.ahead(minutes=1))
     assert (after.azure.puts, after.agent.attempt) == ([FIRST], 1)
     assert after.agent.started_at is not None
-    assert after.stored.status.conditions[1].reason == Reason.INSTALLING
+    assert after.stored.status.conditions[1].reason == Reason.INSTALLING_AGENT
 
 
 # the PUT's answer -------------------------------------------------------------------------------------------------
@@ -318,8 +343,8 @@ async def test_in_doubt_an_unreadable_azure_lets_nothing_begin(bench: Bench) -> 
     bench.azure.fail("run_command", *[Unreachable("away")] * 400)
     await bench.live(m.NOW + SEAL + timedelta(minutes=20))
     assert (bench.azure.puts, bench.agent.outcome) == ([], None)
-    assert bench.entry.looks == 0
-    assert bench.entry.run_command == UNREADABLE
+    assert bench.state.observed.looks == 0
+    assert bench.state.observed.run_command == UNREADABLE
 
 
 @pytest.mark.parametrize("error", [Busy("in progress"), Throttled("slow"), Unreachable("not sent"), Refused("no")])
@@ -333,16 +358,44 @@ async def test_a_put_that_certainly_did_not_begin_is_tried_again_under_the_next_
     assert bench.azure.puts == [SECOND]
 
 
+async def test_a_script_that_ended_without_a_result_is_read_once_more_and_never_again(bench: Bench) -> None:
+    await bench.live(m.ahead(seconds=1))
+    bench.azure.show(FIRST, "TimedOut", "half a line", ended_at=m.ahead(minutes=4))
+    bound = m.NOW + timedelta(seconds=45 + 2400)
+    await bench.live(bound - timedelta(seconds=1))
+    assert len(bench.journal.of("azure.run_command")) == 1
+    await bench.live(bound)
+    assert bench.agent.outcome == AgentOutcome.TIMED_OUT
+
+
 async def test_three_refusals_of_the_request_ask_for_a_person(bench: Bench) -> None:
     bench.azure.fail("start_run_command", *[Rejected("no", "OperationNotAllowed")] * 9)
     await bench.live(m.ahead(days=2))
     assert [args[1] for args in bench.journal.of("azure.start_run_command")] == [
         FIRST,
         SECOND,
-        command_name(m.VM_ID, 3),
+        m.command_name(3),
     ]
     assert (bench.agent.failures, bench.stored.status.stage) == (3, "Blocked")
     assert bench.stored.status.reason == Reason.RUN_COMMAND_REFUSED
+
+
+async def test_azures_words_about_a_refusal_reach_the_record_the_condition_and_survive_a_restart(bench: Bench) -> None:
+    bench.azure.fail("start_run_command", *[Rejected("no", "RequestDisallowedByPolicy", "Azure Policy 'Tags'")] * 9)
+    await bench.live(m.ahead(days=2))
+    assert bench.stored.status.agent is not None
+    assert bench.stored.status.agent.refusal == "RequestDisallowedByPolicy: Azure Policy 'Tags'"
+    (paired,) = [each for each in bench.stored.status.conditions if each.type == "AgentPaired"]
+    assert "Azure refused to start the script: RequestDisallowedByPolicy: Azure Policy 'Tags'." in paired.message
+
+
+async def test_an_estates_tags_are_on_the_run_command_and_never_replace_ours(bench: Bench) -> None:
+    scripts_of = bench.attempts._scripts
+    tags = {"CostCentre": "4711", "Microseg.Dev-Owner": "me"}
+    scripts_of._pairing = dataclasses.replace(scripts_of._pairing, tags=tags)
+    await start(bench)
+    (script,) = bench.azure.scripts
+    assert script.tags == {"CostCentre": "4711", **OUR_TAGS}
 
 
 # ends -------------------------------------------------------------------------------------------------------------
@@ -356,19 +409,19 @@ def end(bench: Bench, name: str, outcome: str, code: int = 0, workload: str = "-
 async def test_three_failed_scripts_block_until_a_person_says_retry_which_counts_anew(bench: Bench) -> None:
     for number in (1, 2, 3):
         await bench.live(bench.clock.now + timedelta(seconds=1))
-        assert bench.azure.puts[-1] == command_name(m.VM_ID, number)
-        end(bench, command_name(m.VM_ID, number), "script-failed", 7)
+        assert bench.azure.puts[-1] == m.command_name(number)
+        end(bench, m.command_name(number), "script-failed", 7)
         await bench.live(bench.clock.now + timedelta(seconds=1505))
-    assert isinstance(bench.entry.decision and bench.entry.decision.verdicts[ConditionType.AGENT_PAIRED], Blocked)
+    assert isinstance(bench.state.decision and bench.state.decision.verdicts[ConditionType.AGENT_PAIRED], Blocked)
     await bench.live(m.ahead(days=3))
     assert len(bench.azure.puts) == 3
-    bench.hosts.annotate(m.NAME, **{RETRY_ANNOTATION: "agent"})
-    bench.mirror()
+    bench.hosts.annotate(m.NAME, **{Annotation.RETRY: "agent"})
+    bench.sync()
     await bench.live(bench.clock.now + timedelta(seconds=1))
     assert (len(bench.azure.puts), bench.agent.attempt, bench.agent.failures) == (4, 4, 0)
     assert bench.stored.annotations == {}
-    end(bench, command_name(m.VM_ID, 4), "script-failed", 7)
-    await bench.live(bench.clock.now + timedelta(seconds=310))
+    end(bench, m.command_name(4), "script-failed", 7)
+    await bench.live(bench.clock.now + timedelta(seconds=100))
     assert (bench.agent.failures, len(bench.azure.puts)) == (1, 4), "one wish of a person is one attempt"
 
 
@@ -376,13 +429,13 @@ async def test_a_retry_is_one_attempt_even_if_that_ends_before_it_is_written(ben
     bench.hosts.put(
         msgspec.structs.replace(
             m.with_status(bench.stored, HostStatus(agent=m.ended(AgentOutcome.KEY_REFUSED, failures=3))),
-            annotations={RETRY_ANNOTATION: "agent"},
+            annotations={Annotation.RETRY: "agent"},
         )
     )
-    bench.mirror()
-    bench.pce.fail("make_key", *[Unreachable("the PCE is away")] * 50)
+    bench.sync()
+    bench.illumio.fail("make_key", *[Unreachable("the PCE is away")] * 50)
     await bench.live(m.ahead(seconds=10))
-    assert len(bench.journal.of("pce.make_key")) == 1
+    assert len(bench.journal.of("illumio.make_key")) == 1
     assert bench.stored.annotations == {}
 
 
@@ -392,8 +445,8 @@ async def test_a_claim_is_recorded_and_no_further_script_begins(bench: Bench) ->
     await bench.live(m.ahead(minutes=50))
     assert (bench.agent.outcome, bench.agent.workload) == (AgentOutcome.PAIRED, m.UUID)
     assert bench.stored.status.conditions[1].reason == Reason.AWAITING_WORKLOAD
-    bench.pce.stored[m.HREF] = m.workload(created_at=bench.agent.intended_at)
-    bench.read_pce()
+    bench.illumio.stored[m.HREF] = m.workload(created_at=bench.agent.intended_at)
+    bench.read_illumio()
     await bench.decide()
     assert bench.stored.status.conditions[1].reason == Reason.STAMPING
     assert bench.azure.puts == [FIRST]
@@ -404,12 +457,12 @@ async def test_a_script_without_an_end_is_over_after_its_bound_and_not_sooner(be
     await bench.live(bound - timedelta(seconds=1))
     assert (bench.azure.puts, bench.agent.outcome) == ([FIRST], None)
     await bench.live(bound)
-    assert (bench.azure.puts, bench.agent.outcome) == ([FIRST], AgentOutcome.TIMED_OUT)
+    assert (bench.azure.puts, bench.agent.outcome) == ([FIRST], AgentOutcome.NO_RESULT)
     await bench.live(bound + timedelta(seconds=61))
-    assert bench.azure.puts == [FIRST, SECOND]
+    assert (bench.azure.puts, bench.agent.mode) == ([FIRST, SECOND], "probe")
 
 
-async def test_the_run_command_before_the_newest_is_deleted_once_it_is_over(bench: Bench) -> None:
+async def test_the_run_commands_before_the_newest_are_deleted_once_they_are_over(bench: Bench) -> None:
     bench.azure.show("somebody-elses", "Running")
     await bench.live(m.ahead(seconds=1))
     end(bench, FIRST, "busy")
@@ -418,82 +471,29 @@ async def test_the_run_command_before_the_newest_is_deleted_once_it_is_over(benc
     assert bench.azure.puts == [FIRST, SECOND], "what cannot be tidied up stops nothing"
     end(bench, SECOND, "busy")
     await bench.live(m.ahead(minutes=12))
-    third = command_name(m.VM_ID, 3)
-    assert set(bench.azure.commands) == {"somebody-elses", FIRST, third}
+    third = m.command_name(3)
+    assert set(bench.azure.commands) == {"somebody-elses", third}
+
+
+async def test_a_run_command_that_azure_deletes_already_is_not_deleted_again(bench: Bench) -> None:
+    await bench.live(m.ahead(seconds=1))
+    end(bench, FIRST, "busy")
+    bench.azure.commands[FIRST] = replace(bench.azure.commands[FIRST], deleting=True)
+    await bench.live(m.ahead(minutes=6))
+    assert bench.azure.puts == [FIRST, SECOND]
+    assert bench.azure.journal.of("azure.delete_run_command") == []
 
 
 async def test_a_look_that_fails_is_no_look_but_is_not_repeated_at_once(bench: Bench) -> None:
     bench.azure.fail("run_command", Unreachable("away"))
     await bench.attempts.look(bench.azure, bench.vm, ReadRunCommand(m.VM_ID, FIRST))
-    assert (bench.entry.looks, bench.entry.looked_at, bench.entry.run_command) == (0, m.NOW, UNREADABLE)
+    assert (bench.state.observed.looks, bench.state.observed.looked_at, bench.state.observed.run_command) == (
+        0,
+        m.NOW,
+        UNREADABLE,
+    )
     await bench.attempts.look(bench.azure, bench.vm, ReadRunCommand(m.VM_ID, FIRST))
-    assert (bench.entry.looks, bench.entry.run_command) == (1, ABSENT)
+    assert (bench.state.observed.looks, bench.state.observed.run_command) == (1, ABSENT)
     bench.azure.show(FIRST, "Running")
     await bench.attempts.look(bench.azure, bench.vm, ReadRunCommand(m.VM_ID, FIRST))
-    assert isinstance(bench.entry.run_command, Seen)
-
-
-# a record that was lost -------------------------------------------------------------------------------------------
-
-
-async def lost(bench: Bench) -> Bench:
-    """The first attempt runs, then the record is deleted and made anew without its status."""
-    await bench.live(m.ahead(seconds=1))
-    assert bench.azure.puts == [FIRST]
-    bench.hosts.put(m.host(uid="u2"))
-    bench.clock.forward(60)
-    return bench.restarted()
-
-
-async def test_a_lost_record_finds_the_running_script_and_follows_it(bench: Bench) -> None:
-    after = await lost(bench)
-    await after.live(m.ahead(minutes=30))
-    assert (after.azure.puts, after.agent.attempt, after.agent.run_command) == ([FIRST], 1, FIRST)
-    end(after, FIRST, "paired", workload=m.UUID)
-    await after.live(m.ahead(minutes=60))
-    assert (after.azure.puts, after.agent.workload) == ([FIRST], m.UUID)
-    assert len(after.journal.of("pce.make_key")) == 1
-
-
-async def test_a_lost_record_takes_over_a_result_that_paired(bench: Bench) -> None:
-    after = await lost(bench)
-    after.azure.show(FIRST, "Succeeded", m.result_line(m.attempt(), "paired", 0, m.UUID), ended_at=bench.clock.now)
-    await after.live(m.ahead(minutes=10))
-    assert (after.azure.puts, after.agent.workload) == ([FIRST], m.UUID)
-
-
-async def test_a_lost_record_goes_on_after_an_attempt_that_ended_in_vain(bench: Bench) -> None:
-    after = await lost(bench)
-    after.azure.show(FIRST, "Failed", m.result_line(m.attempt(), "key-refused", 1), ended_at=bench.clock.now)
-    await after.live(m.ahead(minutes=2))
-    assert after.azure.puts == [FIRST, SECOND]
-
-
-async def test_a_lost_record_does_not_trust_an_end_without_our_result_line(bench: Bench) -> None:
-    after = await lost(bench)
-    ended_at = bench.clock.now
-    after.azure.show(FIRST, "TimedOut", "half a line", ended_at=ended_at)
-    await after.live(m.ahead(minutes=30))
-    assert (after.azure.puts, after.agent.attempt, after.agent.outcome) == ([FIRST], 1, None)
-
-
-async def test_a_lost_record_leaves_an_old_end_without_a_result_line_behind(bench: Bench) -> None:
-    after = await lost(bench)
-    after.azure.show(FIRST, "TimedOut", "half a line", ended_at=m.ago(hours=2))
-    await after.live(m.ahead(minutes=2))
-    assert after.azure.puts == [FIRST, SECOND]
-
-
-async def test_the_number_of_a_run_command_that_vanishes_while_it_is_read_is_not_used_again(bench: Bench) -> None:
-    bench.azure.show(command_name(m.VM_ID, 3), "Running")
-    bench.azure.show(FIRST, "Failed", ended_at=m.ago(days=1))
-    bench.azure.meanwhile("run_command", lambda: bench.azure.commands.pop(command_name(m.VM_ID, 3)))
-    await start(bench)
-    assert bench.azure.puts == [command_name(m.VM_ID, 4)]
-
-
-async def test_run_commands_of_others_are_not_counted(bench: Bench) -> None:
-    for name in (command_name(m.OTHER_VM_ID, 7), "backup", f"{command_prefix(m.VM_ID)}x", f"{FIRST}-old"):
-        bench.azure.show(name, "Running")
-    await start(bench)
-    assert bench.azure.puts == [FIRST]
+    assert isinstance(bench.state.observed.run_command, Seen)

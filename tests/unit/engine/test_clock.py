@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.unit.stages import makers as m
 
-from microseg.estate.clock import SteadyClock
+from lab.memory import samples as m
+from microseg.engine.ground.clock import SteadyClock
 from microseg.model.facts import ABSENT
 from microseg.model.host import HostStatus
 from microseg.model.plan import BeginRetirement, StartScript
 from microseg.planning.decide import decide
 from microseg.stages.attempt import bounds
-from microseg.stages.situation import Timing
+from microseg.stages.context import Timing
 
 
 class Machine:
@@ -78,7 +78,7 @@ def test_a_step_outlives_every_attempt() -> None:
 def test_a_step_forward_starts_no_second_installer(machine: Machine) -> None:
     host = m.host(HostStatus(agent=m.attempt()))
     machine.is_set(hours=8)
-    decision = decide(host, m.facts(), m.estate(), m.wanted(), machine.clock())
+    decision = decide(host, m.facts(), m.estate(), m.desired(), machine.clock())
     assert not [action for action in decision.actions if isinstance(action, StartScript)]
     assert decision.status.agent is not None
     assert decision.status.agent.outcome is None
@@ -90,5 +90,5 @@ def test_a_step_retires_nobody(machine: Machine, hours: float) -> None:
     machine.is_set(hours=hours)
     missing = m.facts(azure=ABSENT, missed_polls=1)
     estate = m.estate(subscriptions=frozenset({"s1"}))
-    decision = decide(host, missing, estate, m.wanted(), machine.clock())
+    decision = decide(host, missing, estate, m.desired(), machine.clock())
     assert not [action for action in decision.actions if isinstance(action, BeginRetirement)]

@@ -9,15 +9,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.stages import makers as m
 
+from lab.memory import samples as m
+from microseg.model.agent_record import AgentOutcome
+from microseg.model.checkpoint_facts import EnforcementPoint, Group, Revision
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason, find
-from microseg.model.facts import Gateway, Group, HostFacts, Revision, Seen
-from microseg.model.host import AgentOutcome, HostStatus, ManagedHost
+from microseg.model.facts import HostFacts, Seen
+from microseg.model.host import HostStatus, ManagedHost
 from microseg.model.plan import InstallPolicy, PutObject, RaiseEnforcement, SetLabels, StampWorkload, StartScript
 from microseg.planning.decide import Decision, Standing, decide
 from microseg.planning.drift import MOST_REPAIRS
-from microseg.stages.situation import EstateView
+from microseg.stages.context import EstateContext
 
 
 class Life:
@@ -25,8 +27,8 @@ class Life:
 
     def __init__(self, *, repair: bool = True, **estate: Any) -> None:
         self.now, self.repair = m.NOW, repair
-        self.estate: EstateView = m.estate(**estate)
-        paired = m.ended(AgentOutcome.PAIRED, workload=m.UUID)
+        self.estate: EstateContext = m.estate(**estate)
+        paired = m.ended(AgentOutcome.PAIRED, workload=m.UUID, run_command="")
         self.host: ManagedHost = m.host(HostStatus(agent=paired))
         self.facts: HostFacts = m.protected_facts()
         decision = self.decide()
@@ -35,7 +37,7 @@ class Life:
     def decide(self, **facts: Any) -> Decision:
         """Facts change, a decision is made and written."""
         self.facts = replace(self.facts, **facts)
-        decision = decide(self.host, self.facts, self.estate, m.wanted(), self.now, repair=self.repair)
+        decision = decide(self.host, self.facts, self.estate, m.desired(), self.now, repair=self.repair)
         self.host = m.with_status(self.host, decision.status)
         return decision
 
@@ -57,20 +59,20 @@ class Life:
 
 def relabelled(*labels: tuple[str, str], **changes: Any) -> dict[str, Any]:
     changed = m.stamped(*(labels or (("app", "Orchestrate"), ("env", "Prod"))), updated_by="/users/7", **changes)
-    return {"pce": m.pce(stamped=changed, recorded=changed)}
+    return {"illumio": m.illumio(stamped=changed, recorded=changed)}
 
 
 def ungrouped() -> dict[str, Any]:
-    return {"firewall": m.firewall(m.host_object())}
+    return {"check_point": m.check_point(m.host_object())}
 
 
 def right() -> dict[str, Any]:
     facts = m.protected_facts()
-    return {"pce": facts.pce, "firewall": facts.firewall}
+    return {"illumio": facts.illumio, "check_point": facts.check_point}
 
 
 def gone() -> dict[str, Any]:
-    return {"pce": m.pce(), "unpaired_readings": 2}
+    return {"illumio": m.illumio(), "unpaired_readings": 2}
 
 
 GROUPS = {"SO": Group("SO", "g1", modifier="alice"), "Web": Group("Web", "g2")}
@@ -84,31 +86,41 @@ FIRST_CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], ConditionType, ty
     ),
     (
         "a label removed", relabelled(("app", "Orchestrate")), {}, ConditionType.LABELLED, SetLabels,
-        "In the PCE label env=Dev was taken off. It was last written by /users/7.",
+        "In the PCE label env=Dev was removed. It was last written by /users/7.",
     ),
     (
         "a member taken out", ungrouped(), {"groups": GROUPS}, ConditionType.GROUPED, PutObject,
         f"In Check Point object {m.OBJECT} was taken out of group SO (last written by alice).",
     ),
     (
-        "an object renamed", {"firewall": m.firewall(m.host_object("web", m.IP, "SO", modifier="bob"))}, {},
+        "an object renamed", {"check_point": m.check_point(m.host_object("web", m.IP, "SO", modifier="bob"))}, {},
         ConditionType.GROUPED, PutObject, f"In Check Point object {m.OBJECT} was renamed to web (last written by bob).",
     ),
     (
         "an object's address changed",
-        {"firewall": m.firewall(m.host_object(m.OBJECT, "10.9.9.9", "SO", modifier="bob"))}, {},
+        {"check_point": m.check_point(m.host_object(m.OBJECT, "10.9.9.9", "SO", modifier="bob"))}, {},
         ConditionType.GROUPED, PutObject,
         f"In Check Point object {m.OBJECT} has the address 10.9.9.9 instead of {m.IP} (last written by bob).",
     ),
     (
-        "an object deleted", {"firewall": m.firewall()}, {"last_revision": LATEST}, ConditionType.GROUPED, PutObject,
+        "an address added to an object",
+        {"check_point": m.check_point(
+            m.host_object(m.OBJECT, m.IP, "SO", modifier="bob"),
+            m.host_object(m.OBJECT, "fd00::99", "SO", modifier="bob"),
+        )}, {},
+        ConditionType.GROUPED, PutObject,
+        f"In Check Point object {m.OBJECT} also has fd00::99 (last written by bob).",
+    ),
+    (
+        "an object deleted",
+        {"check_point": m.check_point()}, {"last_revision": LATEST}, ConditionType.GROUPED, PutObject,
         f"In Check Point object {m.OBJECT} was deleted (the latest publish is by alice).",
     ),
     (
         "a workload unpaired", gone(), {}, ConditionType.AGENT_PAIRED, StartScript, f"Workload {m.HREF} was unpaired.",
     ),
     (
-        "a stamp removed", {"pce": m.pce(claimed=m.workload(), recorded=m.workload(updated_by="/users/7"))}, {},
+        "a stamp removed", {"illumio": m.illumio(claimed=m.workload(), recorded=m.workload(updated_by="/users/7"))}, {},
         ConditionType.AGENT_PAIRED, StampWorkload,
         f"Workload {m.HREF} lost our stamp. It was last written by /users/7.",
     ),
@@ -119,11 +131,11 @@ FIRST_CHANGES: list[tuple[str, dict[str, Any], dict[str, Any], ConditionType, ty
         "Enforcement was lowered to idle, below visibility_only. It was last written by /users/7.",
     ),
     (
-        "another package installed", {}, {"gateways": {"gw1": Gateway("gw1", "Other", LATEST, m.NOW)}},
+        "another package installed", {}, {"gateways": {"gw1": EnforcementPoint("gw1", "Other", LATEST, m.NOW)}},
         ConditionType.POLICY_INSTALLED, InstallPolicy, "Target gw1 has Other installed instead of Standard.",
     ),
     (
-        "an older revision installed", {}, {"gateways": {"gw1": Gateway("gw1", "Standard", OLDER, m.NOW)}},
+        "an older revision installed", {}, {"gateways": {"gw1": EnforcementPoint("gw1", "Standard", OLDER, m.NOW)}},
         ConditionType.POLICY_INSTALLED, InstallPolicy,
         "Target gw1 has an older revision of Standard installed, published 2026-06-01 06:00 UTC.",
     ),
@@ -207,7 +219,7 @@ def test_what_was_put_right_counts_only_for_installs_of_a_later_revision() -> No
 
 def test_a_changed_mapping_is_no_drift() -> None:
     life = Life()
-    decision = decide(life.host, life.facts, life.estate, m.wanted(labels=(("app", "Shop"),)), life.now)
+    decision = decide(life.host, life.facts, life.estate, m.desired(labels=(("app", "Shop"),)), life.now)
     assert decision.status.drift == ()
 
 
@@ -249,7 +261,7 @@ def test_after_three_repairs_it_is_left_alone_and_says_who_and_since_when() -> N
         assert life.condition(kind).reason == Reason.CONTENTION
     message = life.drifted.message
     assert "last written by alice" in message
-    assert "Since 2026-06-01 12:10 UTC it was put right 3 times" in message
+    assert "Since 2026-06-01 12:10 UTC it was repaired 3 times" in message
     assert life.condition(ConditionType.GROUPED).reason == Reason.CONTENTION
 
 
@@ -317,7 +329,7 @@ def test_a_failed_reading_neither_ends_nor_counts_anything() -> None:
     life = Life()
     life.decide(**relabelled())
     before = life.host.status.drift
-    unread = HostFacts(azure=life.facts.azure, firewall=life.facts.firewall)
+    unread = HostFacts(azure=life.facts.azure, check_point=life.facts.check_point)
     life.facts = unread
     assert life.decide().status.drift == before
 
@@ -336,7 +348,7 @@ def test_what_only_a_suspended_host_saw_put_right_is_no_repair_of_ours() -> None
 
 def test_one_reading_without_the_workload_starts_no_installer() -> None:
     life = Life()
-    decision = life.decide(pce=m.pce(), unpaired_readings=1)
+    decision = life.decide(illumio=m.illumio(), unpaired_readings=1)
     assert decision.actions == ()
     assert life.condition(ConditionType.AGENT_PAIRED).reason == Reason.UNPAIRED
 
@@ -344,7 +356,7 @@ def test_one_reading_without_the_workload_starts_no_installer() -> None:
 def test_a_new_workload_of_the_vm_is_asked_for_before_anything_is_installed() -> None:
     life = Life()
     newcomer = m.workload(href="/orgs/50/workloads/0f1e2d3c-0000-4000-8000-00000000beef")
-    decision = life.decide(pce=m.pce(candidates=(newcomer,)), unpaired_readings=2)
+    decision = life.decide(illumio=m.illumio(candidates=(newcomer,)), unpaired_readings=2)
     assert decision.actions == (StartScript(m.VM_ID, "probe"),)
 
 
@@ -352,18 +364,24 @@ def test_the_workload_of_the_second_pairing_is_proven_like_the_first() -> None:
     life = Life()
     life.decide(**gone())
     uuid = "0f1e2d3c-0000-4000-8000-00000000beef"
-    second = m.ended(AgentOutcome.PAIRED, number=2, workload=uuid, intended_at=life.now)
+    second = m.ended(AgentOutcome.PAIRED, number=2, workload=uuid, intended_at=life.now, run_command="")
     life.host = m.with_status(life.host, msgspec.structs.replace(life.host.status, agent=second))
     made = m.workload(href=f"/orgs/50/workloads/{uuid}", created_at=life.now + timedelta(seconds=30))
     life.later(minutes=2)
-    decision = life.decide(pce=m.pce(claimed=made), unpaired_readings=3)
+    decision = life.decide(illumio=m.illumio(claimed=made), unpaired_readings=3)
     assert decision.actions == (StampWorkload(m.VM_ID, made.href),)
 
 
-def test_a_claim_that_was_never_confirmed_is_not_tried_again_by_itself() -> None:
-    claimed = m.ended(AgentOutcome.PAIRED, workload=m.UUID, finished_at=m.ago(hours=2))
-    decision = decide(m.host(HostStatus(agent=claimed)), m.facts(), m.estate(), m.wanted(), m.NOW)
-    assert not [each for each in decision.actions if isinstance(each, StartScript)]
+@pytest.mark.parametrize(
+    ("outcome", "mode", "asked"),
+    [(AgentOutcome.PAIRED, "install", ["probe"]), (AgentOutcome.ALREADY_PAIRED, "probe", [])],
+)
+def test_a_claim_that_was_never_confirmed_is_asked_of_the_vm_once_and_no_installer_starts_by_itself(
+    outcome: AgentOutcome, mode: str, asked: list[str]
+) -> None:
+    claimed = m.ended(outcome, workload=m.UUID, mode=mode, finished_at=m.ago(hours=2))
+    decision = decide(m.host(HostStatus(agent=claimed)), m.facts(), m.estate(), m.desired(), m.NOW)
+    assert [each.mode for each in decision.actions if isinstance(each, StartScript)] == asked
 
 
 def test_a_workload_is_not_paired_again_for_ever() -> None:

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.unit.estate import fakes
 
-from microseg.estate import lease as module
-from microseg.estate.lease import Elector, HeldTerm, Pace
-from microseg.estate.ports import LeaseLost
-from microseg.estate.workers import Workers
+from lab.memory.cluster import FakeLeases
+from microseg.engine.ground.ports import LeaseLost
+from microseg.engine.ground.workers import Workers
+from microseg.engine.leadership.elector import Elector, LeasePace, LeaseTerm
 from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound, Unavailable
 from microseg.kube.leases import Lease
 
-PACE = Pace(duration=15.0, renew=0.005, retry=0.005, margin=3.0)
+PACE = LeasePace(duration=15.0, renew=0.005, retry=0.005, margin=3.0)
+
+
+_AHEAD = [0.0]
+
+
+def _monotonic() -> float:
+    return time.monotonic() + _AHEAD[0]
 
 
 @pytest.fixture
-def forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Moves the elector's monotonic clock."""
-    moved = [0.0]
-    real = time.monotonic
+def forward() -> Iterator[Callable[[float], None]]:
+    """Moves the electors' monotonic clock."""
 
-    class Moved:
-        """The module's `time`."""
+    def forward(seconds: float) -> None:
+        _AHEAD[0] += seconds
 
-        @staticmethod
-        def monotonic() -> float:
-            return real() + moved[0]
-
-    monkeypatch.setattr(module, "time", Moved)
-    return lambda seconds: moved.__setitem__(0, moved[0] + seconds)
+    yield forward
+    _AHEAD[0] = 0.0
 
 
 def lease(holder: str, **changes: Any) -> Lease:
@@ -46,17 +46,19 @@ def lease(holder: str, **changes: Any) -> Lease:
     return Lease(**(known | changes))
 
 
-def elector(store: fakes.FakeLeases, workers: Workers, identity: str = "me", pace: Pace = PACE) -> Elector:
-    return Elector(store, workers, namespace="plant", name="respiro", identity=identity, pace=pace)
+def elector(store: FakeLeases, workers: Workers, identity: str = "me", pace: LeasePace = PACE) -> Elector:
+    return Elector(
+        store, workers, namespace="plant", name="respiro", identity=identity, pace=pace, monotonic=_monotonic
+    )
 
 
-async def acquired(made: Elector) -> HeldTerm:
+async def acquired(made: Elector) -> LeaseTerm:
     async with asyncio.timeout(30):
         return await made.acquire()
 
 
 async def test_a_lease_that_is_not_there_is_made(workers: Workers) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     term = await acquired(elector(store, workers))
     term.check()
     assert store.stored is not None
@@ -65,7 +67,7 @@ async def test_a_lease_that_is_not_there_is_made(workers: Workers) -> None:
 
 @pytest.mark.parametrize("holder", ["", "me"])
 async def test_a_released_lease_or_ones_own_is_taken_at_once_as_a_new_term(workers: Workers, holder: str) -> None:
-    store = fakes.FakeLeases(lease(holder))
+    store = FakeLeases(lease(holder))
     term = await acquired(elector(store, workers))
     assert term.number == 5
     assert store.journal.names() == ["leases.get", "leases.replace"]
@@ -74,7 +76,7 @@ async def test_a_released_lease_or_ones_own_is_taken_at_once_as_a_new_term(worke
 async def test_a_lease_that_is_held_is_waited_for_by_ones_own_clock_whatever_its_times_say(
     workers: Workers, forward: Callable[[float], None]
 ) -> None:
-    store = fakes.FakeLeases(lease("other", renewed_at=datetime(2000, 1, 1, tzinfo=UTC)))
+    store = FakeLeases(lease("other", renewed_at=datetime(2000, 1, 1, tzinfo=UTC)))
     waiting = asyncio.create_task(acquired(elector(store, workers)))
     while len(store.journal.lines) < 3:  # noqa: ASYNC110 - the fake has no event
         await asyncio.sleep(0.001)
@@ -91,7 +93,7 @@ async def test_a_lease_that_is_held_is_waited_for_by_ones_own_clock_whatever_its
 async def test_every_renewal_by_its_holder_starts_the_wait_anew(
     workers: Workers, forward: Callable[[float], None]
 ) -> None:
-    made = elector(store := fakes.FakeLeases(lease("other")), workers)
+    made = elector(store := FakeLeases(lease("other")), workers)
     assert await made._try() is None
     for version in ("10", "11", "12"):
         forward(14)
@@ -103,7 +105,7 @@ async def test_every_renewal_by_its_holder_starts_the_wait_anew(
 
 @pytest.mark.parametrize("error", [Conflict("c"), AlreadyExists("a"), Unavailable("u")])
 async def test_whoever_was_slower_waits(workers: Workers, error: KubeError) -> None:
-    store = fakes.FakeLeases(lease(""))
+    store = FakeLeases(lease(""))
     store.fail("replace", error)
     store.meanwhile("replace", lambda: None)
     term = await acquired(elector(store, workers))
@@ -111,7 +113,7 @@ async def test_whoever_was_slower_waits(workers: Workers, error: KubeError) -> N
 
 
 async def test_two_electors_never_hold_the_same_lease(workers: Workers, forward: Callable[[float], None]) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     one, two = elector(store, workers, "one"), elector(store, workers, "two")
     first = await acquired(one)
     assert await two._try() is None
@@ -131,7 +133,7 @@ async def test_two_electors_never_hold_the_same_lease(workers: Workers, forward:
 async def test_effects_stop_before_the_lease_runs_out_while_the_api_server_is_away(
     workers: Workers, forward: Callable[[float], None]
 ) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     store.fail("replace", *[Unavailable("away")] * 10_000)
@@ -153,7 +155,7 @@ async def test_effects_stop_before_the_lease_runs_out_while_the_api_server_is_aw
 async def test_renewals_extend_the_term_from_before_they_were_asked_for(
     workers: Workers, forward: Callable[[float], None]
 ) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     for _ in range(4):
@@ -167,20 +169,20 @@ async def test_renewals_extend_the_term_from_before_they_were_asked_for(
 
 
 async def test_a_renewal_whose_answer_was_lost_is_not_taken_for_another_replica(workers: Workers) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     store.lose("replace", Unavailable("no answer in time"))
-    await made._renew(term)  # it was written, and nobody heard of it
-    await made._renew(term)  # the conflict is with ourselves
-    await made._renew(term)
+    assert not await made._renew(term), "it was written, and nobody heard of it"
+    assert not await made._renew(term), "the conflict is with ourselves"
+    assert await made._renew(term)
     term.check()
     assert store.stored is not None
     assert store.stored.transitions == term.number
 
 
 async def test_a_lease_that_somebody_took_ends_the_term_at_once(workers: Workers) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     store.stored = lease("other", resource_version="99")
@@ -192,7 +194,7 @@ async def test_a_lease_that_somebody_took_ends_the_term_at_once(workers: Workers
 
 
 async def test_a_holder_that_is_stopped_has_no_term_any_more(workers: Workers) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     holding = asyncio.create_task(made.hold(term))
@@ -205,7 +207,7 @@ async def test_a_holder_that_is_stopped_has_no_term_any_more(workers: Workers) -
 
 
 async def test_a_released_lease_is_taken_over_within_one_retry(workers: Workers) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
     await made.release(term)
@@ -216,28 +218,48 @@ async def test_a_released_lease_is_taken_over_within_one_retry(workers: Workers)
     assert (await acquired(elector(store, workers, "next"))).number == 2
 
 
+async def test_a_release_after_a_renewal_whose_answer_was_lost_frees_the_lease(workers: Workers) -> None:
+    store = FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.lose("replace", Unavailable("no answer in time"))
+    await made._renew(term)
+    await made.release(term)
+    assert store.stored is not None
+    assert store.stored.holder == ""
+
+
+async def test_a_release_takes_nothing_from_who_took_the_lease_meanwhile(workers: Workers) -> None:
+    store = FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.stored = lease("other", resource_version="99")
+    await made.release(term)
+    assert store.stored.holder == "other"
+
+
 @pytest.mark.parametrize("error", [Conflict("c"), Unavailable("u"), NotFound("n")])
 async def test_a_release_that_fails_is_borne_and_takes_nothing_from_a_successor(
     workers: Workers, error: KubeError
 ) -> None:
-    store = fakes.FakeLeases()
+    store = FakeLeases()
     made = elector(store, workers)
     term = await acquired(made)
-    store.fail("replace", error)
+    store.fail("replace", error, error)
     await made.release(term)
     assert store.stored is not None
     assert store.stored.holder == "me"
 
 
 async def test_a_term_that_was_never_acquired_is_released_without_a_call(workers: Workers) -> None:
-    store = fakes.FakeLeases()
-    await elector(store, workers).release(HeldTerm(1, time.monotonic))
+    store = FakeLeases()
+    await elector(store, workers).release(LeaseTerm(1, time.monotonic))
     assert store.journal.lines == []
 
 
 def test_a_term_is_not_valid_before_it_is_extended() -> None:
     now = [100.0]
-    term = HeldTerm(7, lambda: now[0])
+    term = LeaseTerm(7, lambda: now[0])
     with pytest.raises(LeaseLost):
         term.check()
     term.extend(110.0)
@@ -250,3 +272,21 @@ def test_a_term_is_not_valid_before_it_is_extended() -> None:
     term.end()
     with pytest.raises(LeaseLost):
         term.check()
+
+
+async def test_the_lease_carries_what_its_holder_says_of_itself() -> None:
+    leases, renewed = FakeLeases(), asyncio.Event()
+
+    def report() -> str:
+        if leases.get("ns", "microseg-e").report:
+            renewed.set()
+        return '{"version":"1"}'
+
+    elector = Elector(leases, Workers("kube", 2), namespace="ns", name="microseg-e", identity="a", pace=PACE)
+    term = await elector.acquire()
+    holding = asyncio.create_task(elector.hold(term, report))
+    async with asyncio.timeout(5):
+        await renewed.wait()
+    holding.cancel()
+    await elector.release(term)
+    assert leases.get("ns", "microseg-e").holder == ""

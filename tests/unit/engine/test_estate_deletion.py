@@ -8,23 +8,24 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from tests.unit.estate import fakes
-from tests.unit.stages import makers as m
 
-from microseg.estate.keeper import Keeper
-from microseg.estate.lease import Elector, HeldTerm, Pace
-from microseg.estate.register import Register
-from microseg.estate.tenure import Running, Tenure
-from microseg.estate.workers import Workers
+from lab.memory import samples as m
+from lab.memory.cluster import FakeEstates, FakeEvents, FakeLeases
+from lab.memory.estate import estate
+from microseg.engine.ground.workers import Workers
+from microseg.engine.leadership.elector import Elector, LeasePace, LeaseTerm
+from microseg.engine.leadership.estate_runner import EstateRunner, RunnerPauses, RunnerPorts, RunningReconciler
+from microseg.engine.leadership.registry import EstateRegistry
+from microseg.engine.reconciler import EstateReconciler
 from microseg.kube.errors import Forbidden
 from microseg.model.estate import Estate
 
 
-class FakeKeeper:
+class FakeReconciler:
     """Runs until it is cancelled, and takes a moment to close its session."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, application: House) -> None:
+        self._house = application
 
     def beats(self) -> dict[str, float]:
         return {}
@@ -47,21 +48,22 @@ class House:
     """Tenures over one Lease and one estate."""
 
     def __init__(self, workers: Workers) -> None:
-        self.workers, self.leases = workers, fakes.FakeLeases()
+        self.workers, self.leases = workers, FakeLeases()
         self.told: list[str] = []
         self.fails = 0
         self.while_building: Callable[[], object] = lambda: None
         self.now = self.most = 0
-        self.register = Register(self.tenure)
+        self.registry = EstateRegistry(self.runner)
 
-    def tenure(self, estate: Estate) -> Tenure:
+    def runner(self, estate: Estate) -> EstateRunner:
         elector = Elector(
             self.leases, self.workers, namespace="plant", name="microseg-respiro", identity="me",
-            pace=Pace(5.0, 0.2, 0.01, 0.5),
+            pace=LeasePace(5.0, 0.2, 0.01, 0.5),
         )  # fmt: skip
-        return Tenure(
-            estate, elector, fakes.FakeEstates(estate), self, self.workers, self.build, self.digest, lambda: m.NOW
+        ports = RunnerPorts(
+            FakeEstates(estate), FakeEvents(), self, self.workers, self.build, self.digest, lambda: m.NOW
         )
+        return EstateRunner(estate, elector, ports, RunnerPauses(forget=0.001))
 
     def delete_all(self, estate_name: str) -> int:
         if self.fails:
@@ -70,10 +72,10 @@ class House:
         self.told.append(f"records of {estate_name} deleted")
         return 1
 
-    async def build(self, _: Estate, __: HeldTerm) -> Running:
+    async def build(self, _: Estate, __: LeaseTerm) -> RunningReconciler:
         self.while_building()
         self.told.append("built")
-        return Running(cast("Keeper", FakeKeeper(self)), lambda: None, "same")
+        return RunningReconciler(cast("EstateReconciler", FakeReconciler(self)), lambda: None, "same", 0)
 
     async def digest(self, _: Estate) -> str:
         return "same"
@@ -84,8 +86,8 @@ class House:
                 await asyncio.sleep(0.005)
 
 
-def estate(records: str = "Keep", **changes: Any) -> Estate:
-    made = fakes.estate(**changes)
+def deleted_estate(records: str = "Keep", **changes: Any) -> Estate:
+    made = estate(**changes)
     return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, records_on_deletion=records))
 
 
@@ -97,15 +99,15 @@ def workers() -> Iterator[Workers]:
 
 
 @pytest.fixture
-def house(workers: Workers) -> House:
+def application(workers: Workers) -> House:
     return House(workers)
 
 
-async def gone(house: House, made: Estate) -> None:
-    house.register.saw_estate(made, "2026")
-    await house.until("built")
-    house.register.estate_gone(made.key)
-    await asyncio.wait(list(house.register._tasks.values()), timeout=10)
+async def gone(application: House, made: Estate) -> None:
+    application.registry.saw_estate(made, "2026")
+    await application.until("built")
+    application.registry.estate_gone(made.key)
+    await asyncio.wait(list(application.registry._tasks.values()), timeout=10)
 
 
 @pytest.mark.parametrize(
@@ -114,46 +116,45 @@ async def gone(house: House, made: Estate) -> None:
     ids=["kept", "deleted", "an unknown word keeps"],
 )
 async def test_the_session_is_closed_first_and_the_records_go_only_by_choice(
-    house: House, word: str, told: list[str]
+    application: House, word: str, told: list[str]
 ) -> None:
-    await gone(house, estate(word))
-    assert house.told == ["built", "closed", *told]
-    assert house.leases.stored is not None
-    assert house.leases.stored.holder == ""
+    await gone(application, deleted_estate(word))
+    assert application.told == ["built", "closed", *told]
+    assert application.leases.stored is not None
+    assert application.leases.stored.holder == ""
 
 
-async def test_rights_that_went_with_the_namespace_do_not_keep_it(house: House, monkeypatch: Any) -> None:
-    monkeypatch.setattr("microseg.estate.tenure._FORGET_PAUSE", 0.001)
-    house.fails = 100
-    await gone(house, estate("Delete"))
-    assert house.told == ["built", "closed"]
+async def test_rights_that_went_with_the_namespace_do_not_keep_it(application: House) -> None:
+    application.fails = 100
+    await gone(application, deleted_estate("Delete"))
+    assert application.told == ["built", "closed"]
 
 
-async def test_an_estate_that_somebody_else_still_holds_is_not_kept(house: House) -> None:
-    made = estate()
-    house.register.saw_estate(made, "2026")
-    await house.until("built")
-    house.register.saw_estate(msgspec.structs.replace(made, deleting=True), "2026")
-    await house.until("built", "closed")
-    await house.register.stop()
-    assert house.told == ["built", "closed"]
+async def test_an_estate_that_somebody_else_still_holds_is_not_kept(application: House) -> None:
+    made = deleted_estate()
+    application.registry.saw_estate(made, "2026")
+    await application.until("built")
+    application.registry.saw_estate(msgspec.structs.replace(made, deleting=True), "2026")
+    await application.until("built", "closed")
+    await application.registry.stop()
+    assert application.told == ["built", "closed"]
 
 
-async def test_an_annotation_that_comes_while_the_estate_is_being_built_is_not_lost(house: House) -> None:
-    made = estate()
+async def test_an_annotation_that_comes_while_the_estate_is_being_built_is_not_lost(application: House) -> None:
+    made = deleted_estate()
     annotated = msgspec.structs.replace(made, annotations={"microseg.dev/approve": "a1:2"})
-    house.while_building = lambda: house.register.saw_estate(annotated, "2026")
-    house.register.saw_estate(made, "2026")
-    await house.until("built", "annotated {'microseg.dev/approve': 'a1:2'}")
-    await house.register.stop()
+    application.while_building = lambda: application.registry.saw_estate(annotated, "2026")
+    application.registry.saw_estate(made, "2026")
+    await application.until("built", "annotated {'microseg.dev/approve': 'a1:2'}")
+    await application.registry.stop()
 
 
-async def test_one_that_is_made_again_waits_until_the_one_before_is_let_go(house: House) -> None:
-    made = estate()
-    house.register.saw_estate(made, "2026")
-    await house.until("built")
-    house.register.estate_gone(made.key)
-    house.register.saw_estate(made, "2027")
-    await house.until("built", "closed", "built")
-    assert house.most == 1
-    await house.register.stop()
+async def test_one_that_is_made_again_waits_until_the_one_before_is_let_go(application: House) -> None:
+    made = deleted_estate()
+    application.registry.saw_estate(made, "2026")
+    await application.until("built")
+    application.registry.estate_gone(made.key)
+    application.registry.saw_estate(made, "2027")
+    await application.until("built", "closed", "built")
+    assert application.most == 1
+    await application.registry.stop()

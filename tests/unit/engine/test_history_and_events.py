@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 import msgspec
 from tests.unit.cli.world import estate, host
 
-from microseg.estate.news import News, Told
-from microseg.estate.workers import Workers
+from lab.memory.scripted import FakeClock, FakeTerm
+from lab.memory.world import Process, World, until, vm
+from microseg.engine.cluster.event_recorder import EventRecorder, PendingEvent
+from microseg.engine.ground.runtime import Runtime
+from microseg.engine.ground.workers import Workers
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
-from microseg.model.host import HostStatus, LabelRecord, ManagedHost, MappingRecord
+from microseg.model.host import HostStatus, ManagedHost, MappingRecord
+from microseg.model.illumio_record import LabelRecord
 from microseg.planning import history
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -23,13 +27,11 @@ class NoSink:
         return True
 
 
-def news() -> News:
-    made = News(NoSink(), Workers("none", 1))
-    made.estate = estate
-    return made
+def events() -> EventRecorder:
+    return EventRecorder(NoSink(), estate, Runtime(FakeTerm(), FakeClock(), Workers("none", 1)))
 
 
-def queued(made: News) -> list[Told]:
+def queued(made: EventRecorder) -> list[PendingEvent]:
     return [made._queue.get_nowait() for _ in range(made._queue.qsize())]
 
 
@@ -41,7 +43,7 @@ def relabelled(one: ManagedHost, value: str = "Test") -> HostStatus:
 
 
 def test_a_changed_label_is_one_line_and_one_event_with_the_revision_that_asked_for_it() -> None:
-    one, made = host("prod"), news()
+    one, made = host("prod"), events()
     after = relabelled(one)
     (line,) = history.lines(one.status, after, (), NOW)
     assert (line.what, line.revision, line.at) == ("Labels: env Prod -> Test", "abc", NOW)
@@ -81,34 +83,34 @@ def test_an_override_that_ended_is_told() -> None:
     assert told == ["OverrideEnded"]
 
 
-def test_the_last_ten_lines_stay() -> None:
+def test_the_last_lines_stay() -> None:
     one = host("prod")
     status = one.status
-    for number in range(15):
+    for number in range(history.KEPT + 5):
         after = relabelled(msgspec.structs.replace(one, status=status), f"V{number}")
         status = msgspec.structs.replace(after, history=history.lines(status, after, (), NOW))
-    assert [line.what for line in status.history][-1] == "Labels: env V13 -> V14"
-    assert len(status.history) == history.KEPT == 10
+    assert [line.what for line in status.history][-1] == f"Labels: env V{history.KEPT + 3} -> V{history.KEPT + 4}"
+    assert len(status.history) == history.KEPT
 
 
 def test_a_change_of_ten_thousand_hosts_is_not_ten_thousand_events() -> None:
-    made = news()
+    made = events()
     for number in range(10_000):
         one = host(f"h{number}")
         made.host_changed(one, one.status, relabelled(one))
     single = queued(made)
     assert len(single) == 50
-    made.sum_up()
+    made.post_aggregated()
     (told,) = queued(made)
     assert told.regarding.name == "respiro"
     assert told.reason == "LabelsChanged"
-    assert told.message.startswith("9950 hosts since the last sum: h50-1, h51-1, ")
-    made.sum_up()
+    assert told.message.startswith("9950 hosts since the last aggregated Event: h50-1, h51-1, ")
+    made.post_aggregated()
     assert queued(made) == []
 
 
 def test_hosts_that_need_a_person_are_told_beside_any_number_of_others() -> None:
-    made = news()
+    made = events()
     for number in range(200):
         one = host(f"h{number}")
         made.host_changed(one, one.status, relabelled(one))
@@ -121,3 +123,20 @@ def test_hosts_that_need_a_person_are_told_beside_any_number_of_others() -> None
     made.host_changed(one, one.status, msgspec.structs.replace(one.status, stage="Blocked", conditions=(blocked,)))
     (told,) = queued(made)
     assert (told.regarding.name, told.reason, told.warning) == ("stuck-1", "GroupMissing", True)
+
+
+async def test_a_person_is_told_once_of_an_annotation_of_a_host_that_does_nothing(workers: Workers) -> None:
+    world = World(vm(1))
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are("Commissioned"))
+        (name,) = world.hosts.stored
+        world.hosts.annotate(name, **{"microseg.dev/retyr": "agent"})
+        await until(lambda: "AnnotationUnknown" in [reason for reason, _, _ in world.events.posted])
+        world.hosts.annotate(name, **{"microseg.dev/adopt": "00000000-0000-4000-8000-000000000000"})
+        world.hosts.annotate(name, **{"microseg.dev/retry": "agnet"})
+        await until(lambda: [reason for reason, _, _ in world.events.posted].count("AnnotationUnknown") == 2)
+    told = [message for reason, message, warning in world.events.posted if reason == "AnnotationUnknown" and warning]
+    assert ["retyr means nothing: did you mean microseg.dev/retry?" in told[0], "write agent or drift" in told[1]] == [
+        True,
+        True,
+    ]

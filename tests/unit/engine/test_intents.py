@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from tests.unit.estate.conftest import Bench
-from tests.unit.stages import makers as m
+from tests.unit.engine.conftest import Bench
 
-from microseg.estate.recorder import Intent
-from microseg.model.host import AgentRecord, GoneProof, RetirementRecord
+from lab.memory import samples as m
+from microseg.engine.cluster.host_status import Intent
+from microseg.model.agent_record import AgentRecord
+from microseg.model.host import GoneProof, RetirementRecord
 from microseg.model.plan import StartScript
-from microseg.stages.attempt import command_name, nonce
 
 
 def intent(number: int) -> AgentRecord:
     return AgentRecord(
         attempt=number,
         mode="install",
-        run_command=command_name(m.VM_ID, number),
-        nonce=nonce(m.VM_ID, number),
+        run_command=m.command_name(number),
+        nonce=m.nonce(number),
         intended_at=m.NOW,
         seals_at=m.NOW,
     )
@@ -24,18 +24,20 @@ def intent(number: int) -> AgentRecord:
 
 async def test_a_write_that_waited_for_an_intent_does_not_undo_it(bench: Bench) -> None:
     await bench.decide()
-    assert await bench.recorder.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
+    assert await bench.host_status.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
 
-    await bench.recorder._write(m.VM_ID, bench.entry)
+    await bench.host_status._write(m.VM_ID, bench.state)
 
     assert bench.agent.attempt == 1
 
 
 async def test_a_retirement_that_follows_an_intent_at_once_keeps_it(bench: Bench) -> None:
     await bench.decide()
-    assert await bench.recorder.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
+    assert await bench.host_status.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
 
-    began = await bench.recorder.begin_retirement(m.VM_ID, RetirementRecord(proof=GoneProof.NOT_FOUND, began_at=m.NOW))
+    began = await bench.host_status.begin_retirement(
+        m.VM_ID, RetirementRecord(proof=GoneProof.NOT_FOUND, began_at=m.NOW)
+    )
 
     assert began is Intent.COMMITTED
     assert bench.agent == intent(1)
@@ -43,7 +45,7 @@ async def test_a_retirement_that_follows_an_intent_at_once_keeps_it(bench: Bench
 
 async def test_no_attempt_begins_while_the_record_has_one_under_way(bench: Bench) -> None:
     await bench.decide()
-    assert await bench.recorder.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
+    assert await bench.host_status.intend(m.VM_ID, intent(1)) is Intent.COMMITTED
 
     await bench.attempts.start(bench.azure, bench.vm, StartScript(m.VM_ID, "install"))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
-from tests.unit.estate.test_passes import COMMISSIONED, commissioned, effects, rounds
-from tests.unit.estate.test_vms_that_are_gone import held
-from tests.unit.estate.world import RULES, Process, World, until, vm
+import msgspec
+from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, effects, rounds
+from tests.unit.engine.test_retirement import held
 
-from microseg.estate.workers import Workers
+from lab.memory.world import RULES, Process, World, until, vm
+from microseg.engine.ground.workers import Workers
 from microseg.gateways.ports import Unreachable
 from microseg.kube.errors import Unavailable
+from microseg.model.azure_facts import Vm
+from microseg.model.azure_record import Tag
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate import Guard
+from microseg.model.estate_spec import Guard
 
 CHANGED = RULES.replace(
     "name: SO, when: {tags: {app: [Orchestrate]}}", "name: SO, when: {tags: {app: [Shop]}}"
@@ -30,7 +34,7 @@ def told(world: World, reason: str) -> int:
 
 
 def env_of(world: World, number: int) -> str:
-    found = next(item for item in world.pce.stored.values() if item.external_reference == vm(number).vm_id)
+    found = next(item for item in world.illumio.stored.values() if item.external_reference == vm(number).vm_id)
     return next((label.value for label in found.labels if label.key == "env"), "")
 
 
@@ -143,7 +147,7 @@ async def test_until_a_change_can_be_judged_commissioned_hosts_stay_as_they_are(
     world = await commissioned(2, workers)
     before = effects(world)
     world.map(CHANGED)
-    world.pce.fail("workloads", *[Unreachable("away")] * 100_000)
+    world.illumio.fail("workloads", *[Unreachable("away")] * 100_000)
     async with Process(world, workers, term=4).running():
         await rounds(world, 4)
         assert (effects(world), held(world)) == (before, ""), "the PCE's part of the change is not known yet"
@@ -221,3 +225,27 @@ async def test_a_broken_document_changes_nothing_and_the_last_good_one_decides_a
     world.add(vm(5, "Shop"))
     async with Process(world, workers, term=5).running():
         await until(lambda: world.groups() == {"0": SO, "5": WEB} and world.all_are(COMMISSIONED))
+
+
+async def test_a_host_whose_tag_no_rule_knows_joins_the_quarantine_and_leaves_it_and_loses_nothing(
+    workers: Workers,
+) -> None:
+    world = World(vm(0), vm(1))
+    world.map(RULES + "  - {name: Quarantine, when: {tags: {quarantine: ['yes']}}}\n")
+    world.check_point.known_groups.append("Quarantine")
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED))
+        world.add(tagged(app="Typo", quarantine="yes"))
+        await until(lambda: world.groups()["0"] == {"SO", "Quarantine"})
+        await until(lambda: world.host(vm(0)).status.reason == Reason.MAPPING_MISS)
+        world.add(tagged(app="Typo"))
+        await until(lambda: world.groups()["0"] == {"SO"})
+        world.add(tagged(app="Orchestrate"))
+        await until(lambda: world.all_are(COMMISSIONED))
+    assert world.groups() == {"0": {"SO"}, "1": {"SO"}}
+
+
+def tagged(**tags: str) -> Vm:
+    made = vm(0)
+    record = msgspec.structs.replace(made.record, tags=tuple(Tag(key=key, value=value) for key, value in tags.items()))
+    return replace(made, record=record)

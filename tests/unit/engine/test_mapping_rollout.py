@@ -1,4 +1,4 @@
-"""How a change of rules reaches hosts: weighed, held over a restart, let through; and tags that change meanwhile."""
+"""How a change of rules reaches hosts: guarded, held over a restart, let through; and tags that change meanwhile."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import msgspec
 import pytest
 from tests.unit.cli.world import MOVED, RULES, estate, host
 
-from microseg.estate.holddown import HoldDown
-from microseg.estate.ledger import Ledger
-from microseg.estate.readings import AzureReading, PceReading
-from microseg.estate.rules import RulesInForce
-from microseg.mapping import Mapping, parse
-from microseg.model.estate import Approval, Estate, HeldPlan
-from microseg.model.facts import Label, Vm, Workload
-from microseg.model.host import ManagedHost, Tag
-from microseg.planning import guard
+from microseg.engine.mapping.rollout import MappingRollout
+from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
+from microseg.engine.state.tag_hold_down import TagHoldDown
+from microseg.mapping import MappingDocument, parse
+from microseg.model.azure_facts import Vm
+from microseg.model.azure_record import Tag
+from microseg.model.checkpoint_facts import Group
+from microseg.model.estate import Estate
+from microseg.model.estate_status import HeldPlan, UsedApproval
+from microseg.model.host import ManagedHost
+from microseg.model.illumio_facts import Label, Workload
+from microseg.model.names import Annotation
 from microseg.planning.preview import preview
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -33,40 +37,40 @@ def vm_of(one: ManagedHost) -> Vm:
 def workload_of(one: ManagedHost) -> Workload:
     recorded = one.status.illumio.labels if one.status.illumio is not None else ()
     labels = tuple(Label(each.key, each.value, "") for each in recorded)
-    return Workload(
-        f"/w/{one.name}", "", one.name, "full", labels, "mark", one.spec.vm_id, frozenset(), NOW, online=True
-    )
+    return Workload(f"/w/{one.name}", "", one.name, "full", labels, "mark", one.spec.vm_id, frozenset(), NOW)
 
 
 class Process:
     """One life of the operator: what it has read, and the rules."""
 
-    def __init__(self, hosts: Iterable[ManagedHost], rules: Mapping, told: Estate) -> None:
+    def __init__(self, hosts: Iterable[ManagedHost], rules: MappingDocument, told: Estate) -> None:
         self.now, self.told = NOW, told
-        self.ledger = Ledger()
+        self.table = HostTable()
         self.hosts = {one.name: one for one in hosts}
         for one in self.hosts.values():
-            self.ledger.upsert(one)
-        self.ledger.azure = AzureReading.of(map(vm_of, self.hosts.values()))
+            self.table.upsert(one)
+        self.table.latest.azure = AzureSnapshot.of(map(vm_of, self.hosts.values()))
         workloads = [workload_of(one) for one in self.hosts.values()]
-        self.ledger.pce = PceReading.of("mark", workloads, (), ())
-        self.rules = RulesInForce(self.ledger, lambda: self.now)
+        self.table.latest.illumio = IllumioSnapshot.of("mark", workloads, (), ())
+        groups = (Group("az-shop", "g1"), Group("az-pci", "g2"))
+        self.table.latest.check_point = CheckPointSnapshot.of("o", (), groups, (), None)
+        self.rules = MappingRollout(self.table, lambda: self.now)
         self.change(rules)
 
-    def change(self, rules: Mapping) -> None:
-        self.ledger.saw_rules(rules)
+    def change(self, rules: MappingDocument) -> None:
+        self.table.saw_mapping(rules)
         self.rules.reconsider()
         self.rules.refresh(self.told)
 
-    def wanted(self, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
-        found = self.rules.wanted(self.hosts[name].spec.vm_id)
+    def desired(self, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        found = self.rules.desired(self.hosts[name].spec.vm_id)
         assert found is not None
         return dict(found.labels), found.groups
 
 
-def annotated(text: str, *used: Approval) -> Estate:
+def annotated(text: str, *used: UsedApproval) -> Estate:
     made = estate(approvals=used)
-    return msgspec.structs.replace(made, annotations={guard.APPROVE_ANNOTATION: text})
+    return msgspec.structs.replace(made, annotations={Annotation.APPROVE: text})
 
 
 FLEET = [*(host(f"dev{number}", env="dev") for number in range(6)), *(host(f"prod{number}") for number in range(4))]
@@ -77,7 +81,7 @@ def test_rules_that_were_let_through_before_a_restart_are_let_through_after_it()
     process = Process(FLEET, OLD, estate())
     assert process.rules.judged
     assert process.rules.hold is None
-    assert process.wanted("prod0-1") == ({"app": "shop", "env": "Prod"}, ("az-pci", "az-shop"))
+    assert process.desired("prod0-1") == ({"app": "shop", "env": "Prod"}, ("az-pci", "az-shop"))
 
 
 def test_too_large_a_change_is_held_for_exactly_the_hosts_that_preview_foresees() -> None:
@@ -89,8 +93,8 @@ def test_too_large_a_change_is_held_for_exactly_the_hosts_that_preview_foresees(
     assert process.rules.hold.approval == foreseen.hold.approval
     assert process.rules.hold.hosts == foreseen.hold.hosts == {one.spec.vm_id for one in FLEET if "prod" in one.name}
     assert process.rules.hold.instead == OLD.digest
-    assert process.wanted("prod0-1") == ({"app": "shop", "env": "Prod"}, ("az-pci", "az-shop"))
-    assert process.wanted("new-1")[0]["env"] == "Test"
+    assert process.desired("prod0-1") == ({"app": "shop", "env": "Prod"}, ("az-pci", "az-shop"))
+    assert process.desired("new-1")[0]["env"] == "Test"
 
 
 def test_a_small_change_goes_through_at_once() -> None:
@@ -99,7 +103,7 @@ def test_a_small_change_goes_through_at_once() -> None:
     )
     process.change(NEW)
     assert process.rules.hold is None
-    assert process.wanted("prod-1")[0]["env"] == "Test"
+    assert process.desired("prod-1")[0]["env"] == "Test"
 
 
 def held_before(process: Process) -> Estate:
@@ -132,7 +136,7 @@ def test_after_a_restart_the_same_is_held_and_a_vm_whose_tags_changed_is_not_tak
     assert second.rules.hold is not None
     assert first.rules.hold is not None
     assert second.rules.hold == first.rules.hold
-    assert second.wanted("dev0-1") == ({"app": "sap", "env": "Dev"}, ())
+    assert second.desired("dev0-1") == ({"app": "sap", "env": "Dev"}, ())
 
 
 def test_an_override_that_ended_during_a_hold_is_undone_also_after_a_restart() -> None:
@@ -150,7 +154,7 @@ def test_an_override_that_ended_during_a_hold_is_undone_also_after_a_restart() -
     process.change(new)
     assert process.rules.hold is not None
     assert one.spec.vm_id not in process.rules.hold.hosts
-    assert process.wanted("dev0-1") == ({"app": "shop", "env": "Dev"}, ("az-shop",))
+    assert process.desired("dev0-1") == ({"app": "shop", "env": "Dev"}, ("az-shop",))
 
 
 def test_an_approval_admits_exactly_that_plan_and_only_once() -> None:
@@ -165,7 +169,7 @@ def test_an_approval_admits_exactly_that_plan_and_only_once() -> None:
         process.told = annotated(text)
         process.change(NEW)
         assert (process.rules.admitted is not None) is admits, text
-    process.told = annotated(hold.approval, Approval(digest=hold.digest, max_hosts=4, at=NOW))
+    process.told = annotated(hold.approval, UsedApproval(digest=hold.digest, max_hosts=4, at=NOW))
     process.change(NEW)
     assert process.rules.admitted is None
     assert process.rules.hold is not None
@@ -176,16 +180,16 @@ def test_what_is_released_is_wanted_at_once() -> None:
     process = Process(FLEET, OLD, estate())
     process.change(NEW)
     process.rules.release()
-    assert process.wanted("prod0-1") == ({"app": "shop", "env": "Test"}, ("az-shop",))
+    assert process.desired("prod0-1") == ({"app": "shop", "env": "Test"}, ("az-shop",))
 
 
 def test_a_commissioned_host_stays_as_recorded_until_the_change_is_judged() -> None:
     process = Process([*FLEET, NEWCOMER], OLD, estate())
-    process.ledger.pce = None
+    process.table.latest.illumio = None
     process.change(NEW)
     assert not process.rules.judged
-    assert process.wanted("prod0-1")[0]["env"] == "Prod"
-    assert process.wanted("new-1")[0]["env"] == "Test"
+    assert process.desired("prod0-1")[0]["env"] == "Prod"
+    assert process.desired("new-1")[0]["env"] == "Test"
 
 
 @pytest.mark.parametrize("seconds", [1, 4])
@@ -204,6 +208,17 @@ def test_while_something_is_held_the_fleet_is_judged_again_but_not_at_every_deci
     assert process.rules.hold.approval == before.approval
 
 
+def test_names_of_groups_that_were_never_read_leave_a_change_unjudged_and_those_that_the_estate_keeps_do() -> None:
+    process = Process(FLEET, OLD, estate(known=None))
+    process.table.latest.check_point = None
+    process.change(NEW)
+    assert not process.rules.judged
+    assert process.desired("prod0-1")[0]["env"] == "Prod"
+    process.told = estate()
+    process.rules.refresh(process.told)
+    assert process.rules.hold is not None
+
+
 # the hold-down of tags -----------------------------------------------------------------------------------------------
 
 
@@ -213,7 +228,7 @@ def tags(*values: str) -> tuple[Tag, ...]:
 
 def polls(*seen: str, first: str | None = None) -> list[str]:
     """What rules read after each poll that shows these values; `first`: what the record has at the start."""
-    down, before = HoldDown(), tags(first) if first is not None else None
+    down, before = TagHoldDown(), tags(first) if first is not None else None
     one = vm_of(host("one"))
     read = []
     for value in seen:

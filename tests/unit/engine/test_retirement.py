@@ -5,27 +5,33 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.unit.estate.test_passes import COMMISSIONED, commissioned, effects, rounds
-from tests.unit.estate.world import Process, World, until, vm
+from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, effects, rounds
 
-from microseg.estate.workers import Workers
-from microseg.gateways.ports import Refused, Rejected
+from lab.memory.world import Process, World, until, vm
+from microseg.engine.ground.workers import Workers
+from microseg.gateways.ports import Refused, Rejected, Unreachable
 from microseg.kube.errors import Unavailable
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate import RateLimit, Retirement
+from microseg.model.estate_spec import RateLimit, Retirement
 
 LONG_ENOUGH = timedelta(minutes=16)
 
 
 def held(world: World) -> str:
-    """What the Estate says must be annotated; empty: nothing is held."""
+    """What the Estate says must be approved; empty: nothing is held."""
     made = world.condition(ConditionType.PLAN_HELD)
     is_held = made is not None and made.status == ConditionStatus.TRUE
-    return made.message.rsplit("=", 1)[1].rstrip(".") if made is not None and is_held else ""
+    return made.message.rsplit("`", 2)[1].split()[-1] if made is not None and is_held else ""
 
 
 def reason(world: World, number: int) -> str:
     return world.host(vm(number)).status.reason
+
+
+def vouched(world: World, number: int, vm_id: str) -> str:
+    """What a person writes who knows that the VM with this id is gone since this host's is missing."""
+    since = world.host(vm(number)).status.missing_since
+    return f"{vm_id}@{since:%Y-%m-%dT%H:%M:%SZ}"
 
 
 async def test_a_vm_that_is_gone_loses_its_traces_in_the_safe_order_and_its_neighbour_none(workers: Workers) -> None:
@@ -40,26 +46,34 @@ async def test_a_vm_that_is_gone_loses_its_traces_in_the_safe_order_and_its_neig
         world.ahead = LONG_ENOUGH
         await until(lambda: len(world.hosts.stored) == 1)
         await rounds(world, 2)
-    steps = ("azure.vm", "tombstones.write", "cp.delete_host", "cp.publish", "cp.install", "pce.unpair", "hosts.delete")
+    steps = (
+        "azure.vm",
+        "tombstones.write",
+        "checkpoint.delete_host",
+        "checkpoint.publish",
+        "checkpoint.install",
+        "illumio.unpair",
+        "hosts.delete",
+    )
     done = [name for name, _ in world.journal.lines[begun:] if name in steps]
     assert done == [*steps[:-1], "tombstones.write", "hosts.delete"], "the tombstone is first, and says so at the end"
     stone = world.tombstones.kept[vm(1).vm_id]
     assert (stone.proof, stone.ended_at is not None, stone.groups) == ("ResourceNotFound", True, ("SO",))
     assert world.groups() == {"0": {"SO"}}
-    assert [found.external_reference for found in world.pce.stored.values()] == [vm(0).vm_id]
+    assert [found.external_reference for found in world.illumio.stored.values()] == [vm(0).vm_id]
     assert world.all_are(COMMISSIONED)
 
 
 async def test_an_object_that_check_point_keeps_is_a_blocked_host_and_the_rest_waits(workers: Workers) -> None:
     world = await commissioned(2, workers)
     async with Process(world, workers, term=4).running():
-        world.cp.fail("delete_host", Rejected("generic_err_object_deletion", "used in rule 7."))
+        world.check_point.fail("delete_host", Rejected("generic_err_object_deletion", "used in rule 7."))
         world.delete(vm(1))
         await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
         world.ahead = LONG_ENOUGH
         await until(lambda: reason(world, 1) == Reason.OBJECT_REJECTED)
         await until(lambda: world.standings() == {"commissioned": 1, "blocked": 1})
-        assert world.count("pce.unpair") == 0
+        assert world.count("illumio.unpair") == 0
         assert len(world.hosts.stored) == 2
 
 
@@ -84,6 +98,47 @@ async def test_a_vm_that_its_own_id_still_shows_is_not_gone_whatever_the_lists_s
         await until(lambda: world.count("azure.vm") > asked + 1)
     assert effects(world) == before
     assert world.tombstones.kept == {}
+
+
+async def test_a_vm_that_moved_out_of_sight_keeps_its_protection_while_the_pce_hears_its_ven(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.beat(vm(1), online=True, at=world.now() + LONG_ENOUGH)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
+        await rounds(world, 2)
+        writes = world.count("hosts.patch_status")
+        for _ in range(3):
+            world.ahead += timedelta(minutes=5)
+            world.beat(vm(1), online=True, at=world.now())
+            await rounds(world, 1)
+        assert (effects(world), world.count("hosts.patch_status")) == (before, writes), "heartbeats cost no write"
+        world.beat(vm(1), online=False, at=world.now())
+        await rounds(world, 2)
+        assert reason(world, 1) == Reason.GONE_UNPROVEN, "it was heard after it vanished, so it did not end then"
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vouched(world, 1, vm(1).vm_id)})
+        await until(lambda: len(world.hosts.stored) == 1)
+    assert world.tombstones.kept[vm(1).vm_id].proof == "Confirmed"
+
+
+async def test_a_pce_that_cannot_be_read_leaves_it_undecided_and_removes_nothing(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.illumio.fail("workloads", *[Unreachable("away")] * 100_000)
+        await rounds(world, 1)
+        world.ahead = LONG_ENOUGH
+        await until(lambda: reason(world, 1) == Reason.PROVING_GONE)
+        asked = world.count("illumio.workloads")
+        await until(lambda: world.count("illumio.workloads") > asked + 2)
+        assert (effects(world), world.tombstones.kept) == (before, {})
+        world.illumio._fails.clear()
+        await until(lambda: len(world.hosts.stored) == 1)
 
 
 async def test_an_answer_that_is_no_answer_retires_nobody_until_azure_can_say(workers: Workers) -> None:
@@ -111,10 +166,10 @@ async def test_a_person_vouches_for_one_vm_by_its_id_where_azure_cannot(workers:
         await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
         world.ahead = LONG_ENOUGH
         await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
-        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vm(0).vm_id})
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vouched(world, 1, vm(0).vm_id)})
         await rounds(world, 1)
         assert world.tombstones.kept == {}, "another VM's id vouches for nothing"
-        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vm(1).vm_id})
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vouched(world, 1, vm(1).vm_id)})
         await until(lambda: len(world.hosts.stored) == 1)
     assert world.tombstones.kept[vm(1).vm_id].proof == "Confirmed"
 
@@ -137,7 +192,7 @@ async def test_nothing_of_a_vanished_vm_is_removed_where_the_estate_does_not_wan
 
 async def test_too_many_at_once_wait_for_an_approval_of_this_very_list(workers: Workers) -> None:
     world = await commissioned(4, workers)
-    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=1, percent=5)))
+    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=0, percent=0)))
     process, before = Process(world, workers, term=4), effects(world)
     async with process.running():
         await rounds(world, 1)
@@ -146,14 +201,19 @@ async def test_too_many_at_once_wait_for_an_approval_of_this_very_list(workers: 
         await until(lambda: held(world).endswith(":2"))
         seen = held(world)
         await until(lambda: {reason(world, 1), reason(world, 2)} == {Reason.RETIREMENT_HELD})
+        assert (effects(world), world.tombstones.kept) == (before, {})
         world.delete(vm(3))
         await until(lambda: held(world).endswith(":3"))
         process.annotate(**{"microseg.dev/approve": seen})
+        await until(lambda: len(world.hosts.stored) == 2)
+        await until(lambda: held(world).endswith(":1"))
         await rounds(world, 2)
-        assert (effects(world), world.tombstones.kept) == (before, {}), "that list was another one"
+        assert set(world.tombstones.kept) == {vm(1).vm_id, vm(2).vm_id}, "nobody saw the third on that list"
         process.annotate(**{"microseg.dev/approve": held(world)})
         await until(lambda: len(world.hosts.stored) == 1)
         await until(lambda: held(world) == "")
+        told = [reason for reason, message, _ in world.events.posted if not message.startswith("Stage")]
+        assert (told.count("RetirementHeld"), told.count("RetirementApproved")) == (1, 2)
     assert len(world.tombstones.kept) == 3
 
 
@@ -166,8 +226,8 @@ async def test_a_restart_does_not_forget_how_many_went_in_the_last_hour(workers:
     world.delete(vm(2))
     world.delete(vm(3))
     async with Process(world, workers, term=5).running():
-        await until(lambda: held(world).endswith(":2"))
-        assert len(world.tombstones.kept) == 1
+        await until(lambda: held(world).endswith(":1"))
+        assert len(world.tombstones.kept) == 2, "the oldest had the rest of the hour"
         world.ahead = timedelta(minutes=61)
         await until(lambda: len(world.hosts.stored) == 1)
 
@@ -189,7 +249,7 @@ async def test_a_start_that_failed_midway_counts_once_and_goes_on(workers: Worke
 async def test_a_vm_that_is_seen_again_midway_keeps_what_it_has_and_gets_back_the_rest(workers: Workers) -> None:
     world = await commissioned(2, workers)
     world.spec(retirement=Retirement(after="0s"))
-    world.pce.fail("unpair", *[Refused("not now")] * 100_000)
+    world.illumio.fail("unpair", *[Refused("not now")] * 100_000)
     async with Process(world, workers, term=4).running():
         await rounds(world, 1)
         world.delete(vm(1))

@@ -8,24 +8,31 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
-from tests.unit.estate import fakes
-from tests.unit.stages import makers as m
 
-from microseg.estate.book import EstateBook
-from microseg.estate.ledger import Ledger
-from microseg.estate.news import _news
-from microseg.estate.readings import FirewallReading, PceReading
-from microseg.estate.recorder import Recorder
-from microseg.estate.retirements import Retirements
-from microseg.estate.workers import Workers
+from lab.memory import samples as m
+from lab.memory.cluster import FakeEstates, FakeEvents, FakeHosts
+from lab.memory.estate import estate
+from lab.memory.scripted import FakeClock, FakeTerm
+from lab.memory.world import QUICK
+from microseg.engine.cluster.estate_status import EstateStatusWriter
+from microseg.engine.cluster.event_recorder import EventRecorder, _events
+from microseg.engine.cluster.host_status import HostStatusWriter
+from microseg.engine.ground.runtime import Runtime
+from microseg.engine.ground.workers import Workers
+from microseg.engine.retirement import RetirementController
+from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.snapshots import CheckPointSnapshot, IllumioSnapshot
 from microseg.kube.tombstones import Tombstone
-from microseg.model.facts import Gateway, HostObject, Revision, Workload
-from microseg.model.host import AgentOutcome, CheckPointRecord, DriftRecord, GoneProof, HostStatus, RetirementRecord
+from microseg.model.agent_record import AgentOutcome
+from microseg.model.checkpoint_facts import EnforcementPoint, HostObject, Revision
+from microseg.model.checkpoint_record import CheckPointRecord
+from microseg.model.host import DriftRecord, GoneProof, HostStatus, RetirementRecord
+from microseg.model.illumio_facts import Workload
 from microseg.model.plan import ProveGone
 from microseg.planning.decide import decide
 from microseg.planning.drift import taken_back
 from microseg.stages.attempt import absorb
-from microseg.stages.situation import Policy, Timing
+from microseg.stages.context import Policy, Timing
 
 
 class Stones:
@@ -45,7 +52,7 @@ class Stones:
         return ()
 
 
-class Hosts(fakes.FakeHosts):
+class Hosts(FakeHosts):
     """With an end."""
 
     def delete(self, name: str, uid: str) -> None:
@@ -57,30 +64,31 @@ class Yard:
     """Retirements over a ledger whose outside is read by hand."""
 
     def __init__(self, workers: Workers, *stones: Tombstone) -> None:
-        self.stones, self.hosts, self.ledger = Stones(*stones), Hosts(), Ledger()
-        self.clock, term = fakes.FakeClock(), fakes.FakeTerm()
-        self.recorder = Recorder(self.hosts, fakes.FakeEvents(), self.ledger, workers, term)
-        estates = fakes.FakeEstates(fakes.estate())
-        self.retirements = Retirements(
-            self.stones, self.hosts, self.ledger, self.recorder,
-            EstateBook(estates.stored, estates, workers, term), workers, term, self.clock,
-        )  # fmt: skip
-        self.ledger.saw_azure([])
+        self.stones, self.hosts, self.table = Stones(*stones), Hosts(), HostTable()
+        self.clock, term = FakeClock(), FakeTerm()
+        runtime = Runtime(term, self.clock, workers, QUICK)
+        events = EventRecorder(FakeEvents(), estate, runtime)
+        self.host_status = HostStatusWriter(self.hosts, events, self.table, runtime)
+        estates = FakeEstates(estate())
+        estate_status = EstateStatusWriter(estates.stored, estates, runtime, lambda: None)
+        self.retirements = RetirementController(
+            self.stones, self.hosts, self.table, self.host_status, estate_status, events, runtime
+        )
+        self.table.saw_azure([])
         self.read()
 
     def read(self, *workloads: Workload, objects: tuple[HostObject, ...] = ()) -> None:
-        self.ledger.saw_pce(PceReading.of(m.MARK, workloads, (), ()))
-        self.ledger.saw_firewall(FirewallReading.of(m.OWNER, objects, (), (), m.PUBLISHED))
+        self.table.saw_illumio(IllumioSnapshot.of(m.MARK, workloads, (), ()))
+        self.table.saw_check_point(CheckPointSnapshot.of(m.OWNER, objects, (), (), m.PUBLISHED))
 
     def record(self, status: HostStatus) -> None:
-        self.ledger.upsert(self.hosts.put(m.host(status)))
+        self.table.upsert(self.hosts.put(m.host(status)))
 
     async def round(self) -> None:
-        for entry in self.ledger.entries.values():
-            facts = self.ledger.facts(m.VM_ID, "az-")
+        for state in self.table.hosts.values():
+            facts = self.table.facts(m.VM_ID)
             view = m.estate(subscriptions=frozenset({"s1"}), policies=())
-            entry.decision = decide(entry.host, facts, view, None, self.clock())
-            entry.stale = False
+            self.table.decided(m.VM_ID, decide(state.record, facts, view, None, self.clock()))
         await self.retirements._round()
 
 
@@ -101,35 +109,37 @@ STONE = Tombstone(
 
 async def test_a_dead_ven_that_the_pce_still_lists_brings_no_record_back(workers: Workers) -> None:
     yard = Yard(workers, STONE)
-    dead = m.stamped(online=False)
+    dead = m.stamped()
     yard.read(dead)
     known = CheckPointRecord(groups=("SO",))
     yard.record(HostStatus(azure=m.vm().record, retirement=RETIRING, check_point=known, missing_since=m.ago(days=3)))
+    await yard.round()
+    assert yard.hosts.stored, "nothing of a retirement goes on before the tombstones were read"
     await yard.round()
 
     assert yard.hosts.stored == {}
     assert yard.stones.stored[m.VM_ID].ended_at == m.NOW
     assert yard.stones.stored[m.VM_ID].at == STONE.at
     yard.read(dead)
-    assert yard.ledger.orphans() == {}
+    assert yard.table.latest.orphans({}) == {}
 
     again = Yard(workers, *yard.stones.all())
     await again.round()
     again.read(dead)
-    assert again.ledger.orphans() == {}, "a restart forgets nothing"
+    assert again.table.latest.orphans({}) == {}, "a restart forgets nothing"
 
 
 async def test_a_record_that_was_lost_in_the_midst_comes_back_and_azure_is_asked_again(workers: Workers) -> None:
     yard = Yard(workers, STONE)
     await yard.round()
     yard.read(m.stamped(hostname="host24"))
-    assert yard.ledger.orphans() == {m.VM_ID: "host24"}
+    assert yard.table.latest.orphans({}) == {m.VM_ID: "host24"}
 
     yard.record(HostStatus())
-    entry = yard.ledger.entries[m.VM_ID]
-    entry.missed_polls = 3
-    facts = yard.ledger.facts(m.VM_ID, "az-")
-    host = msgspec.structs.replace(entry.host, status=HostStatus(missing_since=m.ago(hours=1)))
+    state = yard.table.hosts[m.VM_ID]
+    yard.table.attempt_observed(m.VM_ID, missed_polls=3)
+    facts = yard.table.facts(m.VM_ID)
+    host = msgspec.structs.replace(state.record, status=HostStatus(missing_since=m.ago(hours=1)))
     view = m.estate(subscriptions=frozenset({"s1"}))
     assert decide(host, facts, view, None, m.NOW).actions == (ProveGone(m.VM_ID, m.RESOURCE_ID),)
 
@@ -138,13 +148,13 @@ async def test_an_orphan_object_of_an_ended_retirement_still_gets_its_record_bac
     yard = Yard(workers, msgspec.structs.replace(STONE, ended_at=m.ago(days=1)))
     await yard.round()
     yard.read(objects=(m.host_object(),))
-    assert yard.ledger.orphans() == {m.VM_ID: m.OBJECT}
+    assert yard.table.latest.orphans({}) == {m.VM_ID: m.OBJECT}
 
 
 def test_an_orphan_is_named_after_its_machine(workers: Workers) -> None:
     yard = Yard(workers)
     yard.read(m.stamped(hostname="host24"), objects=(m.host_object(),))
-    assert yard.ledger.orphans() == {m.VM_ID: "host24"}
+    assert yard.table.latest.orphans({}) == {m.VM_ID: "host24"}
 
 
 @pytest.mark.parametrize("outcome", [AgentOutcome.BUSY, AgentOutcome.TOO_LATE])
@@ -162,17 +172,17 @@ def test_a_lock_or_a_wrong_clock_that_lasts_brings_no_storm(outcome: AgentOutcom
 
 STANDARD = (Policy("Standard", ("gw1", "gw2")),)
 NEW = Revision("r2", m.NOW)
-GATEWAYS = {name: Gateway(name, "Standard", NEW, m.NOW) for name in ("gw1", "gw2")}
+GATEWAYS = {name: EnforcementPoint(name, "Standard", NEW, m.NOW) for name in ("gw1", "gw2")}
 
 
 def test_each_target_that_lost_its_policy_is_told_once() -> None:
-    older = Gateway("gw1", "Standard", m.PUBLISHED, m.NOW)
+    older = EnforcementPoint("gw1", "Standard", m.PUBLISHED, m.NOW)
     assert taken_back(GATEWAYS, GATEWAYS, STANDARD) == []
     assert taken_back({}, GATEWAYS, STANDARD) == []
     assert taken_back(GATEWAYS, GATEWAYS | {"gw1": older}, STANDARD) == [
         "Target gw1 has an older revision of Standard installed, published 2026-06-01 11:00 UTC."
     ]
-    other = Gateway("gw2", "Branch", NEW, m.NOW)
+    other = EnforcementPoint("gw2", "Branch", NEW, m.NOW)
     assert taken_back(GATEWAYS, {"gw2": other}, STANDARD) == [
         "Target gw1 is not in Check Point's list of gateways any more.",
         "Target gw2 has Branch installed instead of Standard.",
@@ -182,10 +192,10 @@ def test_each_target_that_lost_its_policy_is_told_once() -> None:
 
 def test_its_hosts_have_no_event_each() -> None:
     drift = (DriftRecord(stage="PolicyInstalled", since=m.NOW, at=m.NOW, open=True),)
-    commissioned = decide(m.host(), m.facts(), m.estate(), m.wanted(), m.NOW).status
+    commissioned = decide(m.host(), m.facts(), m.estate(), m.desired(), m.NOW).status
     before = msgspec.structs.replace(commissioned, stage="Commissioned", drift=())
-    after = msgspec.structs.replace(commissioned, stage="Installing", drift=drift)
-    assert _news(before, after) == []
-    assert _news(after, before) == []
-    assert _news(before, msgspec.structs.replace(after, drift=())) != []
-    assert _news(before, msgspec.structs.replace(after, stage="Blocked")) != []
+    after = msgspec.structs.replace(commissioned, stage="InstallingPolicy", drift=drift)
+    assert _events(before, after) == []
+    assert _events(after, before) == []
+    assert _events(before, msgspec.structs.replace(after, drift=())) != []
+    assert _events(before, msgspec.structs.replace(after, stage="Blocked")) != []

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microseg.gateways import checkpoint_reading as reading
-from microseg.gateways.checkpoint_session import ApiKey, Password
+from microseg.gateways.checkpoint import parse
+from microseg.gateways.checkpoint.session import ApiKey, Password
 from microseg.gateways.ports import Unreachable
-from microseg.model.facts import TaskState
+from microseg.model.checkpoint_facts import TaskState
 from microseg.model.secret import Secret
 
 VM = "5b8bd71c-1d2b-4b5c-9b8e-0123456789ab"
@@ -31,8 +31,18 @@ def host(**more: Any) -> dict[str, Any]:
 
 
 def test_a_marked_host_is_ours_and_knows_its_groups() -> None:
-    (found,) = reading.hosts(host())
+    (found,) = parse.host_objects(host())
     assert (found.owner, found.vm_id, found.groups) == (OWNER, VM, frozenset({"SO", "by-text"}))
+
+
+def test_a_tag_that_existed_in_another_letter_case_is_ours_too() -> None:
+    (found,) = parse.host_objects(host(tags=[{"name": "Microseg.Dev-Plant.Estate"}]))
+    assert (found.owner, found.vm_id) == (OWNER, VM)
+
+
+def test_a_gateway_has_its_uid_and_its_groups() -> None:
+    found = parse.enforcement_point({"name": "gw", "uid": "u", "groups": [{"name": "Perimeter"}, "by-text"]})
+    assert (found.uid, found.groups) == ("u", frozenset({"Perimeter", "by-text"}))
 
 
 @pytest.mark.parametrize(
@@ -47,29 +57,29 @@ def test_a_marked_host_is_ours_and_knows_its_groups() -> None:
         {"tags": None, "comments": None},
     ],
 )
-def test_an_object_is_ours_only_where_comment_and_tag_agree(change: dict[str, Any]) -> None:
-    (found,) = reading.hosts(host(**change))
+def test_an_object_is_ours_only_if_comment_and_tag_agree(change: dict[str, Any]) -> None:
+    (found,) = parse.host_objects(host(**change))
     assert (found.owner, found.vm_id) == ("", "")
 
 
-def test_two_owners_with_one_spelling_are_told_apart_by_the_comment() -> None:
-    assert reading.tag_name("a/b") == reading.tag_name("a.b")
-    (found,) = reading.hosts(host(comments=f"microseg.dev/plant.estate {VM}"))
+def test_the_comment_distinguishes_two_owners_with_the_same_tag() -> None:
+    assert parse.tag_name("a/b") == parse.tag_name("a.b")
+    (found,) = parse.host_objects(host(comments=f"microseg.dev/plant.estate {VM}"))
     assert found.owner == "plant.estate"
 
 
 @given(st.from_regex(r"[a-z0-9]([a-z0-9./-]*[a-z0-9])?", fullmatch=True))
 def test_every_owners_mark_is_read_as_it_was_written(owner: str) -> None:
-    marked = host(comments=reading.comment(owner, VM), tags=[{"name": reading.tag_name(owner)}])
-    assert reading.mark(marked) == (owner, VM)
-    assert reading.tag_name(f"microseg.dev/{owner}") == reading.tag_name(owner)
-    assert "/" not in reading.tag_name(owner)
+    marked = host(comments=parse.owner_comment(owner, VM), tags=[{"name": parse.tag_name(owner)}])
+    assert parse.owner_mark(marked) == (owner, VM)
+    assert parse.tag_name(f"microseg.dev/{owner}") == parse.tag_name(owner)
+    assert "/" not in parse.tag_name(owner)
 
 
-def test_an_object_with_two_addresses_stands_here_twice_and_one_without_not_at_all() -> None:
-    both = reading.hosts(host(**{"ipv6-address": "FD00::1"}))
+def test_an_object_has_one_entry_per_address() -> None:
+    both = parse.host_objects(host(**{"ipv6-address": "FD00::1"}))
     assert [one.address for one in both] == ["10.0.0.4", "fd00::1"]
-    assert reading.hosts(host(**{"ipv4-address": ""})) == ()
+    assert parse.host_objects(host(**{"ipv4-address": ""})) == ()
 
 
 @pytest.mark.parametrize(
@@ -83,8 +93,7 @@ def test_an_object_with_two_addresses_stands_here_twice_and_one_without_not_at_a
 )
 def test_a_lock_is_seen_from_our_side(lock: str, admin: str | None, holder: str) -> None:
     assert (
-        reading.group({"name": "g", "uid": "u", "meta-info": {"lock": lock, "locking-admin": admin}}).locked_by
-        == holder
+        parse.group({"name": "g", "uid": "u", "meta-info": {"lock": lock, "locking-admin": admin}}).locked_by == holder
     )
 
 
@@ -96,13 +105,13 @@ def test_a_gateway_shows_revision_or_only_a_date_or_nothing() -> None:
         "access-policy-installation-date": at,
         "access-policy-revision": {"uid": "r", "publish-time": at},
     }
-    full = reading.gateway({"name": "gw", "policy": policy})
+    full = parse.enforcement_point({"name": "gw", "policy": policy})
     assert full.revision is not None
     assert full.revision.uid == "r"
     assert full.installed_at == datetime(2023, 11, 14, 22, 13, 20, 123000, UTC)
-    older = reading.gateway({"name": "gw", "policy": policy | {"access-policy-revision": None}})
+    older = parse.enforcement_point({"name": "gw", "policy": policy | {"access-policy-revision": None}})
     assert (older.policy, older.revision) == ("Standard", None)
-    never = reading.gateway({"name": "gw", "policy": {}})
+    never = parse.enforcement_point({"name": "gw", "policy": {}})
     assert (never.policy, never.revision, never.installed_at) == ("", None, None)
 
 
@@ -123,28 +132,28 @@ def task(status: str, *details: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_partial_success_is_not_success(status: str, state: TaskState) -> None:
-    assert reading.task(task(status)).state is state
+    assert parse.task(task(status)).state is state
 
 
-def test_an_unknown_state_concludes_nothing() -> None:
+def test_an_unknown_status_of_a_task_is_unreachable() -> None:
     with pytest.raises(Unreachable):
-        reading.task(task("resting"))
+        parse.task(task("resting"))
 
 
 def test_a_publish_shows_its_revision_once_it_succeeded() -> None:
     details = {"publishResponse": {"numberOfPublishedChanges": 1}, "revision": "r-1"}
-    assert reading.task(task("succeeded", details)).revision == "r-1"
-    assert reading.task(task("failed", details)).revision == ""
+    assert parse.task(task("succeeded", details)).revision == "r-1"
+    assert parse.task(task("failed", details)).revision == ""
 
 
 def test_an_installation_names_the_targets_that_failed_and_why() -> None:
     good = {"gatewayName": "east", "statusCode": "succeeded"}
     stages = [{"messages": [{"type": "info", "message": "fine"}, {"type": "err", "message": "no space"}]}]
     bad = {"gatewayName": "west", "statusCode": "failed", "stagesInfo": stages}
-    found = reading.task(task("partially succeeded", good, bad))
+    found = parse.task(task("partially succeeded", good, bad))
     assert found.failed_targets == ("west",)
     assert found.messages == ("words", "no space")
-    assert reading.task(task("in progress", bad)).failed_targets == ()
+    assert parse.task(task("in progress", bad)).failed_targets == ()
 
 
 @pytest.mark.parametrize(
@@ -152,7 +161,7 @@ def test_an_installation_names_the_targets_that_failed_and_why() -> None:
     [({}, True), ({"in-work": False}, False), ({"in-work": True, "expired-session": True}, False)],
 )
 def test_a_session_is_open_while_somebody_works_in_it(more: dict[str, Any], *, is_open: bool) -> None:
-    assert reading.session({"uid": "u", "name": "n", "changes": 3, **more}).open is is_open
+    assert parse.session({"uid": "u", "name": "n", "changes": 3, **more}).open is is_open
 
 
 def test_credentials_are_masked_wherever_they_are_shown() -> None:
@@ -177,12 +186,12 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_shape_of_json_breaks_the_reader(data: object) -> None:
+def test_no_shape_of_json_breaks_the_parser(data: object) -> None:
     for body in (host(tags=data, groups=data), data if isinstance(data, dict) else {"policy": data}):
-        reading.hosts(body)
-        reading.group(body)
-        reading.gateway(body)
-        reading.revision(body)
-        reading.session(body)
-    reading.task(task("succeeded") | {"task-details": data})
-    reading.moment(data)
+        parse.host_objects(body)
+        parse.group(body)
+        parse.enforcement_point(body)
+        parse.revision(body)
+        parse.session(body)
+    parse.task(task("succeeded") | {"task-details": data})
+    parse.timestamp(data)

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import concurrent.futures
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microseg.gateways import transport
+from microseg.gateways.http import client, tls
+from microseg.gateways.http.client import HttpResponse, System, retry_after, sanitize
 from microseg.gateways.ports import OutcomeUnknown, Throttled, Unreachable
-from microseg.gateways.transport import RateLimiter, clean, retry_after
 from microseg.model.secret import Secret
 
 NOW = 1_445_412_000.0  # Wed, 21 Oct 2015 07:20:00 GMT
@@ -26,7 +24,16 @@ NOW = 1_445_412_000.0  # Wed, 21 Oct 2015 07:20:00 GMT
         ("-3", 30),
         ("soon", 30),
         ("", 30),
-        ("1.5", 30),
+        ("1.5", 1.5),
+        ("120, 7", 120),
+        ("90.0,90", 90),
+        ("120,", 30),
+        ("2 minutes", 30),
+        ("Wed Oct 21 07:21:00 2015", 60),
+        ("Wed, 21 Oct 2015 07:21:00 -0000", 60),
+        ("Wednesday, 21-Oct-15 07:21:00 GMT", 60),
+        ("Wed, 21 Oct 2015 09:21:00 +0200", 60),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 30),
         ("Wed, 21 Oct 2015 07:21:00 GMT", 60),
         ("Wed, 21 Oct 2015 06:00:00 GMT", 1),
         ("Wed, 21 Oct 2099 07:28:00 GMT", 900),
@@ -37,25 +44,38 @@ def test_a_pause_is_read_as_seconds_or_date_and_kept_in_bounds(text: str, second
     assert retry_after(text, NOW) == seconds
 
 
+@pytest.mark.parametrize("fingerprint", ["ab" * 16, "ab" * 20, "ab:" * 31 + "a", "zz" * 32, f"{'ab' * 32} "])
+def test_a_pin_that_is_no_sha_256_is_refused(fingerprint: str) -> None:
+    with pytest.raises(ValueError, match="must be its SHA-256"):
+        tls.build_session(tls.Trust(fingerprint=fingerprint), tls.Limits())
+    tls.build_session(tls.Trust(fingerprint="AB:" * 31 + "cd"), tls.Limits()).close()
+
+
 @given(st.text(max_size=60))
 def test_no_pause_header_ever_breaks_anything(text: str) -> None:
     assert 1 <= retry_after(text, NOW) <= 900
 
 
-def test_a_throttle_says_its_pause() -> None:
-    error = transport.throttled("PCE", "12")
+def test_a_throttle_has_its_pause() -> None:
+    error = client.throttled(System.ILLUMIO, HttpResponse(429, {"Retry-After": "12"}, None, is_json=True))
     assert isinstance(error, Throttled)
     assert error.retry_after == 12
 
 
-def test_a_lost_answer_is_a_doubt_for_an_effect_only_and_shows_no_library_text() -> None:
+def test_a_lost_answer_is_an_unknown_outcome_only_for_an_effect_and_shows_no_library_text() -> None:
     library = ConnectionResetError("https://user:word@host/path?code=abc reset")
     for effect, kind in ((True, OutcomeUnknown), (False, Unreachable)):
-        error = transport.lost("PCE", library, effect=effect)
+        error = client.connection_error(System.ILLUMIO, library, effect=effect)
         assert type(error) is kind
         assert "word" not in str(error)
         assert "abc" not in str(error)
         assert str(error).endswith("the connection broke")
+
+
+def test_a_name_that_does_not_resolve_is_told() -> None:
+    text = "HTTPSConnection(host='x'): Failed to resolve 'pce.corp' ([Errno -2] Name or service not known)"
+    error = client.connection_error(System.ILLUMIO, OSError(text), effect=False)
+    assert str(error) == "The PCE could not be reached: the name pce.corp does not resolve"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +91,7 @@ def test_a_lost_answer_is_a_doubt_for_an_effect_only_and_shows_no_library_text()
     ],
 )
 def test_an_answer_is_json_or_it_is_not(status: int, content: bytes, data: object, *, is_json: bool) -> None:
-    answer = transport.read_answer("PCE", status, {"X-Total-Count": "3"}, content)
+    answer = client.decode_response(System.ILLUMIO, status, {"X-Total-Count": "3"}, content)
     assert (answer.data, answer.is_json) == (data, is_json)
     assert answer.header("x-total-count") == "3"
 
@@ -79,66 +99,16 @@ def test_an_answer_is_json_or_it_is_not(status: int, content: bytes, data: objec
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 def test_a_redirect_is_unreachable(status: int) -> None:
     with pytest.raises(Unreachable):
-        transport.read_answer("PCE", status, {"Location": "https://evil.example"}, b"")
+        client.decode_response(System.ILLUMIO, status, {"Location": "https://evil.example"}, b"")
 
 
 def test_a_vendors_sentence_becomes_one_short_line_without_secrets() -> None:
     text = "Wrong session id [s3cr3t].\n\x00 Session\tmay be expired"
-    assert clean(text, (Secret("s3cr3t"), Secret(""))) == "Wrong session id [****]. Session may be expired"
-    assert len(clean("x" * 5000)) == 300
-    assert clean(None) == clean({"a": 1}) == ""
+    assert sanitize(text, (Secret("s3cr3t"), Secret(""))) == "Wrong session id [****]. Session may be expired"
+    assert len(sanitize("x" * 5000)) == 300
+    assert sanitize(None) == sanitize({"a": 1}) == ""
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_budget_starts_empty_and_fills_up_to_its_burst() -> None:
-    clock = Clock()
-    limiter = RateLimiter(rate=2.0, burst=3.0, clock=clock)
-    assert [limiter.reserve() for _ in range(3)] == [0.5, 1.0, 1.5]
-    clock.now += 100.0
-    assert [limiter.reserve() for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
-
-
-def test_a_pause_holds_the_budget_back() -> None:
-    clock = Clock()
-    limiter = RateLimiter(rate=10.0, burst=10.0, clock=clock)
-    clock.now += 10.0
-    limiter.pause(30.0)
-    assert limiter.reserve() == pytest.approx(30.1)
-    clock.now += 31.0
-    assert limiter.reserve() == 0.0
-
-
-def test_threads_share_one_budget() -> None:
-    limiter = RateLimiter(rate=1.0, burst=1.0, clock=Clock())
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        waits = sorted(pool.map(lambda _: limiter.reserve(), range(200)))
-    assert waits == [float(number) for number in range(1, 201)]
-
-
-@given(
-    rate=st.floats(0.1, 50),
-    burst=st.floats(1, 20),
-    steps=st.lists(st.floats(0, 5), min_size=1, max_size=60),
-)
-def test_no_budget_is_ever_exceeded(rate: float, burst: float, steps: list[float]) -> None:
-    clock = Clock()
-    limiter = RateLimiter(rate, burst, clock)
-    began, starts = clock.now, []
-    for step in steps:
-        clock.now += step
-        starts.append(clock.now + limiter.reserve())
-    for number, start in enumerate(starts, 1):
-        assert number <= burst + rate * (start - began) + 1e-6
-
-
-@pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (1, 0.5)])
-def test_a_budget_of_nothing_is_a_mistake(rate: float, burst: float) -> None:
-    with pytest.raises(ValueError, match="rate"):
-        RateLimiter(rate, burst)
+def test_the_systems_have_one_name_in_metrics_and_one_in_sentences() -> None:
+    assert [system.value for system in System] == ["azure", "illumio", "checkpoint"]
+    assert [system.display_name for system in System] == ["Azure", "The PCE", "Check Point"]

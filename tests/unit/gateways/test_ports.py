@@ -1,4 +1,4 @@
-"""The ports and what stands behind them."""
+"""The ports, and the gateways that implement them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
-from microseg.gateways.azure import AzureArm
-from microseg.gateways.checkpoint import Management
-from microseg.gateways.illumio import Pce
+from microseg.gateways.azure.gateway import AzureArmGateway
+from microseg.gateways.checkpoint.gateway import CheckPointManagementGateway
+from microseg.gateways.illumio.gateway import IllumioPceGateway
 from microseg.gateways.ports import (
     AzureGateway,
     Busy,
@@ -25,8 +25,10 @@ from microseg.gateways.ports import (
 from microseg.model.secret import Secret
 
 
-def types_agree(azure: AzureArm, pce: Pce, management: Management) -> tuple[object, ...]:
-    """Nobody calls it: mypy reads it, and fails where a gateway is not what its port says."""
+def types_agree(
+    azure: AzureArmGateway, pce: IllumioPceGateway, management: CheckPointManagementGateway
+) -> tuple[object, ...]:
+    """Only for mypy, which fails if a gateway does not implement its port."""
     one: AzureGateway = azure
     two: IllumioGateway = pce
     three: CheckPointGateway = management
@@ -34,7 +36,12 @@ def types_agree(azure: AzureArm, pce: Pce, management: Management) -> tuple[obje
 
 
 @pytest.mark.parametrize(
-    ("port", "gateway"), [(AzureGateway, AzureArm), (IllumioGateway, Pce), (CheckPointGateway, Management)]
+    ("port", "gateway"),
+    [
+        (AzureGateway, AzureArmGateway),
+        (IllumioGateway, IllumioPceGateway),
+        (CheckPointGateway, CheckPointManagementGateway),
+    ],
 )
 def test_every_call_of_a_port_is_there_with_its_parameters(port: type, gateway: type) -> None:
     for name, call in inspect.getmembers(port, inspect.isfunction):
@@ -48,9 +55,9 @@ def test_the_family_of_errors_is_closed() -> None:
     assert set(GatewayError.__subclasses__()) == {Unreachable, Throttled, Busy, Refused, Rejected, OutcomeUnknown}
 
 
-@pytest.mark.parametrize(("asked", "told"), [(-5, 1), (0, 1), (17, 17), (1e9, 900)])
-def test_a_pause_is_kept_in_bounds(asked: float, told: float) -> None:
-    assert Throttled("pause", asked).retry_after == told
+@pytest.mark.parametrize(("seconds", "bounded"), [(-5, 1), (0, 1), (17, 17), (1e9, 900)])
+def test_a_pause_is_kept_in_bounds(seconds: float, bounded: float) -> None:
+    assert Throttled("pause", seconds).retry_after == bounded
 
 
 def test_a_script_shows_no_protected_value() -> None:

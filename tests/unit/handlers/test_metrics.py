@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -25,9 +24,11 @@ async def url() -> AsyncIterator[str]:
     read_at = {"azure": time.monotonic() - 60}
     leading = EstateNumbers("microseg", "respiro", leading=True, conditions=CONDITIONS, hosts=HOSTS, read_at=read_at)
     metrics = Metrics("1.2.3", lambda: [leading, STANDBY])
-    metrics.observe("checkpoint", "publish", "ok", 2.0)
-    metrics.observe("checkpoint", "publish", "Unreachable", 30.0)
-    probes = Probes(dict, asyncio.Event(), metrics)
+    counted = metrics.of("microseg", "respiro")
+    counted.request("checkpoint", "publish", "200", 2.0)
+    counted.request("checkpoint", "publish", "none", 30.0)
+    counted.request("illumio", "labels", "429", 0.1)
+    probes = Probes(dict, str, metrics)
     port = await probes.start("127.0.0.1", 0)
     yield f"http://127.0.0.1:{port}/metrics"
     await probes.stop()
@@ -77,8 +78,11 @@ async def test_a_standby_says_only_that_it_is_one(url: str) -> None:
 async def test_calls_are_counted_by_how_they_ended(url: str) -> None:
     found = samples((await look(url))[0])
 
-    for outcome in ("ok", "Unreachable"):
-        assert found["microseg_request_duration_seconds_count", frozenset(("checkpoint", "publish", outcome))] == 1
+    of = ("microseg", "respiro")
+    for outcome in ("200", "none"):
+        name = "microseg_request_duration_seconds_count"
+        assert found[name, frozenset((*of, "checkpoint", "publish", outcome))] == 1
+    assert found["microseg_throttles_total", frozenset((*of, "illumio"))] == 1
     assert found["microseg_build_info", frozenset(("1.2.3",))] == 1
 
 

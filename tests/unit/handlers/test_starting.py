@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from microseg.handlers.running import run
+from microseg.handlers.lifecycle import run
 from microseg.settings import Settings
 
 KUBECONFIG = """

@@ -1,20 +1,23 @@
-"""The definitions follow the model, are bounded and explained, and a live one that lacks something is found out."""
+"""The CRDs follow the model, have limits and descriptions, and the gaps of a live one are found."""
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import msgspec.inspect
 import pytest
 import yaml
-from msgspec import inspect as types
 
-from microseg.kube.schema import RULES, definitions, main, missing_fields, rendered
+from microseg.kube.schema import crds, main, missing_fields, rendered
+from microseg.kube.schema_rules import EXAMPLE_IDS, RULES
 from microseg.kube.structural import Structural, Unbounded
-from microseg.model.estate import EstateSpec
+from microseg.model.condition import Reason
+from microseg.model.estate_spec import EstateSpec
 from microseg.model.host import HostStatus
 
 CRDS = Path(__file__).parents[3] / "crds"
@@ -22,7 +25,7 @@ Schema = dict[str, Any]
 
 
 def tops() -> Iterator[tuple[str, Schema]]:
-    for document in definitions().values():
+    for document in crds().values():
         kind = document["spec"]["names"]["kind"]
         properties = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
         for part in ("spec", "status"):
@@ -73,6 +76,13 @@ def test_lists_are_atomic_but_for_conditions() -> None:
     assert kinds == {(False, "atomic"), (True, "map")}
 
 
+def test_every_id_in_the_example_is_known_as_a_placeholder() -> None:
+    text = (CRDS.parent / "manifests/examples/estate.yaml").read_text(encoding="utf-8")
+    found = set(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text))
+    assert len(found) == 4
+    assert found <= set(EXAMPLE_IDS)
+
+
 def test_the_files_in_crds_are_what_the_model_says() -> None:
     assert main(["--check", str(CRDS)]) == 0
 
@@ -87,18 +97,18 @@ def test_a_stale_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_what_is_written_is_read_back_equal() -> None:
-    assert {name: yaml.safe_load(text) for name, text in rendered().items()} == definitions()
+    assert {name: yaml.safe_load(text) for name, text in rendered().items()} == crds()
 
 
-def test_words_of_a_pattern_and_words_given_become_enums() -> None:
-    spec = dict(walk("s", Structural(RULES, defaults=True).of(types.type_info(EstateSpec), "s")))
-    assert spec["s.mode"]["enum"] == ["Observe", "Enforce"]
+def test_alternatives_of_a_pattern_become_enums() -> None:
+    spec = dict(walk("s", Structural(RULES, defaults=True).of(msgspec.inspect.type_info(EstateSpec), "s")))
+    assert spec["s.mode"]["enum"] == ["Observe", "Adopt", "Enforce"]
     assert spec["s.illumio.enforcement"]["enum"] == ["idle", "visibility_only", "selective", "full"]
     assert spec["s.illumio.enforcement"]["default"] == "visibility_only"
 
 
-def test_defaults_reach_into_objects_that_nobody_wrote() -> None:
-    spec = Structural(RULES, defaults=True).of(types.type_info(EstateSpec), "s")["properties"]
+def test_defaults_apply_in_objects_that_nobody_wrote() -> None:
+    spec = Structural(RULES, defaults=True).of(msgspec.inspect.type_info(EstateSpec), "s")["properties"]
     assert spec["retirement"]["default"] == {}
     assert spec["retirement"]["properties"]["maxPerHour"]["default"] == {}
     assert "default" not in spec["ownerId"]
@@ -109,24 +119,24 @@ def test_a_model_without_a_limit_is_refused() -> None:
         text: str
 
     with pytest.raises(Unbounded, match=r"spec\.text has no limit"):
-        Structural({}).of(types.type_info(Endless), "spec")
+        Structural({}).of(msgspec.inspect.type_info(Endless), "spec")
 
 
 def test_every_field_of_the_model_is_in_the_schema() -> None:
-    status = Structural({}).of(types.type_info(HostStatus), "status")
+    status = Structural({}).of(msgspec.inspect.type_info(HostStatus), "status")
     assert set(status["properties"]) == {field.encode_name for field in msgspec.structs.fields(HostStatus)}
 
 
 def test_our_own_definition_lacks_nothing() -> None:
-    assert [missing_fields(document) for document in definitions().values()] == [(), ()]
+    assert [missing_fields(document) for document in crds().values()] == [(), (), ()]
 
 
 def live() -> tuple[Schema, Schema]:
-    document = copy.deepcopy(definitions()["microseg.dev_managedhosts.yaml"])
+    document = copy.deepcopy(crds()["microseg.dev_managedhosts.yaml"])
     return document, document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
 
 
-def test_a_live_definition_without_the_attempt_counter_is_found_out() -> None:
+def test_a_live_definition_without_the_attempt_counter_is_detected() -> None:
     document, properties = live()
     del properties["status"]["properties"]["agent"]["properties"]["attempt"]
     del properties["status"]["properties"]["azure"]["properties"]["nics"]["items"]["properties"]["primary"]
@@ -134,14 +144,14 @@ def test_a_live_definition_without_the_attempt_counter_is_found_out() -> None:
     assert missing_fields(document) == ("status.agent.attempt", "status.azure.nics[].primary")
 
 
-def test_a_live_definition_without_a_word_of_ours_is_found_out() -> None:
+def test_a_live_definition_without_a_word_of_ours_is_detected() -> None:
     document, properties = live()
     properties["status"]["properties"]["agent"]["properties"]["outcome"]["enum"].remove("timed-out")
 
     assert missing_fields(document) == ("status.agent.outcome=timed-out",)
 
 
-def test_a_live_definition_without_our_version_or_status_is_found_out() -> None:
+def test_a_live_definition_without_our_version_or_status_is_detected() -> None:
     document, _ = live()
     document["spec"]["versions"][0]["subresources"] = {}
     assert missing_fields(document) == ("subresources.status",)
@@ -155,3 +165,41 @@ def test_a_live_definition_that_knows_more_is_fine() -> None:
     properties["status"]["properties"]["later"] = {"type": "string"}
 
     assert missing_fields(document) == ()
+
+
+LONGEST = {
+    "managedhosts": {
+        "Name": "srv-application-frontend-prd-00-91866c50",
+        "Ready": "Unknown",
+        "Reason": max(Reason, key=len).value,
+        "Stage": "InstallingPolicy",
+        "IP": "100.127.255.255",
+        "OS": "Windows",
+        "Age": "2y120d",
+        "Resource Group": "rg-shop-production-weu-001",
+    },
+    "estates": {
+        "Name": "production-emea1",
+        "Mode": "Observe",
+        "Ready": "Unknown",
+        "Hosts": "50000",
+        "Commissioned": "50000",
+        "Blocked": "50000",
+        "Age": "2y120d",
+        "Reason": max(Reason, key=len).value,
+    },
+}
+"""Column -> the longest value that is usual."""
+_GAP = 3
+"""Blanks that kubectl puts between two columns (k8s.io/cli-runtime pkg/printers, tabwriter)."""
+
+
+@pytest.mark.parametrize(("plural", "priorities", "most"), [
+    ("managedhosts", {0}, 80), ("managedhosts", {0, 1}, 160), ("estates", {0}, 80), ("estates", {0, 1}, 160),
+])  # fmt: skip
+def test_kubectl_get_fits_a_terminal_and_wide_two(plural: str, priorities: set[int], most: int) -> None:
+    crd = next(each for each in crds().values() if each["spec"]["names"]["plural"] == plural)
+    columns = crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    names = ["Name", *(each["name"] for each in columns if each.get("priority", 0) in priorities)]
+    widths = [max(len(name), len(LONGEST[plural][name])) for name in names]
+    assert sum(widths) + _GAP * (len(names) - 1) <= most

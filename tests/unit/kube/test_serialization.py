@@ -1,4 +1,4 @@
-"""Patches say exactly what changed, errors are told apart by status, and decoding names what is wrong."""
+"""Patches have exactly what changed, errors follow the status, and decoding names the wrong field."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from microseg.kube import errors
 from microseg.kube.errors import KubeError, SpecInvalid, error_from
-from microseg.kube.estates import decode
+from microseg.kube.estates import decode_estate
 from microseg.kube.hosts import decode_host
 from microseg.kube.leases import micro_time
-from microseg.kube.resources import CONFIG_MAPS, DEFINITIONS, MANAGED_HOSTS, SECRETS
-from microseg.kube.wire import encoded, merge_difference
+from microseg.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, MANAGED_HOSTS, SECRETS
+from microseg.kube.serialization import merge_difference, serialize_status
+from microseg.model.agent_record import AgentRecord
+from microseg.model.azure_record import AzureRecord, Tag
 from microseg.model.condition import Condition, ConditionStatus, ConditionType
-from microseg.model.estate import EstateStatus, PollRecord
-from microseg.model.host import AgentRecord, AzureRecord, HostStatus, Tag
+from microseg.model.estate_status import EstateStatus, PollRecord
+from microseg.model.host import HostStatus
 
 scalars = st.integers() | st.text(max_size=3) | st.booleans()
 documents = st.recursive(
@@ -52,16 +54,20 @@ def test_equal_documents_have_no_difference(document: dict[str, Any]) -> None:
     assert merge_difference(document, document) == {}
 
 
-def test_a_field_that_vanishes_from_a_status_becomes_an_explicit_null() -> None:
+def test_a_field_that_a_status_no_longer_has_becomes_an_explicit_null() -> None:
     azure = AzureRecord(resource_id="r", name="a")
     old = HostStatus(stage="Pairing", agent=AgentRecord(attempt=2, exit_code=1), azure=azure)
     new = HostStatus(stage="Pairing", agent=AgentRecord(attempt=2))
 
-    assert merge_difference(encoded(old), encoded(new)) == {"azure": None, "agent": {"exitCode": None}}
+    assert merge_difference(serialize_status(old), serialize_status(new)) == {
+        "azure": None,
+        "agent": {"exitCode": None},
+    }
 
 
 def test_no_null_is_ever_stored() -> None:
-    assert encoded(EstateStatus(poll=PollRecord(complete=True))) == {"poll": {"complete": True, "vms": 0}}
+    poll = {"complete": True, "vms": 0, "unreadableRows": 0, "unread": [], "pages": 0}
+    assert serialize_status(EstateStatus(poll=PollRecord(complete=True))) == {"poll": poll}
 
 
 def test_a_whole_list_is_sent_when_one_item_changes() -> None:
@@ -69,16 +75,18 @@ def test_a_whole_list_is_sent_when_one_item_changes() -> None:
     old = HostStatus(azure=AzureRecord(resource_id="r", name="n", tags=tags))
     new = HostStatus(azure=AzureRecord(resource_id="r", name="n", tags=tags[:1]))
 
-    assert merge_difference(encoded(old), encoded(new)) == {"azure": {"tags": [{"key": "a", "value": "1"}]}}
+    assert merge_difference(serialize_status(old), serialize_status(new)) == {
+        "azure": {"tags": [{"key": "a", "value": "1"}]}
+    }
 
 
-def test_times_survive_the_way_there_and_back() -> None:
+def test_times_survive_encoding_and_decoding() -> None:
     at = datetime(2026, 3, 1, 12, 0, 0, 250000, tzinfo=UTC)
     ready = Condition(type=ConditionType.READY, status=ConditionStatus.TRUE, reason="X", last_transition_time=at)
     stored = {
         "metadata": {"name": "a", "managedFields": [{"manager": "x"}], "annotations": {"other/x": "y"}},
         "spec": {"estate": "e", "vmId": "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"},
-        "status": encoded(HostStatus(conditions=(ready,))) | {"unknownField": 1},
+        "status": serialize_status(HostStatus(conditions=(ready,))) | {"unknownField": 1},
     }
 
     host = decode_host(msgspec.json.encode(stored))
@@ -107,7 +115,7 @@ def test_every_answer_becomes_one_of_the_family(status: int, body: bytes, kind: 
     assert type(error_from(status, body, "GET /x")) is kind
 
 
-def test_the_servers_sentence_and_pause_travel_on() -> None:
+def test_the_servers_message_and_pause_are_kept() -> None:
     assert str(error_from(422, b'{"message": "spec.vmId: wrong"}', "x")) == "spec.vmId: wrong"
     busy = error_from(429, b'{"details": {"retryAfterSeconds": 7}}', "x")
     assert isinstance(busy, errors.Unavailable)
@@ -119,7 +127,7 @@ def test_an_error_line_of_a_watch_is_judged_by_its_code() -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", ".."])
-def test_no_name_becomes_another_path(name: str) -> None:
+def test_no_name_leads_to_another_path(name: str) -> None:
     with pytest.raises(errors.Invalid):
         SECRETS.one("ns", name)
 
@@ -128,7 +136,7 @@ def test_paths_are_quoted_and_know_their_scope() -> None:
     assert SECRETS.one("ns", "a/../b?x") == "/api/v1/namespaces/ns/secrets/a%2F..%2Fb%3Fx"
     assert CONFIG_MAPS.all("ns") == "/api/v1/namespaces/ns/configmaps"
     assert MANAGED_HOSTS.one("ns", "h", "status") == "/apis/microseg.dev/v1alpha1/namespaces/ns/managedhosts/h/status"
-    assert DEFINITIONS.one(None, "x") == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x"
+    assert CUSTOM_RESOURCE_DEFINITIONS.one(None, "x") == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x"
 
 
 def estate(**spec: Any) -> dict[str, Any]:
@@ -143,7 +151,7 @@ def estate(**spec: Any) -> dict[str, Any]:
 
 
 def test_an_estate_is_decoded_with_its_defaults() -> None:
-    found = decode(
+    found = decode_estate(
         estate() | {"metadata": {"name": "e", "namespace": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}}
     )
 
@@ -162,13 +170,13 @@ def test_an_estate_is_decoded_with_its_defaults() -> None:
 )
 def test_a_wrong_spec_is_named_by_its_field(spec: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpecInvalid) as caught:
-        decode(estate(**spec))
+        decode_estate(estate(**spec))
     assert str(caught.value).startswith(sentence)
 
 
 def test_an_object_without_a_spec_is_named_too() -> None:
     with pytest.raises(SpecInvalid, match=r"^spec: object missing required field"):
-        decode({"metadata": {"name": "e"}})
+        decode_estate({"metadata": {"name": "e"}})
 
 
 def test_micro_times_have_six_digits_in_utc() -> None:

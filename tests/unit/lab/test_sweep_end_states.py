@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lab.sweep.looks import differences
+from lab.sweep.end_states import differences
 from lab.sweep.report import RESULTS, Report, passed_before
 from lab.sweep.trial import Outcome
 
-PASSED = Outcome("golden/azure/vms.list/1/503", met=True, wrong=())
-MISSED = Outcome("golden/azure/vms.list/2/503", met=False, wrong=())
-FAILED = Outcome("golden/azure/vms.list/3/503", met=True, wrong=("2 installers began in web1",), detail="the ledger")
+PASSED = Outcome("onboarding/azure/vms.list/1/503", met=True, wrong=())
+MISSED = Outcome("onboarding/azure/vms.list/2/503", met=False, wrong=())
+FAILED = Outcome(
+    "onboarding/azure/vms.list/3/503", met=True, wrong=("2 installers began in web1",), detail="the ledger"
+)
 
 
 def test_equal_ends_do_not_differ() -> None:
@@ -23,10 +25,10 @@ def test_equal_ends_do_not_differ() -> None:
 
 
 def test_a_difference_names_its_place_and_both_values() -> None:
-    wanted = {"hosts": {"web1": {"stage": "Commissioned"}}, "objects": {"az-web1": {"groups": ["SO"]}}}
+    expected = {"hosts": {"web1": {"stage": "Commissioned"}}, "objects": {"az-web1": {"groups": ["SO"]}}}
     found = {"hosts": {"web1": {"stage": "Grouped"}}, "objects": {}}
 
-    first, second = differences(wanted, found)
+    first, second = differences(expected, found)
     assert first == '/hosts/web1/stage: "Grouped" instead of "Commissioned"'
     assert second.startswith("/objects/az-web1: null instead of")
 
@@ -49,7 +51,7 @@ def test_a_failure_says_how_to_repeat_it(tmp_path: Path, capsys: pytest.CaptureF
     assert "2 installers began in web1" in shown
     assert f"make sweep SWEEP='--point {FAILED.name}'" in shown
     assert "the ledger" in next((tmp_path / "failed").iterdir()).read_text(encoding="utf-8")
-    assert "1 passed, 1 failed, 1 whose message did not come" in report.summary(messages=3, seconds=1)
+    assert "1 passed, 1 failed, 1 missed (message not sent)" in report.summary(messages=3, seconds=1)
 
 
 def test_what_passed_is_known_to_the_next_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

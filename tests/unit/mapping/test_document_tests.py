@@ -21,6 +21,7 @@ overrides:
 groups:
   - {{name: g, when: {{labels: {{env: [Prod]}}}}}}
   - {{name: h, when: {{labels: {{role: [Db, ByHand]}}}}}}
+  - {{name: i, when: {{labels: {{app: [shop]}}}}}}
 tests:
 """
 
@@ -51,19 +52,19 @@ def test_what_is_expected_and_so_passes(test: str) -> None:
 @pytest.mark.parametrize(
     ("test", "expected"),
     [
-        ("given: {tags: {app: sap}}, labels: {env: Prod}", ['15:56: test "x": label env is Dev, expected Prod']),
-        ("given: {}, labels: {app: sap}", ['15:40: test "x": label app is on hold, expected sap']),
-        ("given: {tags: {app: sap}}, labels: {role: Db}", ['15:57: test "x": label role is absent, expected Db']),
+        ("given: {tags: {app: sap}}, labels: {env: Prod}", ['16:56: test "x": label env is Dev, expected Prod']),
+        ("given: {}, labels: {app: sap}", ['16:40: test "x": label app is on hold, expected sap']),
+        ("given: {tags: {app: sap}}, labels: {role: Db}", ['16:57: test "x": label role is absent, expected Db']),
         (
             "given: {tags: {app: sap, env: Prod}}, groups: [h]",
             [
-                '15:53: test "x": the host is a member of group g',
-                '15:53: test "x": the host is not a member of group h',
+                '16:53: test "x": the host is a member of group g',
+                '16:53: test "x": the host is not a member of group h',
             ],
         ),
-        ("given: {}, groups: [g]", ['15:26: test "x": groups are on hold: app: the VM has no tag app']),
-        ("given: {}, holds: []", ['15:26: test "x": on hold: app, expected nothing']),
-        ("given: {tags: {app: sap}}, holds: [app]", ['15:42: test "x": on hold: nothing, expected app']),
+        ("given: {}, groups: [i]", ['16:26: test "x": group i is on hold: app: the VM has no tag app']),
+        ("given: {}, holds: []", ['16:26: test "x": on hold: app, expected nothing']),
+        ("given: {tags: {app: sap}}, holds: [app]", ['16:42: test "x": on hold: nothing, expected app']),
     ],
 )
 def test_what_is_not_met_is_told_at_the_expectation(test: str, expected: list[str]) -> None:

@@ -12,7 +12,7 @@ from microseg import mapping as m
 EXAMPLE = pathlib.Path(__file__).parents[3] / "manifests" / "examples" / "mapping.yaml"
 
 
-def example() -> m.Mapping:
+def example() -> m.MappingDocument:
     manifest = yaml.safe_load(EXAMPLE.read_text())
     assert manifest["metadata"]["labels"]["microseg.dev/mapping"] == "v1"
     return m.parse(manifest["data"]["mapping.yaml"], "mapping.yaml")

@@ -17,7 +17,7 @@ def told(body: str, tags: dict[str, str], current: dict[str, str] | None = None,
     empty = dict.fromkeys(("name", "location", "resource_group", "subscription", "os", "vm_id"), "")
     subject = m.Subject(tags=tuple(tags.items()), **(empty | fields))
     lines = m.explain(mapping, subject, current=current, now=NOW)
-    return [line.replace(f" (t@{mapping.digest})", "") for line in lines]
+    return [line.replace(f" (t@{mapping.shown})", "") for line in lines]
 
 
 ENV = "labels: {env: {fromTag: [Environment], normalize: [lower], values: {prd: Prod}, oneOf: [Prod, Dev]%s}}"
@@ -137,6 +137,7 @@ GROUP = "labels: {env: {fromTag: [env], oneOf: [Prod, Dev], onMiss: %s}}\ngroups
             'group g: member <- tag a="x" and label env="Prod"',
         ),
         ("hold", "tags: {a: [x]}", {"a": "y", "env": "Prod"}, None, 'group g: not a member: tag a="y", not x'),
+        ("hold", "tags: {a: [x]}", {"a": "x"}, None, 'group g: member <- tag a="x"'),
         ("hold", "labels: {env: [Prod]}", {"env": "Dev"}, None, 'group g: not a member: label env="Dev", not Prod'),
         ("remove", "labels: {env: [Prod]}", {}, None, "group g: not a member: label env is absent"),
         (
@@ -148,7 +149,7 @@ GROUP = "labels: {env: {fromTag: [env], oneOf: [Prod, Dev], onMiss: %s}}\ngroups
         ),
         (
             "hold",
-            "tags: {a: [x]}",
+            "labels: {env: [Prod]}",
             {"a": "x"},
             None,
             "group g: unchanged while the labels wait: env: the VM has no tag env",

@@ -21,7 +21,7 @@ HEAD = "apiVersion: mapping.microseg.dev/v1\nname: t\n"
 FULL = limits.MAX_BYTES
 
 
-def survives(text: str) -> m.Mapping | None:
+def survives(text: str) -> m.MappingDocument | None:
     """Read it; None if it was refused properly. All else fails the test."""
     begun = time.thread_time()
     problems: tuple[m.Problem, ...] = ()

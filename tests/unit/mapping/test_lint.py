@@ -145,7 +145,7 @@ def test_a_condition_that_can_hold_is_left_alone(when: str) -> None:
         ),
         (
             "labels: {k: {fromTag: [t], oneOf: [Prod]}}\ngroups: [{name: g, when: {labels: {k: [Prod, Prd]}}}]",
-            "t:4:46: warning: group \"g\" asks for k=Prd, which nobody sets (did you mean 'Prod'?)",
+            "t:4:46: warning: group \"g\" asks for k=Prd, which no rule sets (did you mean 'Prod'?)",
         ),
         (
             "labels: {k: {fromTag: [Env], cases: [{when: {notTags: {env: [x]}}, value: V}]}}",

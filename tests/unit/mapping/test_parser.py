@@ -140,15 +140,25 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
         (table("{default: }"), ['3:23: labels.k.default has no value (an empty text is written "")']),
         (
             table("{default: ' x'}"),
-            [("3:23: labels.k.default must not be empty, nor begin or end with a blank, nor hold what does not print")],
+            [
+                (
+                    "3:23: labels.k.default must not be empty, begin or end with a blank, or contain characters that "
+                    "do not print"
+                )
+            ],
         ),
         (
             table('{default: "a\\u202eb"}'),
-            [("3:23: labels.k.default must not be empty, nor begin or end with a blank, nor hold what does not print")],
+            [
+                (
+                    "3:23: labels.k.default must not be empty, begin or end with a blank, or contain characters that "
+                    "do not print"
+                )
+            ],
         ),
         (
             table('{default: "a\\nb"}'),
-            ["3:23: labels.k.default holds a control character (one line of plain text is meant)"],
+            ["3:23: labels.k.default contains a control character (write one line of plain text)"],
         ),
         (table(f"{{default: {'x' * 256}}}"), ["3:23: labels.k.default is longer than 255 characters"]),
         ("labels: {k: {default: a}, k: {default: b}}", ['3:27: labels has the key "k" twice (first in line 3)']),
@@ -276,7 +286,7 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
             f"{K}overrides: [{OVERRIDE.replace('00Z', '00')}]",
             [
                 (
-                    '4:92: overrides[0].until is "2027-01-01T00:00:00", not a moment with its zone '
+                    '4:92: overrides[0].until is "2027-01-01T00:00:00", not an RFC 3339 time with a time zone '
                     "(such as 2027-01-31T00:00:00+11:00)"
                 )
             ],
@@ -285,7 +295,7 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
             f"{K}overrides: [{OVERRIDE.replace('01-01T', '02-30T')}]",
             [
                 (
-                    '4:92: overrides[0].until is "2027-02-30T00:00:00Z", not a moment with its zone '
+                    '4:92: overrides[0].until is "2027-02-30T00:00:00Z", not an RFC 3339 time with a time zone '
                     "(such as 2027-01-31T00:00:00+11:00)"
                 )
             ],
@@ -294,7 +304,7 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
             f"{K}overrides: [{OVERRIDE.replace('2027-01-01T00:00:00Z', '0001-01-01T00:00:00+01:00')}]",
             [
                 (
-                    '4:92: overrides[0].until is "0001-01-01T00:00:00+01:00", not a moment with its zone '
+                    '4:92: overrides[0].until is "0001-01-01T00:00:00+01:00", not an RFC 3339 time with a time zone '
                     "(such as 2027-01-31T00:00:00+11:00)"
                 )
             ],
@@ -320,7 +330,7 @@ K = "labels: {k: {fromTag: [t], oneOf: [v, W]}}\n"
         ),
         (
             f"{K}groups: [{{name: g, when: {{os: [linux]}}}}, {{name: g, when: {{os: [windows]}}}}]",
-            ['4:49: two groups are named "g" (put both in one question)'],
+            ['4:49: two groups are named "g" (put both into one group)'],
         ),
         (
             f"{K}groups: [{{name: g, when: {{os: [linux]}}, scope: {{}}}}]",
@@ -481,8 +491,8 @@ def test_what_means_something_else_has_another_digest(old: str, new: str) -> Non
     assert first != second
 
 
-def test_a_digest_is_twelve_hex_digits_and_never_changes_by_itself() -> None:
-    assert m.parse(BASE, "t").digest == "ea1af6610326"
+def test_a_digest_is_a_whole_sha_256_and_never_changes_by_itself() -> None:
+    assert m.parse(BASE, "t").digest == "ea1af6610326fae9adae57e641c2efa1e434e1556b72f8e8066b7c51dca4da2e"
 
 
 def test_equal_documents_are_equal_mappings_wherever_they_came_from() -> None:

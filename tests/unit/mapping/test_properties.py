@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microseg import mapping as m
+from microseg.mapping.evaluator import CompiledTable
 from microseg.mapping.groups import LabelState
-from microseg.mapping.matching import Glob, View, all_hold, normalizer, questions
+from microseg.mapping.matching import Glob, HostIndex, all_hold, normalizer, questions
 from microseg.mapping.reachability import condition, taken_by
-from microseg.mapping.tables import CompiledTable
 
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 VM = "5b8b0a44-6a0e-4a6e-9a60-0123456789ab"
@@ -128,7 +128,7 @@ class Plain(yaml.SafeDumper):
         return data is not self
 
 
-def read(document: dict[str, Any]) -> m.Mapping:
+def read(document: dict[str, Any]) -> m.MappingDocument:
     return m.parse(json.dumps(document), "t.yaml")
 
 
@@ -161,13 +161,13 @@ def test_every_host_gets_one_answer_a_key_and_one_a_group(
         assert [label.key for label in answer.labels] == ["k1", "k2"]
         assert [group.name for group in answer.groups] == sorted(group.name for group in mapping.groups)
         assert m.Evaluator(mapping).evaluate(host, current=current, now=NOW) == answer  # it remembered nothing wrong
-        assert answer.held == any(isinstance(label, m.Miss) for label in answer.labels) == bool(answer.miss_message)
+        assert (
+            answer.undecided == any(isinstance(label, m.Miss) for label in answer.labels) == bool(answer.miss_message)
+        )
         for label in answer.labels:
             if isinstance(label, m.Value):
                 assert label.value in mapping.tables[label.key].allowed
-        if answer.held:
-            assert all(group.member is None for group in answer.groups)
-        elif current is not None:
+        if not answer.undecided and current is not None:
             assert all(group.member is not None for group in answer.groups)
         lines = m.explain(mapping, host, current=current, now=NOW)
         assert len(lines) == 2 + len(answer.groups) + len(answer.warnings)
@@ -202,7 +202,7 @@ def test_a_host_that_no_rule_touches_keeps_everything(document: dict[str, Any], 
     bare = m.Subject("z", "l3", "rg", "s", "linux", (), "another")
     answer = m.evaluate(mapping, bare, current=current, now=NOW)
     assert answer.labels == (m.Keep("k1"), m.Keep("k2"))
-    assert LabelState.of(answer.labels, current).known == current
+    assert LabelState.of(answer.labels, current).values == current
     unread = m.evaluate(mapping, bare, current=None, now=NOW)
     for known, unknown in zip(answer.groups, unread.groups, strict=True):
         assert unknown.member in (None, known.member)
@@ -217,11 +217,11 @@ def test_what_lint_calls_unreachable_no_host_reaches(conditions: list[dict[str, 
     )
     cases = [questions(case.when, normalizer(mapping.tables["k"].normalize)) for case in mapping.tables["k"].cases]
     sorted_cases = [condition(asked) for asked in cases]
-    view = View(host, m.Evaluator(mapping).tags(host)[0])
-    for index in range(1, len(cases)):
-        takers = taken_by(sorted_cases[index], sorted_cases[:index])
-        if takers and all_hold(cases[index], view):
-            assert any(all_hold(cases[taker], view) for taker in takers)
+    index = HostIndex(host, m.Evaluator(mapping).tags(host)[0])
+    for number in range(1, len(cases)):
+        takers = taken_by(sorted_cases[number], sorted_cases[:number])
+        if takers and all_hold(cases[number], index):
+            assert any(all_hold(cases[taker], index) for taker in takers)
 
 
 @settings(max_examples=25, deadline=None)
@@ -229,9 +229,9 @@ def test_what_lint_calls_unreachable_no_host_reaches(conditions: list[dict[str, 
 def test_a_case_answers_exactly_where_its_questions_hold(document: dict[str, Any], host: m.Subject) -> None:
     mapping = read(document)
     table = CompiledTable(mapping.tables["k1"])
-    view = View(host, m.Evaluator(mapping).tags(host)[0])
-    holding = [each for each in table.cases if all_hold(each.asked, view)]
-    assert (table.rule(view).source is holding[0]) if holding else (table.rule(view).source not in table.cases)
+    index = HostIndex(host, m.Evaluator(mapping).tags(host)[0])
+    holding = [each for each in table.cases if all_hold(each.questions, index)]
+    assert (table.rule(index).source is holding[0]) if holding else (table.rule(index).source not in table.cases)
 
 
 @settings(max_examples=200, deadline=None)

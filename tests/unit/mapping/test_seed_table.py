@@ -79,12 +79,12 @@ def test_the_seeds_host_gets_the_seeds_labels_and_group() -> None:
     )
     assert answer.groups == (m.GroupAnswer("SO", True), m.GroupAnswer("az-pci", False))
     assert answer.cases == ("loc#1", "web")
-    assert (answer.held, answer.miss_message, answer.warnings) == (False, "", ())
+    assert (answer.undecided, answer.miss_message, answer.warnings) == (False, "", ())
 
 
 def test_the_seeds_host_is_explained_in_one_line_a_key_and_one_a_group() -> None:
     mapping = m.parse(SEED, "platform.yaml")
-    by = f"(platform@{mapping.digest})"
+    by = f"(platform@{mapping.shown})"
     assert m.explain(mapping, HOST24, current={}, now=NOW) == (
         f'app = ServiceOrchestrate <- tag app="service orchestrate" -> values service orchestrate {by}',
         f'env = Dev <- tag env="dev" -> values dev {by}',

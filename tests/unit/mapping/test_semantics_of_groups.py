@@ -48,6 +48,8 @@ def member(group: str, subject: m.Subject, current: dict[str, str] | None = None
         ("when: {labels: {role: [Web]}}", host({}), {"role": "Web"}, True),
         ("when: {labels: {role: [Web]}}", host({}), {"role": "Db"}, False),
         ("when: {labels: {role: [ByHand]}}", host({}), {"role": "ByHand"}, True),
+        ("when: {labels: {role: [byhand]}}", host({}), {"role": "BYHAND"}, True),
+        ("when: {labels: {env: [PROD]}}", host({"env": "Prod"}), None, True),
         ("when: {labels: {role: ['*']}}", host({}), {"role": "Db"}, True),
         ("when: {labels: {role: ['*']}}", host({}), None, None),
         ("when: {labels: {role: [Web], env: [Prod]}}", host({"env": "Dev"}), None, False),

@@ -12,7 +12,7 @@ NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 VM = "5b8b0a44-6a0e-4a6e-9a60-0123456789ab"
 
 
-def read(body: str) -> m.Mapping:
+def read(body: str) -> m.MappingDocument:
     return m.parse(f"apiVersion: mapping.microseg.dev/v1\nname: t\n{body}", "t.yaml")
 
 
@@ -150,16 +150,36 @@ def test_a_held_host_names_every_key_and_tag_that_misses() -> None:
         "groups: [{name: g, when: {os: [windows]}}]"
     )
     answer = m.evaluate(mapping, host({"t": "bad\x1b[0m" + "x" * 99}, os="windows"), current={}, now=NOW)
-    assert answer.held
+    assert answer.undecided
     assert answer.miss_message.startswith('a: no rule knows tag t="bad\\x1b[0mxxx')
     assert answer.miss_message.endswith('…"; b: the VM has no tag u or v; c: no case matches')
     assert answer.labels[3] == m.Value("d", "v", "default")
 
 
-def test_a_held_host_changes_no_group_even_where_the_question_needs_no_label() -> None:
-    mapping = read("labels: {a: {fromTag: [t], oneOf: [x]}}\ngroups: [{name: g, when: {os: [windows]}}]")
-    assert m.evaluate(mapping, host(os="windows"), current={}, now=NOW).groups == (m.GroupAnswer("g", None),)
-    assert m.evaluate(mapping, host(os="linux"), current={}, now=NOW).groups == (m.GroupAnswer("g", None),)
+@pytest.mark.parametrize(
+    ("when", "member"),
+    [
+        ("tags: {quarantine: ['yes']}", True),
+        ("tags: {quarantine: ['no']}", False),
+        ("labels: {env: [Prod]}, os: [linux]", True),
+        ("labels: {app: [x]}", None),
+        ("tags: {T: [x]}", None),
+        ("tags: {u: [x]}", None),
+        ("notTags: {t: [y]}, os: [linux]", None),
+        ("labels: {role: [web]}", None),
+    ],
+)
+def test_a_held_host_joins_and_leaves_only_groups_that_no_correction_can_answer_otherwise(
+    when: str, *, member: bool | None
+) -> None:
+    """The label app misses; its table reads the tags t and u, and the table role reads t too."""
+    mapping = read(
+        "labels: {app: {fromTag: [t], oneOf: [x], cases: [{when: {tags: {u: [x]}}, value: x}]},"
+        " env: {default: Prod}, role: {cases: [{when: {tags: {t: [x]}}, value: db}], default: web}}\n"
+        f"groups: [{{name: g, when: {{{when}}}}}]"
+    )
+    subject = host({"t": "typo", "quarantine": "yes"}, os="linux")
+    assert m.evaluate(mapping, subject, current={}, now=NOW).groups == (m.GroupAnswer("g", member),)
 
 
 def test_the_first_case_that_holds_wins_and_is_named() -> None:
@@ -212,8 +232,8 @@ def test_an_override_wins_over_every_rule_until_the_moment_it_ends(
 
 def test_an_override_lifts_a_hold() -> None:
     mapping = read(OVERRIDDEN)
-    assert not m.evaluate(mapping, host(vm_id=VM), current=None, now=NOW).held
-    assert m.evaluate(mapping, host(vm_id=VM), current=None, now=END).held
+    assert not m.evaluate(mapping, host(vm_id=VM), current=None, now=NOW).undecided
+    assert m.evaluate(mapping, host(vm_id=VM), current=None, now=END).undecided
 
 
 def test_a_moment_without_zone_is_refused() -> None:
@@ -223,7 +243,7 @@ def test_a_moment_without_zone_is_refused() -> None:
 
 def test_a_mapping_without_rules_says_nothing_of_any_host() -> None:
     answer = m.evaluate(read("labels: {}"), host({"a": "b"}, name="x"), current=None, now=NOW)
-    assert answer == m.Answer((), (), held=False, miss_message="", cases=(), warnings=())
+    assert answer == m.Answer((), (), undecided=False, miss_message="", cases=(), warnings=())
 
 
 def test_only_keys_with_a_table_are_owned() -> None:
@@ -232,8 +252,8 @@ def test_only_keys_with_a_table_are_owned() -> None:
 
 
 def test_an_evaluator_forgets_when_it_knows_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("microseg.mapping.tables.MAX_REMEMBERED", 3)
+    monkeypatch.setattr("microseg.mapping.evaluator.MAX_CACHED", 3)
     evaluator = m.Evaluator(read("labels: {k: {fromTag: [t], oneOf: [x], onMiss: keep}}"))
     for number in range(10):
         evaluator.evaluate(host({"t": str(number)}), current=None, now=NOW)
-        assert len(evaluator._remembered) <= 3
+        assert len(evaluator._cache) <= 3

@@ -7,48 +7,37 @@ foreign, contradictory or written by an older version.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
-from tests.unit.stages import makers as m
 
+from lab.memory import samples as m
+from microseg.model.agent_record import AgentOutcome, AgentRecord
+from microseg.model.azure_facts import RunCommand, Unsupported
+from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Revision
+from microseg.model.checkpoint_record import CheckPointRecord, FirewallObject, InstalledAt
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
+from microseg.model.desired import Desired
 from microseg.model.facts import (
     ABSENT,
     UNREADABLE,
-    FirewallView,
-    Gateway,
-    Group,
     HostFacts,
-    HostObject,
-    Label,
-    PairingProfile,
-    PutOff,
-    Revision,
-    RunCommand,
+    ObjectMatches,
+    Postponed,
+    Presence,
+    Rival,
     Seen,
-    Unsupported,
-    Workload,
-    WorkloadView,
+    WorkloadMatches,
 )
-from microseg.model.host import (
-    AgentOutcome,
-    AgentRecord,
-    CheckPointRecord,
-    FirewallObject,
-    HostStatus,
-    IllumioRecord,
-    InstalledAt,
-    LabelRecord,
-    MappingRecord,
-    Timeline,
-)
-from microseg.model.wanted import Wanted
-from microseg.stages.agent import RETRY_ANNOTATION, cause_digest
-from microseg.stages.attempt import command_name, nonce
-from microseg.stages.firewall import object_name
-from microseg.stages.situation import EstateView, Policy
+from microseg.model.host import HostStatus, MappingRecord, Timeline
+from microseg.model.illumio_facts import Label, PairingProfile, Workload
+from microseg.model.illumio_record import IllumioRecord, LabelRecord
+from microseg.model.names import Annotation
+from microseg.stages.agent import cause_digest
+from microseg.stages.context import EstateContext, Policy
+from microseg.stages.object_names import object_name
 
 T = TypeVar("T")
 IPS = (m.IP, "10.2.0.4", "fd00::4")
@@ -104,7 +93,10 @@ def workloads(mark: tuple[str, ...], references: tuple[str, ...]) -> st.SearchSt
         external_reference=st.sampled_from(references),
         addresses=some([*IPS, "192.0.2.1"]).map(frozenset),
         created_at=maybe_past,
-        online=st.booleans(),
+        online=st.sampled_from([True, False, None]),
+        ven_status=st.sampled_from(["active", "suspended", "stopped", "uninstalled", "new-word", ""]),
+        silent=st.booleans(),
+        heartbeat_at=maybe_past,
     )
 
 
@@ -122,12 +114,12 @@ def objects(*, ours: bool) -> st.SearchStrategy[HostObject]:
 
 def _said(word: AgentOutcome) -> str:
     paired = word in {AgentOutcome.PAIRED, AgentOutcome.ALREADY_PAIRED}
-    return m.result_line(AgentRecord(nonce=nonce(m.VM_ID, 1)), word.value, 9, m.UUID if paired else "-")
+    return m.result_line(AgentRecord(nonce=m.nonce(1)), word.value, 9, m.UUID if paired else "-")
 
 
 run_commands = st.builds(
     RunCommand,
-    name=st.sampled_from([command_name(m.VM_ID, 1), command_name(m.VM_ID, 1), command_name(m.VM_ID, 2)]),
+    name=st.sampled_from([m.command_name(1), m.command_name(1), m.command_name(2)]),
     execution_state=st.sampled_from(
         ["Running", "Pending", "Succeeded", "Succeeded", "Failed", "TimedOut", "Unknown", ""]
     ),
@@ -136,27 +128,39 @@ run_commands = st.builds(
     ended_at=maybe_past,
 )
 views = st.builds(
-    WorkloadView,
+    WorkloadMatches,
     stamped=st.none() | workloads((m.MARK,), (m.VM_ID,)),
     claimed=st.none() | workloads(("", "", "theirs", m.MARK), ("", "", m.OTHER_VM_ID)),
     candidates=some([m.workload(), m.workload(href="/orgs/50/workloads/2", created_at=None)]),
 )
 _foreign = objects(ours=False)
 walls = st.builds(
-    FirewallView,
+    ObjectMatches,
     own=st.lists(objects(ours=True), max_size=3, unique_by=lambda item: item.name).map(tuple),
     name_clashes=st.just({}) | _foreign.map(lambda item: {item.name.lower(): item}),
-    address_clashes=st.just({}) | _foreign.map(lambda item: {item.address: item}),
+    address_clashes=st.just({})
+    | _foreign.map(lambda item: {item.address: (item,)})
+    | objects(ours=True).map(lambda item: {m.IP: (replace(item, address=m.IP, vm_id=m.OTHER_VM_ID),)}),
+)
+rivals = st.builds(
+    Rival,
+    vm_id=st.just(m.OTHER_VM_ID),
+    name=TEXTS,
+    presence=st.sampled_from(Presence),
+    primary=st.booleans(),
+    onboarded=st.booleans(),
+    created_at=maybe_past,
 )
 facts = st.builds(
     HostFacts,
+    rivals=st.just({}) | rivals.map(lambda rival: {m.IP: (rival,)}),
     azure=vms.map(Seen) | st.sampled_from([ABSENT, UNREADABLE]),
-    pce=st.just(UNREADABLE) | views.map(Seen),
-    firewall=st.just(UNREADABLE) | walls.map(Seen),
+    illumio=st.just(UNREADABLE) | views.map(Seen),
+    check_point=st.just(UNREADABLE) | walls.map(Seen),
     run_command=st.sampled_from([ABSENT, UNREADABLE]) | run_commands.map(Seen),
     looked_at=maybe_past,
     looks=st.integers(0, 12),
-    put_off=st.none() | st.builds(PutOff, st.just(Reason.START_PUT_OFF), TEXTS, times),
+    postponed=st.none() | st.builds(Postponed, st.just(Reason.START_PUT_OFF), TEXTS, times),
     concluded=st.sampled_from([None, None, AgentOutcome.REFUSED, AgentOutcome.NEVER_BEGAN]),
     illumio_complaint=TEXTS,
     rejection=st.sampled_from(["", "", "", "said so.", LONG]),
@@ -183,7 +187,7 @@ agents = st.builds(
     exit_code=st.sampled_from([None, 0, 605]),
     failures=st.integers(0, 5),
     retry_at=st.none() | times,
-    cause=st.sampled_from(["", "other", cause_digest(m.vm(), m.PROFILE)]),
+    cause=st.sampled_from(["", "other", cause_digest(m.vm(), m.PROFILE, {})]),
 )
 """An attempt that runs, or one that is over; an older version may have left its times out."""
 
@@ -228,12 +232,12 @@ hosts = st.builds(
     lambda status, suspend, annotations: m.host(status, suspend=suspend, annotations=annotations),
     st.just(HostStatus()) | statuses,
     st.sampled_from([False, False, False, True]),
-    st.sampled_from([{}, {}, {RETRY_ANNOTATION: "agent"}]),
+    st.sampled_from([{}, {}, {Annotation.RETRY: "agent"}]),
 )
 """A record, suspended or annotated now and then."""
 
 _gateways = st.builds(
-    Gateway,
+    EnforcementPoint,
     st.sampled_from(["gw1", "gw2"]),
     st.sampled_from(["Standard", "Edge", ""]),
     st.none() | revisions,
@@ -247,7 +251,7 @@ _profiles: list[dict[str, PairingProfile | str]] = [
     {},
 ]
 estates = st.builds(
-    EstateView,
+    EstateContext,
     owner_id=st.just(m.OWNER),
     enforcing=st.sampled_from([True, True, True, False]),
     enforcement_floor=st.sampled_from(["idle", "visibility_only", "selective", "full"]),
@@ -267,8 +271,8 @@ estates = st.builds(
 )
 """An estate in any state of readiness."""
 
-wishes: st.SearchStrategy[Wanted | None] = st.none() | st.builds(
-    Wanted,
+wishes: st.SearchStrategy[Desired | None] = st.none() | st.builds(
+    Desired,
     revision=st.sampled_from(["abc", "def"]),
     labels=st.dictionaries(st.sampled_from(KEYS[:2]), st.sampled_from(VALUES)).map(lambda found: tuple(found.items())),
     removed=st.sampled_from([(), ("role",)]),

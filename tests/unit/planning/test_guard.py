@@ -6,19 +6,13 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.unit.stages import makers as m
 
-from microseg.model.estate import Approval
-from microseg.model.host import (
-    CheckPointRecord,
-    HostStatus,
-    IllumioRecord,
-    LabelRecord,
-    ManagedHost,
-    MappingRecord,
-    Timeline,
-)
-from microseg.model.wanted import Wanted
+from lab.memory import samples as m
+from microseg.model.checkpoint_record import CheckPointRecord
+from microseg.model.desired import Desired
+from microseg.model.estate_status import UsedApproval
+from microseg.model.host import HostStatus, ManagedHost, MappingRecord, Timeline
+from microseg.model.illumio_record import IllumioRecord, LabelRecord
 from microseg.planning import guard
 
 KINDS = frozenset({"label env: Dev -> Prod", "group SO: leave"})
@@ -40,13 +34,13 @@ def host(
     return m.host(status)
 
 
-def wanted(**changes: object) -> Wanted:
-    return m.wanted(**changes)
+def desired(**changes: object) -> Desired:
+    return m.desired(**changes)
 
 
-def hold(hosts: int, commissioned: int, percent: int, **approvals: int) -> guard.Hold | None:
+def hold(hosts: int, commissioned: int, percent: int, revision: str = "r2") -> guard.PlanHold | None:
     changes = {f"vm-{number}": KINDS for number in range(hosts)}
-    return guard.judge(changes, commissioned=commissioned, percent=percent, approvals=approvals)
+    return guard.judge(changes, revision=revision, commissioned=commissioned, percent=percent)
 
 
 # what counts ------------------------------------------------------------------------------------------------------
@@ -55,31 +49,46 @@ def hold(hosts: int, commissioned: int, percent: int, **approvals: int) -> guard
 @pytest.mark.parametrize(
     ("asked", "kinds"),
     [
-        (wanted(), set()),
-        (wanted(labels=(("env", "Prod"),)), {"label env: Dev -> Prod"}),
-        (wanted(labels=(("loc", "X"),)), {"label loc: (none) -> X"}),
-        (wanted(groups=("Web",)), {"group Web: join", "group SO: leave"}),
-        (wanted(groups=()), {"group SO: leave"}),
-        (wanted(groups=(), pending_groups=("SO",)), set()),
-        (wanted(labels=(("env", "Prod"),), groups=(), miss="No rule."), set()),
-        (wanted(removed=("app", "env", "loc")), {"label app: Orchestrate -> (none)"}),
+        (desired(), set()),
+        (desired(labels=(("env", "Prod"),)), {"label env: Dev -> Prod"}),
+        (desired(labels=(("loc", "X"),)), {"label loc: (none) -> X"}),
+        (desired(groups=("Web",)), {"group Web: join", "group SO: leave"}),
+        (desired(groups=()), {"group SO: leave"}),
+        (desired(groups=(), pending_groups=("SO",)), set()),
+        (desired(labels=(("env", "Prod"),), groups=(), pending_groups=("SO",), miss="No rule."), {guard.NO_ANSWER}),
+        (desired(groups=(), pending_groups=("Web",), miss="No rule."), {guard.NO_ANSWER}),
+        (desired(groups=(), miss="No rule."), {guard.NO_ANSWER, "group SO: leave"}),
+        (desired(groups=("Web",), pending_groups=("SO",), miss="No rule."), {guard.NO_ANSWER, "group Web: join"}),
+        (desired(removed=("app", "env", "loc")), {"label app: Orchestrate -> (none)"}),
     ],
-    ids=["nothing", "value", "new key", "group", "no group", "not known yet", "a miss waits", "only own are removed"],
+    ids=[
+        "nothing",
+        "value",
+        "new key",
+        "group",
+        "no group",
+        "not known yet",
+        "a miss waits",
+        "a miss, and only groups that wait",
+        "a miss, and no group waits",
+        "a miss, and a join",
+        "only own are removed",
+    ],
 )
-def test_a_change_is_what_the_rules_want_against_what_the_record_confirms(asked: Wanted, kinds: set[str]) -> None:
+def test_a_change_is_what_the_rules_want_against_what_the_record_confirms(asked: Desired, kinds: set[str]) -> None:
     assert guard.difference(host(owned=("app",)), asked) == kinds
 
 
 def test_what_the_rules_before_asked_for_as_well_is_no_change_of_rules() -> None:
-    moved = wanted(groups=("Web",))
+    moved = desired(groups=("Web",))
     assert guard.caused(host(), moved, moved) == frozenset()
-    assert guard.caused(host(), moved, wanted()) == {"group Web: join", "group SO: leave"}
+    assert guard.caused(host(), moved, desired()) == {"group Web: join", "group SO: leave"}
     assert guard.caused(host(), moved, None) != frozenset(), "with unknown rules before, every difference counts"
 
 
 def test_a_held_host_goes_on_wanting_what_is_ours_as_it_was_confirmed() -> None:
     record = host(owned=("env",))
-    kept = guard.as_recorded(record, wanted(revision="new", labels=(("env", "Prod"),), groups=("Web",)))
+    kept = guard.as_recorded(record, desired(revision="new", labels=(("env", "Prod"),), groups=("Web",)))
     assert (kept.labels, kept.groups) == ((("env", "Dev"),), ("SO",))
     assert (kept.revision, kept.cases) == ("old", ("case-1",)), "the record goes on naming the rules that decided"
     assert guard.difference(record, kept) == frozenset()
@@ -87,8 +96,8 @@ def test_a_held_host_goes_on_wanting_what_is_ours_as_it_was_confirmed() -> None:
 
 def test_only_hosts_that_were_commissioned_once_count() -> None:
     new = msgspec.structs.replace(host(), status=HostStatus(timeline=Timeline(discovered_at=m.NOW)))
-    changes, held = guard.weigh(
-        [new, m.host(), host()], lambda _: wanted(groups=("Web",)), lambda _: wanted(), percent=99
+    changes, held = guard.evaluate(
+        [new, m.host(), host()], lambda _: desired(groups=("Web",)), lambda _: desired(), percent=99, revision="r2"
     )
     assert (len(changes), held is not None) == (1, True)
 
@@ -113,22 +122,25 @@ def test_more_than_the_percentage_is_held_and_no_less(
     assert (hold(hosts, commissioned, percent) is not None) == is_held
 
 
-def test_the_digest_is_of_the_kinds_alone_so_it_outlives_hosts_that_come_and_go() -> None:
-    few, more = hold(5, 10, 10), hold(9, 100, 1)
-    other = guard.judge({"vm-1": KINDS | {"group Web: join"}}, commissioned=1, percent=0, approvals={})
-    assert few is not None
-    assert more is not None
-    assert other is not None
-    assert few.digest == more.digest != other.digest
-    assert (few.approval, more.approval) == (f"{few.digest}:5", f"{few.digest}:9")
-
-
-def test_an_approval_covers_so_many_hosts_and_not_one_more() -> None:
+def test_the_digest_is_whole_and_covers_revision_hosts_and_changes() -> None:
     found = hold(5, 10, 10)
     assert found is not None
-    assert hold(5, 10, 10, **{found.digest: 5}) is None
-    assert hold(5, 10, 10, **{found.digest: 4}) is not None
-    assert hold(5, 10, 10, other=99) is not None
+    assert (len(found.digest), found.approval) == (64, f"{found.digest}:5")
+    one_more = {f"vm-{number}": KINDS for number in range(5)} | {"vm-1": KINDS | {"group Web: join"}}
+    others = (
+        hold(6, 10, 10),
+        hold(5, 10, 10, revision="r3"),
+        guard.judge(one_more, revision="r2", commissioned=10, percent=10),
+    )
+    assert len({found.digest, *(other.digest for other in others if other is not None)}) == 4
+
+
+def test_what_a_person_did_not_see_is_beyond_the_approval() -> None:
+    seen, grown = hold(5, 10, 10), hold(7, 10, 10)
+    assert seen is not None
+    assert grown is not None
+    assert set(guard.beyond(grown, seen)) == {"vm-5", "vm-6"}
+    assert guard.beyond(seen, grown) == {}
 
 
 # approvals --------------------------------------------------------------------------------------------------------
@@ -150,7 +162,7 @@ def test_an_approval_admits_once_and_anew_only_after_it_was_taken_off() -> None:
     assert found is not None
     annotation = f"{found.digest}:7"
     admitted = guard.admitting(found, annotation, (), m.NOW)
-    assert admitted == Approval(digest=found.digest, max_hosts=7, at=m.NOW)
+    assert admitted == UsedApproval(digest=found.digest, max_hosts=7, at=m.NOW)
     later = m.NOW + timedelta(days=1)
     assert guard.admitting(found, annotation, (admitted,), later) is None
     assert guard.spent(found.digest, 7, (admitted,)) == m.NOW
@@ -158,39 +170,3 @@ def test_an_approval_admits_once_and_anew_only_after_it_was_taken_off() -> None:
     forgotten = guard.remembered((admitted,), "")
     assert guard.admitting(found, annotation, forgotten, later) is not None
     assert guard.admitting(found, f"{found.digest}:4", (), m.NOW) is None
-
-
-# retirements ------------------------------------------------------------------------------------------------------
-
-
-def retire(hosts: int, *, recent: int = 0, commissioned: int = 40, **approvals: int) -> guard.RetirementHold | None:
-    vm_ids = [f"vm-{number}" for number in range(hosts)]
-    return guard.judge_retirements(
-        vm_ids, recent=recent, commissioned=commissioned, count=5, percent=5, approvals=approvals
-    )
-
-
-@pytest.mark.parametrize(
-    ("hosts", "recent", "commissioned", "is_held"),
-    [
-        (5, 0, 40, False),
-        (6, 0, 40, True),
-        (1, 5, 40, True),
-        (10, 0, 200, False),
-        (11, 0, 200, True),
-        (0, 99, 40, False),
-    ],
-)
-def test_the_larger_of_count_and_percent_may_go_in_an_hour(
-    hosts: int, recent: int, commissioned: int, is_held: bool
-) -> None:
-    assert (retire(hosts, recent=recent, commissioned=commissioned) is not None) == is_held
-
-
-def test_an_approval_of_retirements_is_of_the_list_that_a_person_saw() -> None:
-    seen, more = retire(6), retire(7)
-    assert seen is not None
-    assert more is not None
-    assert retire(6, **{seen.digest: 6}) is None
-    assert retire(7, **{seen.digest: 99}) is not None, "another VM on it makes it another list"
-    assert seen.digest != more.digest

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.stages import makers as m
 
+from lab.memory import samples as m
 from microseg.model.condition import ConditionType, Reason
 from microseg.model.facts import ABSENT, UNREADABLE
-from microseg.model.host import HostStatus, IllumioRecord
+from microseg.model.host import HostStatus
+from microseg.model.illumio_record import IllumioRecord
 from microseg.model.plan import CreateLabel, SetLabels
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
 from microseg.stages import labels
@@ -21,21 +22,20 @@ def judge(*carried: tuple[str, str], owned: tuple[str, ...] = (), **changes: Any
     status = HostStatus(illumio=IllumioRecord(workload=m.HREF, owned_keys=owned)) if owned else HostStatus()
     known: dict[str, Any] = {
         "host": m.host(status),
-        "facts": m.facts(pce=m.pce(stamped=m.stamped(*carried))),
-        "held": PAIRED,
+        "facts": m.facts(illumio=m.illumio(stamped=m.stamped(*carried))),
+        "satisfied": PAIRED,
     }
-    return labels.judge(m.situation(**(known | changes)))
+    return labels.judge(m.context(**(known | changes)))
 
 
 @pytest.mark.parametrize(
     ("change", "reason", "doubt"),
     [
-        ({"facts": m.facts(pce=UNREADABLE)}, Reason.ILLUMIO_UNREADABLE, True),
+        ({"facts": m.facts(illumio=UNREADABLE)}, Reason.ILLUMIO_UNREADABLE, True),
         ({"facts": m.facts(azure=ABSENT)}, Reason.AZURE_UNREADABLE, True),
-        ({"wanted": None}, Reason.NO_MAPPING, False),
-        ({"wanted": m.wanted(miss="label env: no rule.")}, Reason.MAPPING_MISS, False),
+        ({"desired": None}, Reason.NO_MAPPING, False),
+        ({"desired": m.desired(miss="label env: no rule.")}, Reason.MAPPING_MISS, False),
         ({"facts": m.facts()}, Reason.AWAITING_AGENT, False),
-        ({"held": frozenset()}, Reason.AWAITING_AGENT, False),
     ],
 )
 def test_labels_wait_for_what_they_need(change: dict[str, Any], reason: Reason, *, doubt: bool) -> None:
@@ -50,8 +50,13 @@ def test_wanted_labels_that_are_carried_are_done_and_other_keys_do_not_matter() 
     assert "app=Orchestrate, env=Dev" in verdict.message
 
 
+def test_labels_hold_or_are_set_though_the_ven_is_offline() -> None:
+    assert isinstance(judge(("app", "Orchestrate"), ("env", "Dev"), satisfied=frozenset()), Done)
+    assert isinstance(judge(("app", "Orchestrate"), satisfied=frozenset()), Act)
+
+
 def test_a_host_that_needs_no_label_is_done() -> None:
-    verdict = judge(("loc", "somewhere"), wanted=m.wanted(labels=()))
+    verdict = judge(("loc", "somewhere"), desired=m.desired(labels=()))
     assert isinstance(verdict, Done)
     assert "no label" in verdict.message
 
@@ -75,7 +80,7 @@ def test_only_keys_that_differ_are_set() -> None:
 def test_a_label_is_taken_off_only_if_we_put_it_there(
     carried: tuple[tuple[str, str], ...], owned: tuple[str, ...], cleared: tuple[str, ...]
 ) -> None:
-    verdict = judge(*carried, owned=owned, wanted=m.wanted(labels=(), removed=("role",)))
+    verdict = judge(*carried, owned=owned, desired=m.desired(labels=(), removed=("role",)))
     if not cleared:
         assert isinstance(verdict, Done)
         return
@@ -87,7 +92,7 @@ def test_a_label_is_taken_off_only_if_we_put_it_there(
 @pytest.mark.parametrize("create", [True, False])
 def test_a_label_that_the_pce_lacks_is_created_first_or_asked_for(*, create: bool) -> None:
     verdict = judge(
-        wanted=m.wanted(labels=(("app", "Orchestrate"), ("env", "New"))), estate=m.estate(create_labels=create)
+        desired=m.desired(labels=(("app", "Orchestrate"), ("env", "New"))), estate=m.estate(create_labels=create)
     )
     if create:
         assert isinstance(verdict, Act)
@@ -99,7 +104,7 @@ def test_a_label_that_the_pce_lacks_is_created_first_or_asked_for(*, create: boo
 
 @pytest.mark.parametrize("value", ["Dev", "New"])
 def test_what_the_pce_said_last_time_is_told(value: str) -> None:
-    facts = m.facts(pce=m.pce(stamped=m.stamped()), illumio_complaint="too many labels.")
-    verdict = judge(facts=facts, wanted=m.wanted(labels=(("env", value),)))
+    facts = m.facts(illumio=m.illumio(stamped=m.stamped()), illumio_complaint="too many labels.")
+    verdict = judge(facts=facts, desired=m.desired(labels=(("env", value),)))
     assert isinstance(verdict, Act)
     assert verdict.message.endswith("The PCE refused it last time: too many labels.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.stages import makers as m
 
+from lab.memory import samples as m
+from microseg.model.agent_record import AgentOutcome
 from microseg.model.condition import Reason
-from microseg.model.host import AgentOutcome, HostStatus
+from microseg.model.host import HostStatus
 from microseg.model.verdict import Act, Blocked, Wait
-from microseg.stages import agent, firewall
+from microseg.stages import agent, grouping
 
 THEIRS = "other/estate"
 
@@ -20,7 +21,7 @@ THEIRS = "other/estate"
 )
 def test_an_object_with_this_address_blocks_and_a_mark_is_named(owner: str, reason: Reason) -> None:
     holder = m.host_object("az-theirs", m.IP, owner=owner, vm_id=m.VM_ID if owner else "")
-    verdict = firewall.judge(m.situation(facts=m.facts(firewall=m.firewall(address_clashes={m.IP: holder}))))
+    verdict = grouping.judge(m.context(facts=m.facts(check_point=m.check_point(address_clashes={m.IP: (holder,)}))))
     assert isinstance(verdict, Blocked)
     assert verdict.reason == reason
     assert ("another owner, other/estate" in verdict.message) == bool(owner)
@@ -31,7 +32,7 @@ def test_an_object_with_this_address_blocks_and_a_mark_is_named(owner: str, reas
 )
 def test_an_object_with_our_name_blocks_and_a_mark_is_named(owner: str, reason: Reason) -> None:
     holder = m.host_object(m.OBJECT, "10.9.9.9", owner=owner, vm_id="")
-    verdict = firewall.judge(m.situation(facts=m.facts(firewall=m.firewall(name_clashes={m.OBJECT: holder}))))
+    verdict = grouping.judge(m.context(facts=m.facts(check_point=m.check_point(name_clashes={m.OBJECT: holder}))))
     assert isinstance(verdict, Blocked)
     assert verdict.reason == reason
 
@@ -51,15 +52,15 @@ def test_an_object_with_our_name_blocks_and_a_mark_is_named(owner: str, reason: 
 )
 def test_a_claimed_workload_with_a_mark_is_never_stamped(marks: dict[str, Any], reason: Reason) -> None:
     record = m.ended(AgentOutcome.ALREADY_PAIRED, workload=m.UUID)
-    facts = m.facts(pce=m.pce(claimed=m.workload(**marks)))
-    verdict = agent.judge(m.situation(host=m.host(HostStatus(agent=record)), facts=facts))
+    facts = m.facts(illumio=m.illumio(claimed=m.workload(**marks)))
+    verdict = agent.judge(m.context(host=m.host(HostStatus(agent=record)), facts=facts))
     assert isinstance(verdict, Blocked)
     assert verdict.reason == reason
 
 
-def test_an_observed_estate_names_the_workload_that_may_be_the_vms_and_starts_nothing() -> None:
-    facts = m.facts(pce=m.pce(candidates=(m.workload(),)))
-    verdict = agent.judge(m.situation(facts=facts, estate=m.estate(enforcing=False)))
+def test_an_observed_estate_tells_of_a_workload_that_may_be_the_vms_and_starts_nothing() -> None:
+    facts = m.facts(illumio=m.illumio(candidates=(m.workload(),)))
+    verdict = agent.judge(m.context(facts=facts, estate=m.estate(enforcing=False)))
     assert isinstance(verdict, Wait)
     assert (verdict.reason, verdict.doubt, verdict.moving, verdict.actions) == (
         Reason.ADOPTION_CANDIDATE,
@@ -67,10 +68,10 @@ def test_an_observed_estate_names_the_workload_that_may_be_the_vms_and_starts_no
         False,
         (),
     )
-    assert m.UUID in verdict.message
+    assert m.UUID not in verdict.message, "it may be somebody else's"
 
 
 def test_an_enforced_estate_asks_the_vm_by_a_keyless_script() -> None:
-    verdict = agent.judge(m.situation(facts=m.facts(pce=m.pce(candidates=(m.workload(),)))))
+    verdict = agent.judge(m.context(facts=m.facts(illumio=m.illumio(candidates=(m.workload(),)))))
     assert isinstance(verdict, Act)
     assert verdict.reason == Reason.PROBING

@@ -1,4 +1,4 @@
-"""The Azure world over TLS, driven by the vendor's own clients; scripts run in a fake."""
+"""The Azure simulator over TLS, with the vendor's own clients; scripts run in a fake."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from azure.mgmt.compute import ComputeManagementClient
 
 from simulators import certificates
 from simulators.azure import add_control, create
+from simulators.azure.execution import Execution
 from simulators.azure.machine import Vm
 from simulators.azure.timing import Timing
 from simulators.azure.world import World
 from simulators.background import Background
 from simulators.clock import Clock
 from simulators.control import build_control
-from simulators.server import Stage
+from simulators.environment import Environment
 
 TENANT = "11111111-1111-1111-1111-111111111111"
 CLIENT = "22222222-2222-2222-2222-222222222222"
@@ -36,36 +37,51 @@ class Result:
     exit_code: int = 0
     stdout: str = "done\n"
     stderr: str = ""
+    failure: str = ""
     timed_out: bool = False
 
 
 @dataclass
 class FakeRunner:
-    """Runs nothing. A script that says `wait` goes on until it is killed."""
+    """Runs nothing. A script with `wait` continues until it is killed, or until `release` is set; it prints first."""
 
     result: Result = field(default_factory=Result)
     ran: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     killed: list[str] = field(default_factory=list)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, vm: Vm, script: str, parameters: dict[str, str], timeout: float) -> Result:  # noqa: ARG002, ASYNC109
-        self.ran.append((vm.vm_id, script, parameters))
-        if "wait" in script:
+    async def run(self, vm: Vm, execution: Execution) -> Result:
+        self.ran.append((vm.vm_id, execution.script, execution.environment))
+        if "wait" in execution.script:
+            execution.show("so far\n", "")
+            waits = [asyncio.ensure_future(event.wait()) for event in (execution.killed, self.release)]
             try:
-                await asyncio.Event().wait()
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             except asyncio.CancelledError:
                 self.killed.append(vm.vm_id)
                 raise
+            finally:
+                for each in waits:
+                    each.cancel()
+            if execution.killed.is_set():
+                return Result(-1, "so far\n")
         return self.result
+
+    def power_off(self, vm: Vm) -> None:
+        """Everything of it is killed by its cancellation."""
+
+    def close(self) -> None:
+        """As `power_off`."""
 
 
 @dataclass
 class Azure:
-    """The running world and the ways to it."""
+    """The running simulator and its clients."""
 
     url: str
     control: str
     ca: str
-    stage: Stage
+    environment: Environment
     world: World
     runner: FakeRunner
     background: Background
@@ -99,7 +115,7 @@ class Azure:
         return self.background.call(lambda: [self.world.add(order) for order in orders])
 
     def wait(self, met: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Wait for a condition of the world."""
+        """Wait for a condition."""
 
         async def until() -> None:
             async with asyncio.timeout(seconds):
@@ -118,10 +134,10 @@ def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def azure(certificate_folder: Path) -> Iterator[Azure]:
-    stage = Stage(clock=Clock(SCALE))
+    environment = Environment(clock=Clock(SCALE))
     runner = FakeRunner()
     world, app = create(
-        stage,
+        environment,
         tenant=TENANT,
         client_id=CLIENT,
         client_secret=SECRET,
@@ -130,10 +146,10 @@ def azure(certificate_folder: Path) -> Iterator[Azure]:
         timing=Timing(agent=0.0),
         subjects=[SUBJECT],
     )
-    control = build_control(stage)
+    control = build_control(environment)
     add_control(control.router, world)
     tls = certificates.ssl_context(certificate_folder / "azure.pem", certificate_folder / "azure.key")
     with Background() as background:
         url = background.serve(app, tls).url
         control_url = background.serve(control, None).url
-        yield Azure(url, control_url, str(certificate_folder / "ca.pem"), stage, world, runner, background)
+        yield Azure(url, control_url, str(certificate_folder / "ca.pem"), environment, world, runner, background)

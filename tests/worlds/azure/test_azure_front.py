@@ -1,4 +1,4 @@
-"""Signing in, refusals and limits, as azure-identity and the SDK meet them."""
+"""Sign-in, errors and limits, with azure-identity and the SDK."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def assertion(**changes: object) -> str:
 def test_a_client_secret_gets_a_token_that_opens_arm(azure: Azure) -> None:
     token = azure.credential().get_token(SCOPE)
     assert 3000 < token.expires_on - time.time() <= 3600
-    assert token.token in azure.stage.ledger.secrets
+    assert token.token in azure.environment.ledger.secrets
     with azure.session() as session:
         assert session.get(f"{azure.url}{VMS}?api-version=2024-07-01", timeout=5).json() == {"value": []}
-    assert azure.stage.ledger.entries("azure", "vms.list")[0].who == CLIENT
+    assert azure.environment.ledger.entries("azure", "vms.list")[0].who == CLIENT
 
 
 def test_a_wrong_secret_is_refused_with_its_aadsts_number(azure: Azure) -> None:
@@ -60,7 +60,7 @@ def test_a_workload_identity_gets_a_token(azure: Azure, tmp_path: Path) -> None:
         connection_verify=azure.ca,
     )
     with credential:
-        assert credential.get_token(SCOPE).token in azure.stage.ledger.secrets
+        assert credential.get_token(SCOPE).token in azure.environment.ledger.secrets
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_remaining_reads_are_told_and_enforced_only_when_limits_are_on(azure: Az
         for _ in range(300):
             azure.background.call(lambda: throttle.admit(SUBSCRIPTION, CLIENT, "reads", None))
         assert session.get(listed, timeout=5).status_code == 200
-        azure.stage.limits = True
+        azure.environment.limits = True
         refused = session.get(listed, timeout=5)
         throttle.now = lambda: 1.0
         assert [session.get(listed, timeout=5).status_code for _ in range(26)] == [200] * 25 + [429]
@@ -184,7 +184,7 @@ def test_lists_are_high_cost_gets_of_their_subscription() -> None:
 
 @pytest.mark.parametrize("action", ["html", "truncate", "cut"])
 def test_the_sdk_meets_ordered_failures_of_a_list(azure: Azure, action: str) -> None:
-    azure.stage.faults.add(Fault("azure", "vms.list", phase="after", action=action, status=502))  # type: ignore[arg-type]
+    azure.environment.faults.add(Fault("azure", "vms.list", phase="after", action=action, status=502))  # type: ignore[arg-type]
     with azure.compute() as compute:
         with pytest.raises(Exception) as failure:  # noqa: PT011 - three different ones
             list(compute.virtual_machines.list_all())
@@ -194,7 +194,7 @@ def test_the_sdk_meets_ordered_failures_of_a_list(azure: Azure, action: str) -> 
 
 def test_the_sdk_meets_a_429_that_says_when(azure: Azure) -> None:
     headers = {"Retry-After": "17"}
-    azure.stage.faults.add(
+    azure.environment.faults.add(
         Fault("azure", "vms.list", status=429, headers=headers, body={"error": {"code": "TooManyRequests"}})
     )
     with azure.compute() as compute, pytest.raises(HttpResponseError) as refusal:

@@ -1,4 +1,4 @@
-"""Run-commands that really run: the world's machines with real insides."""
+"""Run-commands with guests that really run scripts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 from aiohttp import web
+from tests.worlds.guest.orders import ordered
 
 from simulators.azure.guests import Guests, add_guest_control
 from simulators.azure.machine import Vm
@@ -30,15 +31,15 @@ def vm(name: str = "web") -> Vm:
 
 
 async def test_a_script_is_run_by_bash_as_the_vm_with_its_parameters(guests: Guests) -> None:
-    result = await guests.run(vm(), "hostname; echo $WORD; echo bad >&2; exit 3", {"WORD": "$(id)"}, 20.0)
+    result = await guests.run(vm(), ordered("hostname; echo $WORD; echo bad >&2; exit 3", {"WORD": "$(id)"}, 20.0))
     assert (result.exit_code, result.stdout, result.stderr) == (3, "web\n$(id)\n", "bad\n")
 
 
 async def test_a_vm_keeps_its_files_and_its_successor_of_the_same_name_has_none(guests: Guests) -> None:
     first, second = vm(), vm()
-    await guests.run(first, "echo here >/opt/mark", {}, 20.0)
-    kept = await guests.run(first, "cat /opt/mark", {}, 20.0)
-    fresh = await guests.run(second, "cat /opt/mark", {}, 20.0)
+    await guests.run(first, ordered("echo here >/opt/mark", {}, 20.0))
+    kept = await guests.run(first, ordered("cat /opt/mark", {}, 20.0))
+    fresh = await guests.run(second, ordered("cat /opt/mark", {}, 20.0))
     assert (kept.stdout, fresh.exit_code) == ("here\n", 1)
 
 
@@ -57,7 +58,7 @@ def test_the_control_port_leaves_a_paired_ven_and_reimages(azure: Azure, guests:
     url = f"{control.url}/azure/vms/web/guest"
     answer = requests.post(url, json={"paired": paired, "metadataAnswers": False}, timeout=5)
     assert answer.json() == {"vmId": machine.vm_id}
-    inside = guests.inside(machine)
+    inside = guests.guest_of(machine)
     assert not inside.metadata_answers
     found = [path for path in (inside.folder / "opt").rglob("*") if path.is_file()]
     assert any(workload in path.read_text() for path in found)

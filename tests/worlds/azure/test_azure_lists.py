@@ -1,7 +1,8 @@
-"""What Azure's own SDK sees of the world's machines."""
+"""Lists and VMs of the Azure simulator, read by Azure's own SDK."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_sdk_lists_every_vm_once_over_several_pages(azure: Azure) -> None:
     with azure.compute() as compute:
         names = [vm.name for vm in compute.virtual_machines.list_all()]
     assert sorted(map(str, names)) == sorted(f"vm{number}" for number in range(230))
-    assert azure.stage.ledger.counts()["azure"]["vms.list"] > 4
+    assert azure.environment.ledger.counts()["azure"]["vms.list"] > 4
 
 
 def test_pages_differ_in_size_one_is_empty_and_links_are_absolute(azure: Azure) -> None:
@@ -126,7 +127,7 @@ def test_a_list_of_statuses_has_power_states_and_no_tags(azure: Azure) -> None:
         "off": "PowerState/deallocated",
     }
     assert found["on"].tags is None
-    assert "vms.list-status" in azure.stage.ledger.counts()["azure"]
+    assert "vms.list-status" in azure.environment.ledger.counts()["azure"]
 
 
 def test_status_pages_stay_status_pages(azure: Azure) -> None:
@@ -168,7 +169,7 @@ def test_flexible_members_are_listed_and_uniform_ones_are_not(azure: Azure) -> N
 
 
 def test_the_agent_is_heard_only_some_time_after_boot(azure: Azure) -> None:
-    azure.add({"name": "slow", "agentDelay": 40})
+    azure.add({"name": "slow", "agentDelay": 600})
     with azure.compute() as compute:
 
         def agent() -> str:
@@ -176,21 +177,22 @@ def test_the_agent_is_heard_only_some_time_after_boot(azure: Azure) -> None:
             return str(view["vmAgent"]["statuses"][0]["displayStatus"])
 
         assert agent() == "Not Ready"
-        azure.wait(lambda: azure.world.named("slow").agent_ready(azure.stage.clock.now()))
+        azure.wait(lambda: azure.world.named("slow").agent_ready(azure.environment.clock.now()))
         assert agent() == "Ready"
 
 
 def test_a_vm_that_is_being_created_has_no_power_state_yet(azure: Azure) -> None:
-    azure.background.call(lambda: setattr(azure.stage.clock, "scale", 60.0))
-    azure.add({"name": "new", "power": "creating"})
-    with azure.compute() as compute:
-        read = compute.virtual_machines.get("microseg-rg", "new", expand="instanceView").as_dict()["properties"]
-        assert read["provisioningState"] == "Creating"
-        assert [status["code"] for status in read["instanceView"]["statuses"]] == ["ProvisioningState/creating"]
-        azure.wait(lambda: azure.world.named("new").power == "running")
-        read = compute.virtual_machines.get("microseg-rg", "new", expand="instanceView").as_dict()["properties"]
-    assert read["provisioningState"] == "Succeeded"
-    assert [status["code"] for status in read["instanceView"]["statuses"]][1] == "PowerState/running"
+    def shown(name: str) -> tuple[str, list[str]]:
+        with azure.compute() as compute:
+            read = compute.virtual_machines.get("microseg-rg", name, expand="instanceView").as_dict()["properties"]
+        return read["provisioningState"], [status["code"] for status in read["instanceView"]["statuses"]]
+
+    for name, seconds in (("slow", 3600.0), ("fast", 0.0)):
+        azure.background.call(partial(setattr, azure.world.timing, "create", seconds))
+        azure.add({"name": name, "power": "creating"})
+    azure.wait(lambda: azure.world.named("fast").power == "running")
+    assert shown("slow") == ("Creating", ["ProvisioningState/creating"])
+    assert shown("fast") == ("Succeeded", ["ProvisioningState/succeeded", "PowerState/running"])
 
 
 def test_a_change_is_seen_in_the_next_list(azure: Azure) -> None:

@@ -1,4 +1,4 @@
-"""Lists that lag, NICs that attach late, groups that may not be read, deletions: seen by Azure's own SDKs."""
+"""Lists that lag, NICs that attach late, groups that may not be read, deletions: read by Azure's own SDKs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_network_sdk_lists_every_nic_with_its_addresses_over_several_pages(
     azure.add(order, *({"name": f"vm{number}"} for number in range(120)))
     found = {nic.name: nic for nic in network.network_interfaces.list_all()}
     assert len(found) == 122
-    assert azure.stage.ledger.counts()["azure"]["nics.list"] > 2
+    assert azure.environment.ledger.counts()["azure"]["nics.list"] > 2
     first, second = found["two-nic0"], found["two-nic1"]
     assert first.ip_configurations is not None
     assert second.ip_configurations is not None
@@ -87,7 +87,7 @@ def test_the_nic_of_a_new_vm_names_it_only_after_a_while(azure: Azure, network: 
     assert nic.virtual_machine is None
     switch(azure, nic_lag=10.0)
     azure.add({"name": "newer"})
-    azure.wait(lambda: bool(azure.stage.ledger.entries("azure", "world.nic-attached")))
+    azure.wait(lambda: bool(azure.environment.ledger.entries("azure", "world.nic-attached")))
     found = {nic.name: nic.virtual_machine is not None for nic in network.network_interfaces.list_all()}
     assert found == {"new-nic0": False, "newer-nic0": True}
 
@@ -135,7 +135,7 @@ def test_a_group_that_may_not_be_read_is_missing_without_a_word(
 def test_a_vm_is_there_as_deleting_before_it_is_gone(azure: Azure, compute: ComputeManagementClient) -> None:
     azure.add({"name": "vm0"}, {"name": "vm1"})
     requests.post(f"{azure.control}/azure/vms/vm1/delete", json={}, timeout=5)
-    azure.wait(lambda: bool(azure.stage.ledger.entries("azure", "world.vm-deleted")))
+    azure.wait(lambda: bool(azure.environment.ledger.entries("azure", "world.vm-deleted")))
     assert names(compute) == ["vm0"]
     requests.post(f"{azure.control}/azure/traits", json={"deleting": 1_000_000}, timeout=5)
     requests.post(f"{azure.control}/azure/vms/vm0/delete", json={}, timeout=5)
@@ -154,7 +154,30 @@ def test_latencies_are_configured_and_divided_by_the_clocks_scale(azure: Azure) 
     assert (wrong.status_code, "there are pickup" in wrong.json()["error"]) == (400, True)
 
 
-@pytest.mark.parametrize("traits", [{"lag": 1}, {"list_lag": -1}, {"denied": "vault-rg"}])
+def test_a_nic_that_may_not_be_read_is_missing_from_the_list_while_its_vm_names_it(
+    azure: Azure, compute: ComputeManagementClient, network: NetworkManagementClient
+) -> None:
+    azure.add({"name": "two", "nics": [{"name": "near"}, {"name": "far", "resourceGroup": "net-rg"}]}, {"name": "one"})
+    for denied, listed in ((["net-rg"], {"near", "one-nic0"}), (["NEAR"], {"far", "one-nic0"}), ([], None)):
+        switch(azure, denied=denied)
+        shown = {nic.name for nic in network.network_interfaces.list_all()}
+        assert shown == (listed or {"near", "far", "one-nic0"})
+        vm = next(vm for vm in compute.virtual_machines.list_all() if vm.name == "two")
+        assert vm.network_profile is not None
+        named = [str(nic.id).rpartition("/")[2] for nic in vm.network_profile.network_interfaces or ()]
+        assert named == ["near", "far"]
+
+
+def test_a_row_of_the_vm_list_can_lack_its_vm_id(azure: Azure, compute: ComputeManagementClient) -> None:
+    azure.add({"name": "vm0"}, {"name": "vm1"})
+    switch(azure, unidentified=["VM1"])
+    assert [bool(vm.vm_id) for vm in compute.virtual_machines.list_all()] == [True, False]
+    assert compute.virtual_machines.get(GROUP, "vm1").vm_id
+    switch(azure, unidentified=[])
+    assert all(vm.vm_id for vm in compute.virtual_machines.list_all())
+
+
+@pytest.mark.parametrize("traits", [{"lag": 1}, {"list_lag": -1}, {"denied": "vault-rg"}, {"unidentified": 1}])
 def test_a_trait_that_does_not_exist_or_fit_is_refused(azure: Azure, traits: dict[str, object]) -> None:
     answer = requests.post(f"{azure.control}/azure/traits", json=traits, timeout=5)
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""The Check Point world over TLS, driven by the vendor's own client, which trusts a certificate by its fingerprint."""
+"""The Check Point simulator over TLS, with the vendor's own client, which trusts a certificate by its fingerprint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simulators.checkpoint import Admin, World, create
 from simulators.checkpoint.control import add_control
 from simulators.clock import Clock
 from simulators.control import build_control
-from simulators.server import Stage
+from simulators.environment import Environment
 
 API_KEY = "key-of-the-operator"
 PASSWORD = "password-of-the-operator"
@@ -41,14 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Management:
-    """The running world and the ways to it."""
+    """The running simulator and its clients."""
 
     url: str
     port: int
     control: str
     ca: Path
     fingerprint: str
-    stage: Stage
+    environment: Environment
     world: World
     background: Background
     key: str = API_KEY
@@ -111,18 +111,18 @@ class Management:
             return session.post(url, json=body, headers=headers, verify=str(self.ca), timeout=10)
 
     def order(self, what: str, body: Json, status: int = 200) -> Json:
-        """Play somebody else, over the control port."""
+        """Act as another administrator, by the control port."""
         answer = requests.post(f"{self.control}/checkpoint/{what}", json=body, timeout=10)
         assert answer.status_code == status, answer.text
         return dict(answer.json())
 
     def look(self, what: str) -> Json:
-        """Look into the world, over the control port."""
+        """Read the simulator, by the control port."""
         return dict(requests.get(f"{self.control}/checkpoint/{what}", timeout=10).json())
 
     def slow_down(self) -> None:
-        """Let tasks take the vendor's time, so that a test can look at a running one; `finish` ends it."""
-        self.stage.clock.scale = 1.0
+        """Make tasks take the vendor's time, so that a test can read a running one; `finish` ends it."""
+        self.environment.clock.scale = 1.0
         self.order("durations", {"read": 0.0, "write": 0.0})
 
     def finish(self, task_id: str) -> None:
@@ -132,7 +132,7 @@ class Management:
         self.wait(lambda: not task.is_running)
 
     def wait(self, met: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Wait for a condition of the world."""
+        """Wait for a condition."""
         until = time.monotonic() + seconds
         while not self.background.call(met):
             assert time.monotonic() < until, "waited in vain"
@@ -148,10 +148,10 @@ def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def management(certificate_folder: Path) -> Iterator[Management]:
-    stage = Stage(clock=Clock(SCALE))
-    world, app = create(stage, api_key=API_KEY, user="microseg", password=PASSWORD)
+    environment = Environment(clock=Clock(SCALE))
+    world, app = create(environment, api_key=API_KEY, user="microseg", password=PASSWORD)
     world.add_admin(Admin("bob", OTHER_KEY))
-    control = build_control(stage)
+    control = build_control(environment)
     add_control(control.router, world)
     certificate = certificate_folder / "checkpoint.pem"
     tls = certificates.ssl_context(certificate, certificate_folder / "checkpoint.key")
@@ -164,7 +164,7 @@ def management(certificate_folder: Path) -> Iterator[Management]:
             control_url,
             certificate_folder / "ca.pem",
             _sha1(certificate),
-            stage,
+            environment,
             world,
             background,
         )

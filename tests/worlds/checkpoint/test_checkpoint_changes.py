@@ -1,4 +1,4 @@
-"""What was published between two sessions, and how long a connection lasts: by the vendor's own client."""
+"""show-changes, and the lifetime of a connection, with the vendor's own client."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def test_changes_are_asked_for_between_two_sessions_and_page_by_page(management:
         management.order("edit", {"do": "add-host", "host": f"h{number}", "ip-address": f"10.0.0.{number + 1}"})
     first, *_, last = revisions(management)
     names = [
-        thing["name"]
+        cp_object["name"]
         for change in changes(management, from_session=first, to_session=last, limit=1, offset=1)
-        for thing in change["operations"]["added-objects"]
+        for cp_object in change["operations"]["added-objects"]
     ]
     assert names == ["h1"]
     client = management.login()

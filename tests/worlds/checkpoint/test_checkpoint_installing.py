@@ -1,4 +1,4 @@
-"""Packages, gateways and installations of the Check Point world."""
+"""Packages, gateways and installations of the Check Point simulator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_gateway_enforces_the_new_revision_only_when_the_installation_ends(man
     shown = management.ok(client, "show-task", task_id=task, details_level="full")["tasks"][0]
     assert (shown["task-name"], shown["status"]) == ("Policy installation - Standard", "succeeded")
     assert [detail["statusCode"] for detail in shown["task-details"]] == ["succeeded", "succeeded"]
-    entry = management.stage.ledger.entries("checkpoint", "world.installed")[-1]
+    entry = management.environment.ledger.entries("checkpoint", "world.installed")[-1]
     assert (entry.changed, entry.note) == (("gw-east", "gw-west"), revision)
 
 

@@ -1,4 +1,4 @@
-"""Two sessions on the same objects of the Check Point world, and people with their consoles."""
+"""Two sessions on the same objects, and administrators with consoles, in the Check Point simulator."""
 
 from __future__ import annotations
 
@@ -105,6 +105,7 @@ def test_a_console_lets_go_when_it_is_told(management: Management) -> None:
         ({"do": "delete-host", "host": "a"}, None, []),
         ({"do": "set-host", "host": "a", "ip-address": "10.7.7.7"}, ["SO"], ["a"]),
         ({"do": "add-host", "host": "by-hand", "ip-address": "10.8.8.8"}, ["SO"], ["a", "by-hand"]),
+        ({"do": "clone-host", "host": "a", "name": "a_1"}, ["SO"], ["a", "a_1"]),
     ],
 )
 def test_a_human_edit_is_a_revision_of_its_own(
@@ -116,7 +117,7 @@ def test_a_human_edit_is_a_revision_of_its_own(
     revision = management.order("edit", edit)["revision"]
     last = management.ok(client, "show-last-published-session")
     assert (last["uid"], last["user-name"], last["application"]) == (revision, "alice", "SmartConsole")
-    found = {thing["name"]: thing for thing in management.look("objects?type=host")["objects"]}
+    found = {cp_object["name"]: cp_object for cp_object in management.look("objects?type=host")["objects"]}
     assert sorted(found) == names
     assert groups is None or found["a"]["groups"] == groups
 

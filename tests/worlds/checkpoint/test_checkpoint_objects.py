@@ -1,4 +1,4 @@
-"""Hosts, groups and tags of the Check Point world, one by one and listed."""
+"""Hosts, groups and tags of the Check Point simulator, single and listed."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def test_a_host_with_wrong_parameters_is_refused_and_not_made(
 def test_an_unknown_group_or_tag_is_404_and_leaves_nothing_behind(
     management: Management, more: dict[str, object]
 ) -> None:
+    management.order("traits", {"makes_tags": False})
     client = management.login()
     refusal = management.refused(client, "add-host", name="a", ip_address="10.0.0.1", **more)
     assert refusal == (404, "generic_err_object_not_found", "Requested object [nowhere] not found")
@@ -77,19 +78,20 @@ def test_an_unknown_group_or_tag_is_404_and_leaves_nothing_behind(
     assert (session["changes"], session["locks"]) == (0, 0)
 
 
-def test_a_server_may_make_unknown_tags_by_itself(management: Management) -> None:
-    management.order("traits", {"makes_tags": True})
+def test_an_unknown_tag_is_made_unless_the_server_is_of_another_kind(management: Management) -> None:
     client = management.login()
     host = management.ok(client, "add-host", name="a", ip_address="10.0.0.1", tags=["new"])
     assert [tag["name"] for tag in host["tags"]] == ["new"]
     assert management.ok(client, "show-tag", name="new")["type"] == "tag"
+    management.order("traits", {"makes_tags": False})
+    assert management.refused(client, "set-host", name="a", tags=["newer"])[0] == 404
 
 
 def test_a_name_is_taken_across_types_and_whatever_its_case(management: Management) -> None:
     client = management.login()
     answer = client.api_call("add-host", {"name": "so", "ip-address": "10.0.0.1"})
     assert (answer.status_code, answer.data["code"]) == (400, "err_validation_failed")
-    assert answer.data["errors"] == [{"message": "More than one object named 'so' exists."}]
+    assert answer.data["errors"] == [{"message": "More than one object named 'so' exists.", "current-session": True}]
 
 
 def test_a_shared_address_is_a_warning_that_refuses_until_it_is_ignored(management: Management) -> None:
@@ -97,7 +99,11 @@ def test_a_shared_address_is_a_warning_that_refuses_until_it_is_ignored(manageme
     management.ok(client, "add-host", name="a", ip_address="10.0.0.1")
     answer = client.api_call("add-host", {"name": "b", "ip-address": "10.0.0.1"})
     assert (answer.status_code, answer.data["code"]) == (400, "err_validation_failed")
-    assert answer.data["warnings"] == [{"message": "Multiple objects have the same IP address 10.0.0.1"}]
+    text = "Multiple objects have the same IP address 10.0.0.1"
+    assert answer.data["warnings"] == [{"message": text, "current-session": True}]
+    management.order("traits", {"tells_whose": False})
+    answer = client.api_call("add-host", {"name": "b", "ip-address": "10.0.0.1"})
+    assert answer.data["warnings"] == [{"message": text}]
     assert management.refused(client, "show-host", name="b")[0] == 404
     management.ok(client, "add-host", name="b", ip_address="10.0.0.1", ignore_warnings=True)
 
@@ -168,17 +174,31 @@ def test_a_host_in_a_rule_cannot_be_deleted_and_where_used_says_why(management: 
     assert [entry["rule"]["name"] for entry in used["access-control-rules"]] == ["Web in"]
 
 
-def test_equals_compares_fields_and_is_blind_to_groups(management: Management) -> None:
+def test_equals_compares_fields_and_is_blind_to_the_groups_of_an_object(management: Management) -> None:
     client = management.login()
-    management.ok(client, "add-host", name="a", ip_address="10.0.0.1", comments="c")
+    management.ok(client, "add-host", name="a", ip_address="10.0.0.1", comments="c", tags=["t"])
 
     def equals(**params: object) -> bool:
         return bool(management.ok(client, "equals", type="host", params={"name": "a", **params})["equals"])
 
     assert equals(**{"ip-address": "10.0.0.1", "comments": "c"})
     assert not equals(**{"ip-address": "10.0.0.2"})
+    assert (equals(tags=["T"]), equals(tags=[]), equals(tags=["t", "unknown"])) == (True, False, False)
     assert equals(groups=["SO"])
     assert management.refused(client, "equals", type="host", params={"name": "zz"})[0] == 404
+
+
+def test_equals_sees_the_members_of_a_group(management: Management) -> None:
+    client = management.login()
+    for number in (1, 2):
+        management.ok(client, "add-host", name=f"h{number}", ip_address=f"10.0.0.{number}", groups="SO")
+
+    def equals(*members: str) -> bool:
+        return bool(
+            management.ok(client, "equals", type="group", params={"name": "SO", "members": [*members]})["equals"]
+        )
+
+    assert (equals("H2", "h1"), equals("h1"), equals("h1", "h2", "nobody")) == (True, False, False)
 
 
 def test_the_vendors_query_reads_every_page_in_the_order_of_names(management: Management) -> None:
@@ -229,7 +249,7 @@ def test_show_objects_gets_many_by_uid_and_one_type_at_a_time(management: Manage
     uid = management.ok(client, "add-host", name="a", ip_address="10.0.0.1")["uid"]
     group = management.ok(client, "show-group", name="SO")["uid"]
     both = management.ok(client, "show-objects", uids=[uid, group, "no-such-uid"])["objects"]
-    assert [thing["name"] for thing in both] == ["a", "SO"]
+    assert [cp_object["name"] for cp_object in both] == ["a", "SO"]
     assert management.ok(client, "show-objects", type="host")["total"] == 1
     assert management.ok(client, "show-objects", filter="az-")["total"] == 3
 

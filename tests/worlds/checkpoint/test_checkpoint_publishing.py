@@ -1,4 +1,4 @@
-"""Batches, validations, publishing and tasks of the Check Point world."""
+"""Validations, publishing and tasks of the Check Point simulator."""
 
 from __future__ import annotations
 
@@ -7,14 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.worlds.checkpoint.conftest import Json, Management
-
-
-def hosts(count: int, first: int = 0) -> list[Json]:
-    return [
-        {"name": f"az-{number:03d}", "ip-address": f"10.0.{number // 200}.{number % 200}"}
-        for number in range(first, first + count)
-    ]
+    from tests.worlds.checkpoint.conftest import Management
 
 
 def test_changes_are_seen_by_others_only_after_the_publish(management: Management) -> None:
@@ -54,7 +47,7 @@ def test_a_publish_takes_the_vendors_time_divided_by_the_scale(management: Manag
     client = management.login()
     management.ok(client, "add-host", name="a", ip_address="10.0.0.1")
     task = management.world.tasks.find(management.start(client, "publish"))
-    assert task.ends - task.started == pytest.approx((20 + 0.02) / management.stage.clock.scale, abs=0.01)
+    assert task.ends - task.started == pytest.approx((20 + 0.02) / management.environment.clock.scale, abs=0.01)
 
 
 def test_publishing_and_installing_take_longer_the_more_was_changed(management: Management) -> None:
@@ -68,7 +61,7 @@ def test_publishing_and_installing_take_longer_the_more_was_changed(management: 
         order = {"policy_package": "Standard", "targets": ["gw-east"]}
         install = management.world.tasks.find(management.start(client, "install-policy", **order))
         management.wait(lambda install=install: not install.is_running)  # type: ignore[misc]
-        times.append([(task.ends - task.started) * management.stage.clock.scale for task in (publish, install)])
+        times.append([(task.ends - task.started) * management.environment.clock.scale for task in (publish, install)])
     assert times[0] == pytest.approx([20 + 0.02 * 10, 60 + 0.01 * 10], abs=0.5)
     assert times[1] == pytest.approx([20 + 0.02 * 200, 60 + 0.01 * 200], abs=0.5)
 
@@ -90,15 +83,28 @@ def test_publishes_of_one_server_follow_one_another(management: Management) -> N
     management.ok(second, "add-host", name="b", ip_address="10.0.0.2")
     one, two = (management.start(client, "publish") for client in (first, second))
     tasks = management.world.tasks
-    assert tasks.find(two).ends >= tasks.find(one).ends + 20 / management.stage.clock.scale - 0.001
+    assert tasks.find(two).ends >= tasks.find(one).ends + 20 / management.environment.clock.scale - 0.001
 
 
-def test_a_publish_without_changes_succeeds_and_makes_no_revision(management: Management) -> None:
+def test_a_publish_without_changes_succeeds_and_is_a_revision_too(management: Management) -> None:
     client = management.login()
     task = management.ok(client, "publish")["tasks"][0]
     assert task["status"] == "succeeded"
-    assert "revision" not in task["task-details"][0]
-    assert len(management.world.published.revisions) == 1
+    assert task["task-details"][0]["publishResponse"]["numberOfPublishedChanges"] == 0
+    assert task["task-details"][0]["revision"] == management.world.published.revisions[-1].uid
+    assert len(management.world.published.revisions) == 2
+
+
+def test_old_errors_of_others_are_shown_and_stop_no_publish(management: Management) -> None:
+    management.order("traits", {"old_errors": ["Gateway fw-old has no topology."]})
+    client = management.login()
+    management.ok(client, "add-host", name="az-001", ip_address="10.9.9.9")
+    found = management.ok(client, "show-validations")
+    assert found["errors-total"] == 1
+    assert found["errors"] == [{"message": "Gateway fw-old has no topology.", "current-session": False}]
+    management.order("traits", {"tells_whose": False})
+    assert management.ok(client, "show-validations")["errors"] == [{"message": "Gateway fw-old has no topology."}]
+    management.ok(client, "publish")
 
 
 def test_publishing_another_session_is_not_implemented(management: Management) -> None:
@@ -121,65 +127,6 @@ def test_a_publish_goes_on_when_its_client_is_gone(management: Management) -> No
     assert "mine" not in names
 
 
-def test_a_batch_is_one_task_and_its_hosts_are_there_when_it_ends(management: Management) -> None:
-    client = management.login()
-    answer = management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": hosts(300)}])
-    (task,) = answer["tasks"]
-    assert (task["status"], task["task-details"]) == (
-        "succeeded",
-        [{"status": "Batch operation completed successfully"}],
-    )
-    names = [host["name"] for host in hosts(300)]
-    management.ok(client, "set-group", name="SO", members={"add": names}, details_level="uid")
-    assert management.ok(client, "show-session")["changes"] == 301
-    management.ok(client, "publish")
-    assert management.look("summary")["groups"]["SO"] == 300
-
-
-def test_a_batch_may_alter_and_delete_and_carry_groups(management: Management) -> None:
-    client = management.login()
-    listed = [host | {"groups": ["SO"]} for host in hosts(3)]
-    management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": listed}])
-    altered = [{"name": "az-000", "comments": "x"}, {"name": "az-001", "groups": {"add": "az-db"}}]
-    management.ok(client, "set-objects-batch", objects=[{"type": "host", "list": altered}])
-    management.ok(client, "delete-objects-batch", objects=[{"type": "host", "list": [{"name": "az-002"}]}])
-    assert management.ok(client, "show-host", name="az-000")["comments"] == "x"
-    assert len(management.ok(client, "show-host", name="az-001")["groups"]) == 2
-    assert [member["name"] for member in management.ok(client, "show-group", name="SO")["members"]] != []
-    assert management.refused(client, "show-host", name="az-002")[0] == 404
-
-
-def test_a_batch_swallows_a_taken_name_and_the_publish_fails_until_it_is_gone(management: Management) -> None:
-    client = management.login()
-    management.ok(client, "add-host", name="az-001", ip_address="10.9.9.9")
-    management.ok(client, "publish")
-    management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": hosts(3)}])
-    found = management.ok(client, "show-validations")
-    assert (found["errors-total"], found["blocking-errors-total"]) == (1, 0)
-    assert found["errors"] == [{"message": "More than one object named 'az-001' exists."}]
-    task = management.failed(client, "publish")
-    assert task["progress-description"] == "Publish failed because of validation errors"
-    session = management.ok(client, "show-session")
-    assert (session["changes"], session["locks"]) == (3, 3)
-    (poison,) = [
-        host
-        for host in management.ok(client, "show-hosts")["objects"]
-        if host["name"] == "az-001" and host["ipv4-address"] != "10.9.9.9"
-    ]
-    management.ok(client, "delete-host", uid=poison["uid"])
-    management.ok(client, "publish")
-    assert management.look("summary")["objects"]["host"] == 3
-
-
-def test_a_shared_address_in_a_batch_is_a_warning_that_does_not_stop_the_publish(management: Management) -> None:
-    client = management.login()
-    twins = [{"name": "a", "ip-address": "10.0.0.1"}, {"name": "b", "ip-address": "10.0.0.1"}]
-    management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": twins}])
-    found = management.ok(client, "show-validations")
-    assert (found["warnings-total"], found["errors-total"]) == (1, 0)
-    management.ok(client, "publish")
-
-
 def test_a_name_made_in_two_sessions_surfaces_at_the_second_publish(management: Management) -> None:
     first, second = management.login(), management.login(key=management.other_key)
     management.ok(first, "add-host", name="a", ip_address="10.0.0.1")
@@ -200,35 +147,6 @@ def test_ignored_errors_leave_a_session_that_cannot_be_published(management: Man
     client = management.login()
     management.ok(client, "add-host", name="SO", ip_address="10.0.0.1", ignore_errors=True)
     assert management.failed(client, "publish")["status"] == "failed"
-
-
-@pytest.mark.parametrize(
-    ("objects", "code"),
-    [
-        ([{"type": "host", "list": [{"name": "a"}]}], "generic_err_missing_required_parameters"),
-        ([{"type": "host", "list": [{"ip-address": "10.0.0.1"}]}], "generic_err_missing_required_parameters"),
-        (
-            [{"type": "host", "list": [{"name": "a", "ip-address": "10.0.0.1", "ignore-warnings": True}]}],
-            "generic_err_invalid_parameter_name",
-        ),
-        ([{"type": "spaceship", "list": []}], "generic_err_invalid_parameter"),
-        ([{"type": "host"}], "generic_err_missing_required_parameters"),
-        ([], "generic_err_invalid_parameter"),
-        ("host", "generic_err_invalid_parameter"),
-    ],
-)
-def test_a_malformed_batch_is_refused_at_once(management: Management, objects: object, code: str) -> None:
-    assert management.refused(management.login(), "add-objects-batch", objects=objects)[:2] == (400, code)
-
-
-def test_a_batch_that_names_an_unknown_group_fails_and_keeps_what_came_before(management: Management) -> None:
-    client = management.login()
-    listed = [hosts(1)[0], hosts(1, 1)[0] | {"groups": "nowhere"}]
-    task = management.failed(client, "add-objects-batch", objects=[{"type": "host", "list": listed}])
-    assert task["status"] == "failed"
-    assert "nowhere" in task["progress-description"]
-    assert management.ok(client, "show-session")["changes"] == 1
-    assert management.ok(client, "discard")["number-of-discarded-changes"] == 1
 
 
 def test_tasks_are_listed_by_who_and_how_and_an_unknown_one_is_404(management: Management) -> None:
@@ -278,7 +196,7 @@ def test_the_ledger_has_every_call_and_one_line_for_a_publish(management: Manage
     client = management.login()
     management.ok(client, "add-host", name="a", ip_address="10.0.0.1", groups="SO")
     management.ok(client, "publish")
-    ledger = management.stage.ledger
+    ledger = management.environment.ledger
     (call,) = ledger.entries("checkpoint", "add-host")
     assert (call.who, call.status, call.changed) == ("microseg", 200, ("a",))
     assert call.size > 100

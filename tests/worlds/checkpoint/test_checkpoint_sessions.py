@@ -1,4 +1,4 @@
-"""Sessions of the Check Point world: who comes in, what stays when a client goes, and how to get at it."""
+"""Sessions of the Check Point simulator: login, what a disconnected client leaves, and access to it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_an_api_key_and_a_password_both_open_a_read_write_session(management: Ma
 def test_every_secret_is_marked_in_the_ledger_and_no_entry_holds_one(management: Management) -> None:
     client = management.login()
     management.ok(client, "keepalive")
-    secrets = management.stage.ledger.secrets
+    secrets = management.environment.ledger.secrets
     assert {management.key, management.password, client.sid} <= secrets
-    written = " ".join(str(entry.as_json()) for entry in management.stage.ledger.entries())
+    written = " ".join(str(entry.as_json()) for entry in management.environment.ledger.entries())
     assert not [secret for secret in secrets if secret in written]
 
 
@@ -55,7 +55,7 @@ def test_a_login_with_wrong_words_is_refused_by_the_vendors_code(
 def test_the_fourth_login_in_a_minute_is_throttled_only_with_limits(management: Management) -> None:
     for _ in range(4):
         management.login()
-    management.stage.limits = True
+    management.environment.limits = True
     for _ in range(3):
         assert management.post("login", {"api-key": management.key}).status_code == 200
     fourth = management.post("login", {"api-key": management.key})
@@ -71,7 +71,7 @@ def test_the_hundredth_read_write_session_is_the_last(management: Management) ->
 
     for _ in range(99):
         management.background.call(log_in)
-    management.stage.limits = True
+    management.environment.limits = True
     assert management.post("login", {"api-key": management.key}).status_code == 200
     refused = management.post("login", {"api-key": management.key})
     assert refused.status_code == 400

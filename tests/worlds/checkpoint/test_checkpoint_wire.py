@@ -1,4 +1,4 @@
-"""The wire form of the Check Point world: paths, versions, bodies, ordered failures, the control port, and size."""
+"""The wire format of the Check Point simulator: paths, versions, bodies, faults, the control port, and size."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from simulators.checkpoint.editing import Editor
-from simulators.checkpoint.fields import Delta, Wish
+from simulators.checkpoint.edits import Editor
+from simulators.checkpoint.fields import Delta, ObjectSpec
 from simulators.faults import Fault
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_another_content_type_is_refused_and_only_post_is_served(management: Man
 
 def test_a_lost_answer_leaves_the_host_behind_and_the_vendors_client_trips_over_it(management: Management) -> None:
     client = management.login()
-    management.stage.faults.add(Fault("checkpoint", "add-host", phase="after", action="cut"))
+    management.environment.faults.add(Fault("checkpoint", "add-host", phase="after", action="cut"))
     refusal = management.refused(client, "add-host", name="a", ip_address="10.0.0.1")
     assert refusal[1] == "err_validation_failed"
     assert management.ok(client, "show-session")["changes"] == 1
@@ -62,7 +62,7 @@ def test_a_lost_answer_leaves_the_host_behind_and_the_vendors_client_trips_over_
 
 def test_an_html_answer_is_reported_by_the_vendors_client_as_no_json(management: Management) -> None:
     client = management.login()
-    management.stage.faults.add(Fault("checkpoint", "show-hosts", action="html", status=503))
+    management.environment.faults.add(Fault("checkpoint", "show-hosts", action="html", status=503))
     answer = client.api_call("show-hosts")
     assert not answer.success
     assert answer.status_code == 503
@@ -83,7 +83,7 @@ def test_many_hosts_are_read_page_by_page_from_one_sorted_listing(management: Ma
     def fill(editor: Editor) -> None:
         for number in range(8_000):
             address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-            editor.add(Wish("host", name=f"az-{number:05d}", ipv4=address, groups=Delta("replace", ("SO",))))
+            editor.add(ObjectSpec("host", name=f"az-{number:05d}", ipv4=address, groups=Delta("replace", ("SO",))))
 
     management.background.call(lambda: management.world.edit("alice", fill))
     management.order("durations", {"read": 0.0})

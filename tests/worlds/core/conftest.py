@@ -1,4 +1,4 @@
-"""A tiny world with one list and one effect, behind the real middleware, TLS and control port."""
+"""A tiny system with one list and one effect, behind the real middleware, TLS and control port."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from aiohttp import web
 from simulators import certificates
 from simulators.background import Background
 from simulators.control import build_control
-from simulators.server import Stage, build_app, changed, operation
+from simulators.environment import Environment
+from simulators.server import build_app, changed, operation
 
 
 @dataclass
 class Tiny:
     url: str
     control: str
-    stage: Stage
+    environment: Environment
     session: requests.Session
     effects: list[str] = field(default_factory=list)
 
@@ -34,12 +35,12 @@ def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(certificate_folder: Path) -> Iterator[Tiny]:
-    stage = Stage()
-    app = build_app("tiny", stage)
+    environment = Environment()
+    app = build_app("tiny", environment)
     session = requests.Session()
     session.trust_env = False
     session.verify = str(certificate_folder / "ca.pem")
-    world = Tiny("", "", stage, session)
+    world = Tiny("", "", environment, session)
 
     async def things(_: web.Request) -> web.Response:
         return web.json_response({"value": ["a", "b", "c"]})
@@ -64,6 +65,6 @@ def tiny(certificate_folder: Path) -> Iterator[Tiny]:
     tls = certificates.ssl_context(*certificates.issue(certificate_folder, "tiny"))
     with Background() as background:
         world.url = background.serve(app, tls).url
-        world.control = background.serve(build_control(stage), None).url
+        world.control = background.serve(build_control(environment), None).url
         yield world
     session.close()

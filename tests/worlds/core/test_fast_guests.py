@@ -1,4 +1,4 @@
-"""Guests that run nothing end as the script would: the same words, the same codes, the same traces in the PCE."""
+"""Emulated guests end as the script would: same outcomes, same codes, same effect in the PCE."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import asyncio
 import time
 
 import pytest
+from tests.worlds.guest.orders import ordered
 
 from microseg.scripts import Outcome, parse_result
 from simulators import illumio
 from simulators.azure.machine import Vm
 from simulators.azure.specs import Addresses, read_vm
 from simulators.clock import Clock
+from simulators.environment import Environment
 from simulators.fast_guests import FastGuests
 from simulators.illumio.bodies import ProfileBody
 from simulators.illumio.pairing import How, PairingFault
-from simulators.stage import Stage
 
 PCE = "127.0.0.1:8443"
 NONCE = "00ff00ff00ff00ff"
@@ -25,8 +26,8 @@ class Site:
     """One VM, one PCE, nothing executed."""
 
     def __init__(self) -> None:
-        self.stage = Stage(clock=Clock(100_000.0))
-        self.pce, _ = illumio.create(self.stage, org_id=50)
+        self.environment = Environment(clock=Clock(100_000.0))
+        self.pce, _ = illumio.create(self.environment, org_id=50)
         self.pce.reached_at(f"https://{PCE}")
         profile = self.pce.profiles.create(ProfileBody(enabled=True, name="p", allowed_uses_per_key=1))
         self.key = self.pce.profiles.make_key(profile.href)
@@ -39,12 +40,13 @@ class Site:
             "MICROSEG_VM_ID": self.vm.vm_id,
             "MICROSEG_PCE": PCE,
             "MICROSEG_NOT_AFTER": str(int(time.time()) + 300),
+            "MICROSEG_DEADLINE": "200",
             "MICROSEG_NONCE": NONCE,
             "MICROSEG_ACTIVATION_CODE": self.key,
         } | given
 
     async def run(self, **given: str) -> Outcome:
-        answer = await self.guests.run(self.vm, "", self.parameters(**given), 10.0)
+        answer = await self.guests.run(self.vm, ordered("", self.parameters(**given), 10.0))
         result = parse_result(answer.stdout, NONCE)
         assert result is not None, answer
         return result.outcome
@@ -61,7 +63,7 @@ async def test_a_vm_pairs_once_and_says_so_again(site: Site) -> None:
     assert await site.run() is Outcome.ALREADY_PAIRED
     (workload,) = site.pce.workloads.all()
     assert (workload.hostname, workload.interfaces[0]["address"]) == ("web1", site.vm.nics[0].addresses[0].ip)
-    (entry,) = site.stage.ledger.entries("illumio", "agents.activate")
+    (entry,) = site.environment.ledger.entries("illumio", "agents.activate")
     assert (entry.status, entry.who) == (201, "web1")
     site.guests.forget_ven("web1", workload.uuid)
     assert await site.run(MICROSEG_MODE="probe") is Outcome.NOT_PAIRED
@@ -90,7 +92,7 @@ async def test_an_ordered_failure_of_pairing_is_met_once(site: Site, how: How, o
 
 
 async def test_a_vm_of_another_pce_or_another_kind_is_told(site: Site) -> None:
-    inside = site.guests.inside(site.vm)
+    inside = site.guests.guest_of(site.vm)
     inside.pretend_machine("riscv64")
     assert await site.run() is Outcome.UNSUPPORTED_OS
     inside.wipe()
@@ -98,9 +100,13 @@ async def test_a_vm_of_another_pce_or_another_kind_is_told(site: Site) -> None:
     assert await site.run() is Outcome.PAIRED_ELSEWHERE
 
 
-async def test_a_second_run_in_the_same_vm_is_busy_and_a_long_one_is_ended(site: Site) -> None:
-    site.stage.clock.scale = 1.0
-    first = asyncio.create_task(site.guests.run(site.vm, "", site.parameters(), 0.2))
+async def test_a_second_run_in_the_same_vm_is_busy_as_long_as_the_first_one_s_pairing_lives_on(site: Site) -> None:
+    site.environment.clock.scale = 1.0
+    first = asyncio.create_task(site.guests.run(site.vm, ordered("", site.parameters(), 0.2)))
     await asyncio.sleep(0)
     assert await site.run() is Outcome.BUSY
     assert (await first).timed_out
+    assert await site.run() is Outcome.BUSY
+    site.guests.power_off(site.vm)
+    await asyncio.sleep(0)
+    assert await site.run(MICROSEG_MODE="probe") is Outcome.NOT_PAIRED

@@ -1,4 +1,4 @@
-"""The worlds' common core, met by `requests`: naming, ledger, ordered failures, control port, TLS."""
+"""The simulators' common core, with `requests`: operation names, ledger, faults, control port, TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .conftest import Tiny
 
 def test_a_request_is_recorded_with_what_it_changed(tiny: Tiny) -> None:
     assert tiny.session.put(f"{tiny.url}/things/x", timeout=5).status_code == 201
-    (entry,) = tiny.stage.ledger.entries("tiny")
+    (entry,) = tiny.environment.ledger.entries("tiny")
     assert (entry.operation, entry.who, entry.status, entry.changed) == ("thing.put", "tester", 201, ("x",))
     assert entry.size == len(b'{"done": true}')
     assert entry.seconds > 0
@@ -28,20 +28,20 @@ def test_a_request_is_recorded_with_what_it_changed(tiny: Tiny) -> None:
 def test_an_operation_is_named_by_its_route_and_an_unknown_path_is_recorded_too(tiny: Tiny) -> None:
     tiny.session.get(f"{tiny.url}/things", timeout=5)
     assert tiny.session.get(f"{tiny.url}/nowhere", timeout=5).status_code == 404
-    named, unknown = tiny.stage.ledger.entries()
+    named, unknown = tiny.environment.ledger.entries()
     assert (named.operation, named.status) == ("things.list", 200)
     assert unknown.status == 404
 
 
 def test_a_mistake_in_a_world_is_a_500_and_says_so_in_the_ledger(tiny: Tiny) -> None:
     assert tiny.session.get(f"{tiny.url}/broken", timeout=5).status_code == 500
-    (entry,) = tiny.stage.ledger.entries()
+    (entry,) = tiny.environment.ledger.entries()
     assert (entry.status, entry.note) == (500, "error: RuntimeError")
 
 
 def test_a_status_before_the_effect_prevents_it(tiny: Tiny) -> None:
     headers = {"Retry-After": "7"}
-    tiny.stage.faults.add(Fault("tiny", action="status", status=429, body={"error": "busy"}, headers=headers))
+    tiny.environment.faults.add(Fault("tiny", action="status", status=429, body={"error": "busy"}, headers=headers))
     answer = tiny.session.put(f"{tiny.url}/things/x", timeout=5)
     assert (answer.status_code, answer.json(), answer.headers["Retry-After"]) == (429, {"error": "busy"}, "7")
     assert tiny.effects == []
@@ -49,36 +49,36 @@ def test_a_status_before_the_effect_prevents_it(tiny: Tiny) -> None:
 
 
 def test_a_cut_after_the_effect_loses_only_the_answer(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "thing.put", phase="after", action="cut"))
+    tiny.environment.faults.add(Fault("tiny", "thing.put", phase="after", action="cut"))
     with pytest.raises(requests.ConnectionError):
         tiny.session.put(f"{tiny.url}/things/x", timeout=5)
     assert tiny.effects == ["x"]
-    (entry,) = tiny.stage.ledger.entries()
+    (entry,) = tiny.environment.ledger.entries()
     assert (entry.status, entry.changed, entry.note) == (0, ("x",), "fault after: cut")
 
 
 def test_a_hang_lasts_until_the_caller_gives_up(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "things.list", action="hang"))
+    tiny.environment.faults.add(Fault("tiny", "things.list", action="hang"))
     with pytest.raises(requests.ReadTimeout):
         tiny.session.get(f"{tiny.url}/things", timeout=0.3)
     assert tiny.session.get(f"{tiny.url}/things", timeout=5).status_code == 200
 
 
 def test_a_hang_of_some_seconds_ends_in_a_reset(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "things.list", action="hang", seconds=0.2))
+    tiny.environment.faults.add(Fault("tiny", "things.list", action="hang", seconds=0.2))
     with pytest.raises(requests.ConnectionError):
         tiny.session.get(f"{tiny.url}/things", timeout=5)
 
 
 def test_a_delay_changes_only_the_time(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "things.list", action="delay", seconds=0.3))
+    tiny.environment.faults.add(Fault("tiny", "things.list", action="delay", seconds=0.3))
     started = time.monotonic()
     assert tiny.session.get(f"{tiny.url}/things", timeout=5).json()["value"] == ["a", "b", "c"]
     assert time.monotonic() - started >= 0.3
 
 
 def test_html_comes_with_its_status_and_type(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "things.list", action="html", status=502))
+    tiny.environment.faults.add(Fault("tiny", "things.list", action="html", status=502))
     answer = tiny.session.get(f"{tiny.url}/things", timeout=5)
     assert answer.status_code == 502
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -86,7 +86,7 @@ def test_html_comes_with_its_status_and_type(tiny: Tiny) -> None:
 
 
 def test_truncated_json_is_half_of_the_answer_with_status_200(tiny: Tiny) -> None:
-    tiny.stage.faults.add(Fault("tiny", "things.list", phase="after", action="truncate"))
+    tiny.environment.faults.add(Fault("tiny", "things.list", phase="after", action="truncate"))
     answer = tiny.session.get(f"{tiny.url}/things", timeout=5)
     assert answer.status_code == 200
     assert answer.text
@@ -169,8 +169,8 @@ def test_the_control_port_clears_faults_sets_the_clock_and_tells_secrets(tiny: T
     assert requests.delete(f"{tiny.control}/faults", timeout=5).status_code == 200
     assert tiny.session.get(f"{tiny.url}/things", timeout=5).status_code == 200
     assert requests.post(f"{tiny.control}/clock", json={"scale": 30}, timeout=5).json()["scale"] == 30
-    assert tiny.stage.clock.scale == 30
-    tiny.stage.ledger.add_secret("s3cret")
+    assert tiny.environment.clock.scale == 30
+    tiny.environment.ledger.add_secret("s3cret")
     assert requests.get(f"{tiny.control}/secrets", timeout=5).json() == {"secrets": ["s3cret"]}
 
 
@@ -200,7 +200,7 @@ def test_an_authority_is_made_once_and_keys_are_private(tmp_path: Path) -> None:
 def test_the_control_port_tells_changes_apart_and_switches_limits(tiny: Tiny) -> None:
     tiny.session.put(f"{tiny.url}/things/x", timeout=5)
     tiny.session.get(f"{tiny.url}/things", timeout=5)
-    tiny.stage.ledger.append("tiny", "world.moved", changed=["y"])
+    tiny.environment.ledger.append("tiny", "world.moved", changed=["y"])
     query = {"changes": "true"}
     found = requests.get(f"{tiny.control}/ledger", params=query, timeout=5).json()["entries"]
     assert [entry["operation"] for entry in found] == ["thing.put", "world.moved"]
@@ -208,7 +208,7 @@ def test_the_control_port_tells_changes_apart_and_switches_limits(tiny: Tiny) ->
     assert [entry["operation"] for entry in of_the_world] == ["world.moved"]
     assert requests.get(f"{tiny.control}/limits", timeout=5).json() == {"enforced": False}
     assert requests.post(f"{tiny.control}/limits", json={"enforced": True}, timeout=5).json() == {"enforced": True}
-    assert tiny.stage.limits is True
+    assert tiny.environment.limits is True
     assert requests.post(f"{tiny.control}/limits", json={"enforced": "yes"}, timeout=5).status_code == 400
 
 
@@ -217,5 +217,5 @@ def test_a_long_answer_goes_out_whole_and_is_measured(tiny: Tiny) -> None:
     assert len(answer.json()) == 3_000_000
     assert answer.headers["Content-Length"] == "3000002"
     assert answer.headers["Content-Type"].startswith("application/json")
-    (entry,) = tiny.stage.ledger.entries("tiny", "long")
+    (entry,) = tiny.environment.ledger.entries("tiny", "long")
     assert entry.size == 3_000_002

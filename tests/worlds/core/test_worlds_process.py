@@ -1,4 +1,4 @@
-"""`microseg-worlds`: the three worlds as one process, with a fleet, a page that shows it, and a ledger in a file."""
+"""`python -m simulators`: the three systems in one process, with a fleet, a page that shows it, and a ledger file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Started:
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self.process, self.folder = process, folder
         assert process.stdout is not None
-        assert process.stdout.readline() == "worlds ready\n"
+        assert process.stdout.readline() == "simulators ready\n"
         self.hint = process.stdout.readline()
         self.described: dict[str, Any] = json.loads((folder / "worlds.json").read_text())
         self.control = self.described["control"]["url"]

@@ -1,10 +1,12 @@
-"""The three worlds of the sibling folders, for the tests of their failures."""
+"""The three simulators of the sibling folders, for the tests of their faults."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from azure.mgmt.compute import ComputeManagementClient
 from tests.worlds.azure.conftest import Azure, azure
 from tests.worlds.checkpoint.conftest import Management, management
 from tests.worlds.illumio.conftest import Pce, pce
@@ -29,3 +31,11 @@ def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("azure", "checkpoint", "pce"):
         certificates.issue(folder, name)
     return folder
+
+
+@pytest.fixture
+def compute(azure: Azure) -> Iterator[ComputeManagementClient]:
+    """The SDK, with three VMs and without retries: each fault shows at once."""
+    azure.add({"name": "vm0"}, {"name": "vm1"}, {"name": "vm2"})
+    with azure.compute() as client:
+        yield client

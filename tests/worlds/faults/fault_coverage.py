@@ -1,4 +1,4 @@
-"""Which fault action of which world a test shows: `test_every_action.py` finds those that no test shows."""
+"""Records which fault action of which system a test covers; `test_fault_coverage.py` finds actions without a test."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import requests
 from simulators.faults import Action
 
 Test = TypeVar("Test", bound=Callable[..., object])
-shown: dict[str, set[Action]] = {"azure": set(), "illumio": set(), "checkpoint": set()}
+covered: dict[str, set[Action]] = {"azure": set(), "illumio": set(), "checkpoint": set()}
 
 
-def shows(system: str, *actions: Action) -> Callable[[Test], Test]:
-    """Mark a test: it shows the vendor's own client meeting these actions."""
+def covers(system: str, *actions: Action) -> Callable[[Test], Test]:
+    """Mark a test in which the vendor's own client meets these actions."""
 
     def mark(test: Test) -> Test:
-        shown[system].update(actions)
+        covered[system].update(actions)
         return test
 
     return mark
 
 
-def order(control: str, system: str, operation: str, action: Action, **more: Any) -> None:
-    """Order a failure over the control port, as people do."""
+def inject(control: str, system: str, operation: str, action: Action, **more: Any) -> None:
+    """Inject a fault by the control port, as people do."""
     fault = {"system": system, "operation": operation, "action": action, **more}
     answer = requests.post(f"{control}/faults", json=fault, timeout=5)
     assert answer.status_code == 201, answer.text
 
 
 def refusal(control: str, system: str, operation: str, action: Action, **more: Any) -> str:
-    """Why this world does not take such an order."""
+    """Return why this system refuses such a fault."""
     fault = {"system": system, "operation": operation, "action": action, **more}
     answer = requests.post(f"{control}/faults", json=fault, timeout=5)
     assert answer.status_code == 400, answer.text

@@ -1,118 +1,102 @@
-"""The vendor's own client (`cp-mgmt-api-sdk` 1.9.0) meets every failure that can be ordered of Check Point."""
+"""The vendor's own client (`cp-mgmt-api-sdk` 1.9.0) meets every fault of requests, sessions and tasks."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 import requests
-from cpapi import APIClient
 
 from simulators.faults import Action
 
+from .checkpoint_client import add, call, hosts, hosts_in
 from .conftest import Management
-from .covering import order, refusal, shows
+from .fault_coverage import covers, inject, refusal
 
 
-def hosts(client: APIClient) -> list[str]:
-    """The names of all hosts, by the SDK's own paging of 50."""
-    answer = client.api_query("show-hosts", details_level="standard")
-    assert answer.success, answer.error_message
-    return [host["name"] for host in answer.data]
-
-
-def call(client: APIClient, command: str, **parameters: object) -> Any:
-    return client.api_call(command, {name.replace("_", "-"): value for name, value in parameters.items()})
-
-
-def add(client: APIClient, number: int = 1) -> Any:
-    return call(client, "add-host", name=f"h{number}", ip_address=f"10.0.0.{number}")
-
-
-@shows("checkpoint", "status")
+@covers("checkpoint", "status")
 def test_a_status_before_the_effect_prevents_it_and_its_code_is_read(management: Management) -> None:
     client = management.login()
     body = {"code": "generic_error", "message": "Runtime error"}
-    order(management.control, "checkpoint", "add-host", "status", status=400, body=body)
+    inject(management.control, "checkpoint", "add-host", "status", status=400, body=body)
     answer = add(client)
     assert (answer.success, answer.status_code, answer.data["code"]) == (False, 400, "generic_error")
     assert add(client).success
 
 
-@shows("checkpoint", "status")
+@covers("checkpoint", "status")
 def test_a_status_after_the_effect_hides_a_host_that_is_there(management: Management) -> None:
     client = management.login()
     body = {"code": "generic_server_error", "message": "Management server failed to execute command"}
-    order(management.control, "checkpoint", "add-host", "status", status=500, body=body, phase="after")
+    inject(management.control, "checkpoint", "add-host", "status", status=500, body=body, phase="after")
     assert not add(client).success
     assert hosts(client) == ["h1"]
 
 
-@shows("checkpoint", "delay")
+@covers("checkpoint", "delay")
 def test_a_delay_is_waited_for(management: Management) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "delay", seconds=0.3)
+    inject(management.control, "checkpoint", "show-hosts", "delay", seconds=0.3)
     started = time.monotonic()
     assert call(client, "show-hosts").success
     assert time.monotonic() - started >= 0.3
 
 
-@shows("checkpoint", "cut")
+@covers("checkpoint", "cut")
 @pytest.mark.parametrize(("phase", "said"), [("before", ""), ("after", "More than one object named 'h1' exists.")])
 def test_the_sdk_sends_a_write_twice_when_it_is_cut(management: Management, phase: str, said: str) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "add-host", "cut", phase=phase)
+    inject(management.control, "checkpoint", "add-host", "cut", phase=phase)
     answer = add(client)
-    assert len(management.stage.ledger.entries("checkpoint", "add-host")) == 2
+    assert len(management.environment.ledger.entries("checkpoint", "add-host")) == 2
     assert answer.success is (phase == "before")
     assert said in str(answer.data)
     assert hosts(client) == ["h1"]
 
 
-@shows("checkpoint", "hang")
+@covers("checkpoint", "hang")
 def test_the_sdk_waits_as_long_as_a_hang_lasts_and_asks_again(management: Management) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "hang", seconds=0.4)
+    inject(management.control, "checkpoint", "show-hosts", "hang", seconds=0.4)
     started = time.monotonic()
     assert call(client, "show-hosts").success
     assert time.monotonic() - started >= 0.4
-    assert len(management.stage.ledger.entries("checkpoint", "show-hosts")) == 2
+    assert len(management.environment.ledger.entries("checkpoint", "show-hosts")) == 2
 
 
-@shows("checkpoint", "html")
+@covers("checkpoint", "html")
 @pytest.mark.parametrize("status", [200, 403, 503])
 def test_html_is_no_json(management: Management, status: int) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "html", status=status)
+    inject(management.control, "checkpoint", "show-hosts", "html", status=status)
     answer = call(client, "show-hosts")
     assert "not a valid JSON" in answer.error_message
     assert "<html>" in str(answer.data)
 
 
-@shows("checkpoint", "truncate")
+@covers("checkpoint", "truncate")
 def test_truncated_json_is_no_json(management: Management) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "truncate", phase="after")
+    inject(management.control, "checkpoint", "show-hosts", "truncate", phase="after")
     answer = call(client, "show-hosts")
     assert "not a valid JSON" in answer.error_message
 
 
-@shows("checkpoint", "throttle")
+@covers("checkpoint", "throttle")
 @pytest.mark.parametrize("retry_after", ["", "7", "soon", "999999999"])
 def test_a_429_is_told_at_once_whatever_its_header_says(management: Management, retry_after: str) -> None:
-    order(management.control, "checkpoint", "login", "throttle", retry_after=retry_after, count=2)
+    inject(management.control, "checkpoint", "login", "throttle", retry_after=retry_after, count=2)
     answer = management.client().login_with_api_key(management.key)
     assert (answer.success, answer.status_code, answer.data["code"]) == (False, 429, "err_too_many_requests")
     raw = management.post("login", {"api-key": management.key})
     assert raw.headers.get("Retry-After", "") == retry_after
 
 
-@shows("checkpoint", "expire")
+@covers("checkpoint", "expire")
 def test_a_session_that_ends_leaves_its_changes_behind(management: Management) -> None:
     client = management.login(name="mine")
     assert add(client).success
-    order(management.control, "checkpoint", "add-host", "expire")
+    inject(management.control, "checkpoint", "add-host", "expire")
     answer = add(client, 2)
     assert (answer.status_code, answer.data["code"]) == (401, "generic_err_wrong_session_id")
     fresh = management.login(name="next")
@@ -121,127 +105,66 @@ def test_a_session_that_ends_leaves_its_changes_behind(management: Management) -
     assert management.ok(fresh, "discard", uid=left[0]["uid"])["number-of-discarded-changes"] == 1
 
 
-@shows("checkpoint", "expire")
+@covers("checkpoint", "expire")
 def test_a_session_ends_while_its_publish_goes_on(management: Management) -> None:
     client = management.login()
     assert add(client).success
-    order(management.control, "checkpoint", "publish", "expire", phase="after")
+    inject(management.control, "checkpoint", "publish", "expire", phase="after")
     management.start(client, "publish")
     assert call(client, "show-hosts").status_code == 401
     management.wait(lambda: len(management.world.published.revisions) == 2)
     assert hosts(management.login()) == ["h1"]
 
 
-@shows("checkpoint", "stale")
-def test_a_stale_answer_misses_what_was_published_while_another_question_knows_it(management: Management) -> None:
-    client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "stale", seconds=60)
-    assert hosts(client) == []
-    management.order("edit", {"do": "add-host", "host": "new", "ip-address": "10.0.0.9"})
-    assert hosts(client) == []
-    assert management.ok(client, "show-host", name="new")["ipv4-address"] == "10.0.0.9"
-
-
-@shows("checkpoint", "stale")
-def test_a_stale_answer_is_true_again_after_its_time(management: Management) -> None:
-    client = management.login()
-    order(management.control, "checkpoint", "show-hosts", "stale", seconds=0.2)
-    hosts(client)
-    management.order("edit", {"do": "add-host", "host": "new", "ip-address": "10.0.0.9"})
-    until = time.monotonic() + 5
-    while hosts(client) != ["new"]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def hosts_in(management: Management) -> list[str]:
-    return [thing.name for thing in management.world.published.listing("host")]
-
-
-@shows("checkpoint", "operation-lost")
+@covers("checkpoint", "operation-lost")
 def test_a_lost_task_is_404_though_its_publish_happened(management: Management) -> None:
     client = management.login()
     assert add(client).success
-    order(management.control, "checkpoint", "publish", "operation-lost")
+    inject(management.control, "checkpoint", "publish", "operation-lost")
     task = management.start(client, "publish")
     answer = call(client, "show-task", task_id=task)
     assert (answer.status_code, answer.data["code"]) == (404, "generic_err_object_not_found")
     management.wait(lambda: hosts_in(management) == ["h1"])
 
 
-@shows("checkpoint", "task-fails")
+@covers("checkpoint", "task-fails")
 def test_a_publish_that_fails_keeps_the_changes(management: Management) -> None:
     client = management.login()
     assert add(client).success
-    order(management.control, "checkpoint", "publish", "task-fails")
+    inject(management.control, "checkpoint", "publish", "task-fails")
     assert management.failed(client, "publish")["status"] == "failed"
     assert hosts_in(management) == []
     management.ok(client, "publish")
     assert hosts_in(management) == ["h1"]
 
 
-@shows("checkpoint", "task-half")
+@covers("checkpoint", "task-half")
 def test_an_installation_reaches_one_of_two_gateways(management: Management) -> None:
     client = management.login()
     assert add(client).success
     management.ok(client, "publish")
-    order(management.control, "checkpoint", "install-policy", "task-half")
+    inject(management.control, "checkpoint", "install-policy", "task-half")
     task = management.failed(client, "install-policy", policy_package="Standard", targets=["gw-east", "gw-west"])
     assert task["status"] == "partially succeeded"
     gateways = management.look("summary")["gateways"]
     assert sorted(each["revision"] for each in gateways.values()) == [1, 2]
 
 
-@shows("checkpoint", "task-endless")
+@covers("checkpoint", "task-endless")
 def test_a_task_that_never_ends_stays_at_99_percent(management: Management) -> None:
     client = management.login()
     assert add(client).success
-    order(management.control, "checkpoint", "publish", "task-endless")
+    inject(management.control, "checkpoint", "publish", "task-endless")
     with pytest.raises(Exception, match="Timeout reached"):
         client.api_call("publish", {}, timeout=1)
     task = management.post("show-tasks", {"details-level": "full"}, client.sid).json()["tasks"][0]
     assert (task["status"], task["progress-percentage"]) == ("in progress", 99)
 
 
-@shows("checkpoint", "item-duplicated")
-def test_an_item_comes_twice(management: Management) -> None:
-    client = management.login()
-    for number in (1, 2):
-        assert add(client, number).success
-    order(management.control, "checkpoint", "show-hosts", "item-duplicated")
-    assert [host["name"] for host in call(client, "show-hosts").data["objects"]] == ["h1", "h2", "h1"]
-
-
-def many(management: Management) -> APIClient:
-    """A session with 120 hosts: three of the SDK's pages."""
-    client = management.login()
-    batch = [{"name": f"h{number:03}", "ip-address": f"10.0.1.{number}"} for number in range(120)]
-    management.ok(client, "add-objects-batch", objects=[{"type": "host", "list": batch}])
-    return client
-
-
-@shows("checkpoint", "page-missing")
-def test_a_page_is_empty_beside_its_true_positions(management: Management) -> None:
-    client = many(management)
-    order(management.control, "checkpoint", "show-hosts", "page-missing", nth=2)
-    seen = hosts(client)
-    assert len(seen) == 70
-    assert set(seen).isdisjoint({f"h{number:03}" for number in range(50, 100)})
-
-
-@shows("checkpoint", "page-repeated")
-def test_a_page_comes_again_instead_of_the_next_one(management: Management) -> None:
-    client = many(management)
-    order(management.control, "checkpoint", "show-hosts", "page-repeated", nth=2)
-    seen = hosts(client)
-    assert len(seen) == 120
-    assert seen[:50] == seen[50:100]
-
-
-@shows("checkpoint", "bulk-partial")
+@covers("checkpoint", "bulk-partial")
 def test_half_of_a_batch_is_done_though_its_task_says_failed(management: Management) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "add-objects-batch", "bulk-partial")
+    inject(management.control, "checkpoint", "add-objects-batch", "bulk-partial")
     batch = [{"name": f"h{number}", "ip-address": f"10.0.0.{number}"} for number in range(1, 5)]
     task = management.failed(client, "add-objects-batch", objects=[{"type": "host", "list": batch}])
     assert task["status"] == "failed"
@@ -249,10 +172,10 @@ def test_half_of_a_batch_is_done_though_its_task_says_failed(management: Managem
     assert hosts(client) == ["h1", "h2"]
 
 
-@shows("checkpoint", "foreign-lock")
+@covers("checkpoint", "foreign-lock")
 def test_somebody_holds_the_group_for_a_while_and_is_named(management: Management) -> None:
     client = management.login()
-    order(management.control, "checkpoint", "add-host", "foreign-lock", target="SO", seconds=60)
+    inject(management.control, "checkpoint", "add-host", "foreign-lock", target="SO", seconds=60)
     answer = call(client, "add-host", name="h1", ip_address="10.0.0.1", groups=["SO"])
     assert (answer.success, answer.data["code"]) == (False, "generic_err_object_locked")
     group = management.ok(client, "show-group", name="SO", details_level="full")
@@ -261,28 +184,28 @@ def test_somebody_holds_the_group_for_a_while_and_is_named(management: Managemen
     assert call(client, "add-host", name="h1", ip_address="10.0.0.1", groups=["SO"]).success
 
 
-@shows("checkpoint", "human-edit")
+@covers("checkpoint", "human-edit")
 def test_somebody_publishes_between_two_calls(management: Management) -> None:
     client = management.login()
     edit = {"do": "add-host", "host": "theirs", "ip-address": "10.0.0.9"}
-    order(management.control, "checkpoint", "show-hosts", "human-edit", body=edit, nth=2)
+    inject(management.control, "checkpoint", "show-hosts", "human-edit", body=edit, nth=2)
     assert hosts(client) == []
     assert hosts(client) == ["theirs"]
     assert management.ok(client, "show-host", name="theirs", details_level="full")["meta-info"]["creator"] == "alice"
 
 
-@shows("checkpoint", "human-edit")
+@covers("checkpoint", "human-edit")
 def test_an_edit_of_what_the_caller_holds_is_told_in_the_ledger_and_not_to_the_caller(management: Management) -> None:
     management.order("edit", {"do": "add-host", "host": "h1", "ip-address": "10.0.0.1"})
     client = management.login()
     management.ok(client, "set-host", name="h1", comments="mine")
-    order(management.control, "checkpoint", "show-hosts", "human-edit", body={"do": "delete-host", "host": "h1"})
+    inject(management.control, "checkpoint", "show-hosts", "human-edit", body={"do": "delete-host", "host": "h1"})
     assert hosts(client) == ["h1"]
-    entry = management.stage.ledger.entries("checkpoint", "show-hosts")[0]
-    assert entry.note.startswith("fault before: human-edit could not:")
+    entry = management.environment.ledger.entries("checkpoint", "show-hosts")[0]
+    assert entry.note.startswith("fault before: human-edit not possible:")
 
 
-@shows("checkpoint", "link-missing", "link-to-itself", "link-elsewhere")
+@covers("checkpoint", "link-missing", "link-to-itself", "link-elsewhere")
 @pytest.mark.parametrize(
     ("action", "operation", "complaint"),
     [
@@ -304,7 +227,7 @@ def test_what_check_point_does_not_have_cannot_be_ordered_of_it(
 
 
 def test_orders_are_listed_and_forgotten(management: Management) -> None:
-    order(management.control, "checkpoint", "publish", "cut", nth=3)
+    inject(management.control, "checkpoint", "publish", "cut", nth=3)
     (listed,) = requests.get(f"{management.control}/faults", timeout=5).json()["faults"]
     assert (listed["operation"], listed["nth"], listed["hits"]) == ("publish", 3, 0)
     requests.delete(f"{management.control}/faults", timeout=5)

@@ -1,10 +1,10 @@
-"""The three worlds over TLS in a thread of their own, and the product's gateways that talk to them."""
+"""The three worlds over TLS, in a thread of their own, and the gateways that are connected to them."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ssl
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,21 +17,27 @@ import requests
 import simulators.azure
 import simulators.checkpoint
 import simulators.illumio
-from microseg.gateways.azure import AzureArm
-from microseg.gateways.azure_credentials import Endpoints, credential_maker
-from microseg.gateways.checkpoint import Management
-from microseg.gateways.checkpoint_session import ApiKey, Credential
-from microseg.gateways.illumio import Pce
-from microseg.gateways.wire import Limits
-from microseg.model.estate import ClientSecret, Identity, SecretRef, Select, Source
+from microseg.gateways.azure.credentials import CredentialFactory, Endpoints, credential_factory
+from microseg.gateways.azure.gateway import AzureArmGateway
+from microseg.gateways.checkpoint.gateway import CheckPointManagementGateway
+from microseg.gateways.checkpoint.session import ApiKey, Credential
+from microseg.gateways.http.proxy import Proxy
+from microseg.gateways.http.tls import Limits
+from microseg.gateways.illumio.gateway import IllumioPceGateway
+from microseg.gateways.ports import GatewayError, Reading, Unreachable
+from microseg.gateways.readings import whole
+from microseg.model.azure_facts import VmListing
+from microseg.model.azure_spec import ClientSecret, Identity, Select, Source
+from microseg.model.fields import SecretRef
 from microseg.model.secret import Secret
 from simulators import certificates
+from simulators.azure.execution import Execution
 from simulators.azure.machine import Vm
 from simulators.azure.timing import Timing
 from simulators.background import Background
 from simulators.clock import Clock
+from simulators.environment import Environment
 from simulators.faults import Fault
-from simulators.server import Stage
 
 TENANT = "11111111-1111-1111-1111-111111111111"
 CLIENT = "22222222-2222-2222-2222-222222222222"
@@ -43,14 +49,15 @@ API_KEY = "api-key-7c2e"
 PASSWORD = "password-5d1a"
 ORG = 50
 OWNER = "plant/estate"
-SHORT = Limits(connect=2.0, read=1.0, total=5.0)
+SHORT = Limits(connect=2.0, read=4.0, total=5.0, token=0.5)
 
 W = TypeVar("W")
+R = TypeVar("R")
 
 
 @dataclass
-class Seen:
-    """What the gateways told the observer."""
+class ObservedCalls:
+    """The calls that the gateways reported."""
 
     calls: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -61,22 +68,22 @@ class Seen:
 
 @dataclass
 class Running(Generic[W]):
-    """A world that is served, and how to upset it."""
+    """A world that is served, and how to disturb it."""
 
     system: str
     world: W
-    stage: Stage
+    stage: Environment
     url: str
     ca: Path
     background: Background
-    seen: Seen = field(default_factory=Seen)
+    observed: ObservedCalls = field(default_factory=ObservedCalls)
 
     def fault(self, operation: str, **more: object) -> None:
         """Order a failure of the next call of this operation."""
         self.stage.faults.add(Fault(self.system, operation, **more))  # type: ignore[arg-type]
 
     def count(self, operation: str) -> int:
-        """How often the operation was asked for."""
+        """How often the operation was requested."""
         return len(self.stage.ledger.entries(self.system, operation))
 
     def act(self, change: Callable[[], object]) -> None:
@@ -89,16 +96,23 @@ class Result:
     exit_code: int = 0
     stdout: str = "microseg-result v1 nonce=ab outcome=paired code=0 workload=- org=-\n"
     stderr: str = ""
+    failure: str = ""
     timed_out: bool = False
 
 
-class Runner:
+class ScriptRunner:
     """Runs nothing; a script that says `wait` goes on until it is killed."""
 
-    async def run(self, vm: Vm, script: str, parameters: dict[str, str], timeout: float) -> Result:  # noqa: ARG002, ASYNC109
-        if "wait" in script:
-            await asyncio.Event().wait()
+    async def run(self, vm: Vm, execution: Execution) -> Result:  # noqa: ARG002
+        if "wait" in execution.script:
+            await execution.killed.wait()
         return Result()
+
+    def power_off(self, vm: Vm) -> None:
+        """There is nothing to kill."""
+
+    def close(self) -> None:
+        """There is nothing to kill."""
 
 
 @pytest.fixture(scope="session")
@@ -120,14 +134,14 @@ def background() -> Iterator[Background]:
 
 @pytest.fixture
 def azure(folder: Path, background: Background) -> Running[simulators.azure.world.World]:
-    stage = Stage(clock=Clock(1000.0))
+    stage = Environment(clock=Clock(1000.0))
     world, app = simulators.azure.create(
         stage,
         tenant=TENANT,
         client_id=CLIENT,
         client_secret=CLIENT_SECRET,
         subscriptions=[SUBSCRIPTION, OTHER_SUBSCRIPTION],
-        runner=Runner(),
+        runner=ScriptRunner(),
         timing=Timing(agent=0.0),
     )
     url = background.serve(app, _tls(folder)).url
@@ -136,7 +150,7 @@ def azure(folder: Path, background: Background) -> Running[simulators.azure.worl
 
 @pytest.fixture
 def pce_world(folder: Path, background: Background) -> Running[simulators.illumio.World]:
-    stage = Stage(clock=Clock(1000.0))
+    stage = Environment(clock=Clock(1000.0))
     world, app = simulators.illumio.create(stage, org_id=ORG)
     url = background.serve(app, _tls(folder)).url
     return Running("illumio", world, stage, url, folder / "ca.pem", background)
@@ -144,13 +158,13 @@ def pce_world(folder: Path, background: Background) -> Running[simulators.illumi
 
 @pytest.fixture
 def firewall(folder: Path, background: Background) -> Running[simulators.checkpoint.World]:
-    stage = Stage(clock=Clock(1000.0))
+    stage = Environment(clock=Clock(1000.0))
     world, app = simulators.checkpoint.create(stage, api_key=API_KEY, user="microseg", password=PASSWORD)
     url = background.serve(app, _tls(folder)).url
     return Running("checkpoint", world, stage, url, folder / "ca.pem", background)
 
 
-def arm(
+def azure_gateway(
     azure: Running[simulators.azure.world.World],
     *,
     ca: Path | None = None,
@@ -158,73 +172,110 @@ def arm(
     subscriptions: tuple[str, ...] = (SUBSCRIPTION,),
     select: Select | None = None,
     limits: Limits = SHORT,
-) -> AzureArm:
-    """The Azure gateway for one source."""
-    identity = Identity(
-        client_secret=ClientSecret(tenant_id=TENANT, client_id=CLIENT, secret_ref=SecretRef(name="azure"))
-    )
+    proxy: Proxy | None = None,
+    reader: str = "",
+    split: bool = True,
+) -> AzureArmGateway:
+    """The Azure gateway for one source. `reader`: another identity, same secret, for all or (`split`) to read."""
+
+    def signing_in_as(client: str) -> Identity:
+        return Identity(
+            client_secret=ClientSecret(tenant_id=TENANT, client_id=client, secret_ref=SecretRef(name="azure"))
+        )
+
+    def factory(client: str) -> CredentialFactory:
+        return credential_factory(
+            signing_in_as(client), endpoints, ca_file=trusted, client_secret=Secret(secret), observe=azure.observed,
+            proxy=proxy,
+        )  # fmt: skip
+
+    identity = signing_in_as(reader or CLIENT)
     source = Source(name="main", subscriptions=subscriptions, identity=identity, select=select or Select())
-    places = Endpoints(azure.url, azure.url, AUDIENCE)
+    endpoints = Endpoints(azure.url, azure.url, AUDIENCE)
     trusted = str(ca or azure.ca)
-    maker = credential_maker(identity, places, ca_file=trusted, client_secret=Secret(secret))
-    return AzureArm(source, maker, places, ca_file=trusted, limits=limits, observe=azure.seen)
+    return AzureArmGateway(
+        source, factory(reader or CLIENT), endpoints, ca_file=trusted, limits=limits, observe=azure.observed,
+        proxy=proxy, run_commands=factory(CLIENT) if reader and split else None,
+    )  # fmt: skip
+
+
+def read(reading: Reading[R]) -> R:
+    """The whole list, almost without waiting. Throttled: the system asks for a pause."""
+    return whole(reading, lambda seconds: time.sleep(min(seconds, 0.02)))
+
+
+def tries(expected: type[GatewayError]) -> int:
+    """How often a request of a list is sent before the list fails with this error."""
+    return 3 if expected is Unreachable else 1
+
+
+def list_vms(gateway: AzureArmGateway, subscription: str = SUBSCRIPTION) -> VmListing:
+    """All of one subscription."""
+    return read(gateway.list_vms(subscription))
 
 
 @pytest.fixture
-def gateway(azure: Running[simulators.azure.world.World]) -> Iterator[AzureArm]:
-    made = arm(azure)
+def gateway(azure: Running[simulators.azure.world.World]) -> Iterator[AzureArmGateway]:
+    made = azure_gateway(azure)
     yield made
     made.close()
 
 
 @pytest.fixture
-def pce(pce_world: Running[simulators.illumio.World]) -> Iterator[Pce]:
+def pce(pce_world: Running[simulators.illumio.World]) -> Iterator[IllumioPceGateway]:
     world = pce_world.world
-    made = Pce(
+    made = IllumioPceGateway(
         pce_world.url,
         ORG,
         world.api_user,
         Secret(world.api_secret),
         ca_file=str(pce_world.ca),
         limits=SHORT,
-        observe=pce_world.seen,
+        observe=pce_world.observed,
     )
     yield made
     made.close()
 
 
-def manager(
+def check_point_gateway(
     firewall: Running[simulators.checkpoint.World],
     credential: Credential | None = None,
     *,
     fingerprint: str = "",
     limits: Limits = SHORT,
-) -> Management:
+) -> CheckPointManagementGateway:
     """The Check Point gateway, not logged in."""
-    return Management(
+    return CheckPointManagementGateway(
         firewall.url,
         "",
         credential or ApiKey(Secret(API_KEY)),
         ca_file=None if fingerprint else str(firewall.ca),
         fingerprint=fingerprint,
         limits=limits,
-        observe=firewall.seen,
+        observe=firewall.observed,
     )
 
 
 @pytest.fixture
-def management(firewall: Running[simulators.checkpoint.World]) -> Iterator[Management]:
-    made = manager(firewall)
+def management(firewall: Running[simulators.checkpoint.World]) -> Iterator[CheckPointManagementGateway]:
+    made = check_point_gateway(firewall)
     made.open(f"microseg/{OWNER}/1")
     yield made
-    made._transport.close()
+    made._http_client.close()
 
 
-def impatient(session: requests.Session, fault: Mapping[str, object]) -> None:
-    """Where the failure is silence, let the client give up at once."""
+def shorten_timeout(session: requests.Session, fault: Mapping[str, object]) -> None:
+    """If the failure is silence, let the client time out at once."""
     if fault.get("action") == "hang":
         adapter: Any = session.get_adapter("https://")
         adapter._limits = replace(adapter._limits, read=0.2)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
 
 
 def sha256(certificate: Path) -> str:
@@ -233,7 +284,7 @@ def sha256(certificate: Path) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
-def assert_silent(error: BaseException, stage: Stage) -> None:
+def assert_no_secrets(error: BaseException, stage: Environment) -> None:
     """Neither the error's text nor its formatted traceback holds a secret of the world."""
     text = "".join(traceback.format_exception(error)) + repr(error) + str(vars(error))
     leaked = [secret for secret in {*stage.ledger.secrets, CLIENT_SECRET, API_KEY, PASSWORD} if secret in text]

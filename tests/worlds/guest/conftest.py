@@ -1,19 +1,20 @@
-"""A tiny PCE on loopback for the guests' tests: serves a pairing script and plays the agent's side of pairing."""
+"""A tiny PCE on loopback for the guests' tests: it serves a pairing script and activates agents."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from aiohttp import web
 
 from simulators.azure.guest import Guest
+from simulators.azure.guest_sandbox import kill_all
 from simulators.certificates import issue, make_authority, ssl_context
 from simulators.server import serve
 
@@ -42,9 +43,15 @@ echo "VEN has been SUCCESSFULLY paired with Illumio"
 """
 
 
+class HasVmId(Protocol):
+    """A VM."""
+
+    vm_id: str
+
+
 @dataclass(slots=True)
 class Pce:
-    """What the stub PCE serves and what it was asked. `hold` keeps pairings waiting until it is set."""
+    """What the stub PCE serves, and its requests. `hold` keeps pairings waiting until it is set."""
 
     key: str = KEY
     address: str = ""
@@ -57,7 +64,7 @@ class Pce:
     began: asyncio.Event = field(default_factory=asyncio.Event)
     hold: asyncio.Event | None = None
 
-    def parameters(self, guest: Guest, **changes: str) -> dict[str, str]:
+    def parameters(self, guest: HasVmId, **changes: str) -> dict[str, str]:
         """What the operator would send for this VM."""
         return {
             "MICROSEG_MODE": "install",
@@ -66,6 +73,7 @@ class Pce:
             "MICROSEG_PCE_PATH_VERSION": "18",
             "MICROSEG_PROFILE_ID": "3",
             "MICROSEG_NOT_AFTER": str(int(time.time()) + 300),
+            "MICROSEG_DEADLINE": "200",
             "MICROSEG_NONCE": NONCE,
             "MICROSEG_ACTIVATION_CODE": self.key,
         } | {f"MICROSEG_{name}": value for name, value in changes.items()}
@@ -109,12 +117,13 @@ async def pce(ca_file: Path) -> AsyncIterator[Pce]:
 
 
 @pytest.fixture
-def make_guest(tmp_path: Path, ca_file: Path) -> Callable[..., Guest]:
-    """Makes a guest of its own folder."""
+def make_guest(tmp_path: Path, ca_file: Path) -> Iterator[Callable[..., Guest]]:
+    """Makes a guest of its own folder; what scripts left running in it is killed at the end."""
 
     def make(name: str = "host24", **facts: Any) -> Guest:
         given: dict[str, Any] = {"vm_id": str(uuid.uuid4()), "os": "Linux", "ca_file": ca_file}
         given["addresses"] = ["10.1.2.4", "fd00::4/72"]
         return Guest(hostname=name, folder=tmp_path / "vms" / name, **given | facts)
 
-    return make
+    yield make
+    kill_all(tmp_path / "vms")

@@ -1,46 +1,23 @@
-"""The operator's script for Linux, executed by bash inside guests, against a PCE that is really asked over HTTPS."""
+"""The operator's script for Linux, executed by bash inside guests, against a stub PCE over HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.worlds.guest.orders import ordered
+from tests.worlds.guest.script_runs import NONCE, ORG, OTHER, checked, run
 
-from microseg.scripts import EXIT_CODES, LINUX, Outcome, ScriptResult, parse_result
-from simulators.azure.guest import Guest, GuestResult
-from simulators.certificates import make_authority
+from microseg.scripts import LINUX, Outcome, ScriptResult, parse_result
+from simulators.azure.guest import Guest
 
 if TYPE_CHECKING:
     from tests.worlds.guest.conftest import Pce
 
 MakeGuest = Callable[..., Guest]
-KEY = "deadbeefcafe0123456789"
-ORG = 7
-NONCE = "00ff00ff00ff00ff"
-OTHER = "7f0c4e1a-53d1-4c1b-9f0e-0a1b2c3d4e5f"
-
-
-async def run(guest: Guest, pce: Pce, script: str = LINUX, **changes: str) -> ScriptResult:
-    """Run the script and check what holds of every run."""
-    answer = await guest.run(script, pce.parameters(guest, **changes), 50)
-    return checked(guest, answer)
-
-
-def checked(guest: Guest, answer: GuestResult) -> ScriptResult:
-    """The result: one line and nothing else on stdout, its exit code, the key nowhere."""
-    result = parse_result(answer.stdout, NONCE)
-    assert result is not None, answer
-    assert answer.stdout.count("microseg-result") == 1
-    assert answer.stdout.count("\n") == 1
-    assert answer.exit_code == EXIT_CODES[result.outcome]
-    assert KEY not in answer.stdout + answer.stderr
-    assert [path for path in guest.folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()] == []
-    assert not (guest.folder / "run" / "microseg" / "work").exists()
-    return result
 
 
 async def test_a_new_vm_is_paired_and_says_with_which_workload(make_guest: MakeGuest, pce: Pce) -> None:
@@ -96,7 +73,7 @@ async def test_upper_case_of_the_vm_id_does_not_matter(make_guest: MakeGuest, pc
 
 
 def firmware_order(vm_id: str) -> str:
-    """The id with the bytes of its first three groups turned."""
+    """Return the id with swapped bytes in its first three groups."""
     first, second, third, *rest = vm_id.split("-")
     turned = ["".join(reversed([g[i : i + 2] for i in range(0, len(g), 2)])) for g in (first, second, third)]
     return "-".join([*turned, *rest])
@@ -128,7 +105,7 @@ async def test_a_vm_that_cannot_tell_who_it_is_is_refused(make_guest: MakeGuest,
 
 
 def write_firmware(guest: Guest, text: str) -> None:
-    """Let the VM's firmware tell this as its UUID."""
+    """Write the UUID of the VM's firmware."""
     path = guest.folder / "sys" / "dmi" / "id" / "product_uuid"
     path.unlink()
     path.write_text(f"{text}\n")
@@ -143,9 +120,9 @@ async def test_a_run_that_begins_after_its_time_does_nothing(make_guest: MakeGue
 async def test_of_two_runs_at_once_one_pairs_and_the_other_is_busy(make_guest: MakeGuest, pce: Pce) -> None:
     guest = make_guest()
     pce.hold = asyncio.Event()
-    first = asyncio.create_task(guest.run(LINUX, pce.parameters(guest), 50))
+    first = asyncio.create_task(guest.run(ordered(LINUX, pce.parameters(guest), 50)))
     await asyncio.wait_for(pce.began.wait(), 30)
-    second = await guest.run(LINUX, pce.parameters(guest), 50)
+    second = await guest.run(ordered(LINUX, pce.parameters(guest), 50))
     assert parse_result(second.stdout, NONCE) == ScriptResult(Outcome.BUSY, 0, None, None)
     pce.hold.set()
     assert checked(guest, await first).outcome is Outcome.PAIRED
@@ -165,7 +142,7 @@ async def test_the_lock_outlives_a_killed_script_while_the_vendor_s_script_goes_
         "kill -9 $first; wait $first 2>/dev/null\nbash /root/install.sh\n"
         "touch /tmp/second-is-over; until [ -e /opt/illumio_ven_data/etc/agent_id.cfg ]; do sleep 0.05; done\n"
     )
-    task = asyncio.create_task(guest.run(killing, pce.parameters(guest), 50))
+    task = asyncio.create_task(guest.run(ordered(killing, pce.parameters(guest), 50)))
     await asyncio.wait_for(pce.began.wait(), 30)
     (guest.folder / "tmp" / "began").touch()
     deadline = time.monotonic() + 20
@@ -184,7 +161,7 @@ async def test_what_the_vendor_s_script_leaves_running_does_not_hold_the_lock(ma
     guest = make_guest()
     (guest.folder / "root" / "install.sh").write_text(LINUX)
     twice = "#!/bin/bash\nbash /root/install.sh\nbash /root/install.sh\n"
-    answer = await guest.run(twice, pce.parameters(guest), 30)
+    answer = await guest.run(ordered(twice, pce.parameters(guest), 30))
     words = [line.split(" ")[3] for line in answer.stdout.splitlines()]
     assert words == ["outcome=paired", "outcome=already-paired"]
 
@@ -201,120 +178,9 @@ async def test_without_flock_a_folder_is_the_lock_and_one_left_over_is_taken(mak
     assert not lock.exists()
 
 
-async def test_a_refused_key_is_told_apart(make_guest: MakeGuest, pce: Pce) -> None:
-    pce.valid.clear()
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.KEY_REFUSED, 4, None, None)
-
-
-async def test_an_unknown_failure_of_the_vendor_s_script_keeps_its_code(make_guest: MakeGuest, pce: Pce) -> None:
-    pce.script = "#!/bin/sh\necho disk full\nexit 42\n"
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.SCRIPT_FAILED, 42, None, None)
-
-
-async def test_a_vendor_s_script_that_ends_well_without_pairing_is_no_success(make_guest: MakeGuest, pce: Pce) -> None:
-    pce.script = "#!/bin/sh\necho VEN has been SUCCESSFULLY paired with Illumio\n"
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.SCRIPT_FAILED, 605, None, None)
-
-
-async def test_the_files_decide_when_the_vendor_s_script_ends_badly_after_pairing(
-    make_guest: MakeGuest, pce: Pce
-) -> None:
-    pce.script += "exit 3\n"
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.PAIRED, 3, pce.workloads[0], ORG)
-
-
-async def test_a_vendor_s_script_that_pairs_with_another_pce_is_no_success(make_guest: MakeGuest, pce: Pce) -> None:
-    pce.script = pce.script.replace("masterconfig_server: $server", "masterconfig_server: elsewhere:8443")
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.SCRIPT_FAILED, 607, None, None)
-
-
-async def test_a_page_in_place_of_the_pairing_script_is_not_run(make_guest: MakeGuest, pce: Pce) -> None:
-    pce.script = "<html>sign in to the network</html>"
-    assert await run(make_guest(), pce) == ScriptResult(Outcome.SCRIPT_FAILED, 604, None, None)
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [(503, Outcome.PCE_UNREACHABLE), (404, Outcome.SCRIPT_FAILED), (302, Outcome.SCRIPT_FAILED)],
-)
-async def test_a_download_that_the_pce_answers_badly(
-    make_guest: MakeGuest, pce: Pce, status: int, outcome: Outcome
-) -> None:
-    pce.status = status
-    assert await run(make_guest(), pce) == ScriptResult(outcome, status, None, None)
-
-
-async def test_a_pce_that_does_not_listen_is_unreachable(make_guest: MakeGuest, pce: Pce) -> None:
-    assert await run(make_guest(), pce, PCE="127.0.0.1:1") == ScriptResult(Outcome.PCE_UNREACHABLE, 7, None, None)
-
-
-async def test_a_pce_whose_name_is_unknown_is_unreachable(make_guest: MakeGuest, pce: Pce) -> None:
-    result = await run(make_guest(), pce, PCE="no-such-host.invalid:8443")
-    assert result == ScriptResult(Outcome.PCE_UNREACHABLE, 6, None, None)
-
-
-@pytest.mark.parametrize("own_config", ["", "insecure\nlocation\n"], ids=["plain", "curlrc-says-insecure"])
-async def test_a_pce_with_an_untrusted_certificate_is_never_asked(
-    make_guest: MakeGuest, pce: Pce, tmp_path: Path, own_config: str
-) -> None:
-    guest = make_guest(ca_file=make_authority(tmp_path / "other-ca")[0])
-    (guest.folder / "root" / "install.sh").write_text(LINUX)
-    script = f"#!/bin/bash\nprintf '%s' '{own_config}' >>/root/.curlrc\nexec bash /root/install.sh\n"
-    assert await run(guest, pce, script) == ScriptResult(Outcome.PCE_UNREACHABLE, 60, None, None)
-    assert pce.scripts_sent == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("MODE", "uninstall"),
-        ("MODE", "install\nprobe"),
-        ("VM_ID", "host24"),
-        ("PCE", "127.0.0.1"),
-        ("PCE", "pce:443/../x?"),
-        ("PCE", "-o/etc/passwd:443"),
-        ("PCE", "pce:443\n"),
-        ("PCE", "$(touch /opt/mark):443"),
-        ("PCE_PATH_VERSION", "18/../../x"),
-        ("PROFILE_ID", "3&x=1"),
-        ("NOT_AFTER", "soon"),
-        ("NOT_AFTER", "a[$(touch /opt/mark)]"),
-        ("ACTIVATION_CODE", "--insecure"),
-        ("ACTIVATION_CODE", "abc def ghi jkl"),
-        ("ACTIVATION_CODE", "abcdefgh;touch /opt/mark"),
-    ],
-)
-async def test_a_malformed_parameter_is_refused_before_anything_else(
-    make_guest: MakeGuest, pce: Pce, name: str, value: str
-) -> None:
-    guest = make_guest()
-    assert await run(guest, pce, **{name: value}) == ScriptResult(Outcome.SCRIPT_FAILED, 601, None, None)
-    assert pce.scripts_sent == []
-    assert list((guest.folder / "opt").iterdir()) == []
-
-
-@pytest.mark.parametrize("nonce", ["", "00FF00FF", "00ff00ff outcome=paired", "00ff00ff\nx", "00ff"])
-async def test_a_malformed_nonce_is_not_printed(make_guest: MakeGuest, pce: Pce, nonce: str) -> None:
-    guest = make_guest()
-    answer = await guest.run(LINUX, pce.parameters(guest, NONCE=nonce), 50)
-    assert answer.stdout == "microseg-result v1 nonce=- outcome=script-failed code=601 workload=- org=-\n"
-
-
-async def test_an_install_without_a_key_stops_before_the_pce(make_guest: MakeGuest, pce: Pce) -> None:
-    result = await run(make_guest(), pce, ACTIVATION_CODE="")
-    assert result == ScriptResult(Outcome.SCRIPT_FAILED, 602, None, None)
-    assert pce.scripts_sent == []
-
-
 async def test_a_script_that_is_told_to_stop_still_says_how_it_ended(make_guest: MakeGuest, pce: Pce) -> None:
     guest = make_guest()
     pce.script = "#!/bin/sh\nkill -TERM $(cat /tmp/pid)\n"
     (guest.folder / "root" / "install.sh").write_text(LINUX)
     script = "#!/bin/bash\necho $$ >/tmp/pid\nexec bash /root/install.sh\n"
     assert await run(guest, pce, script) == ScriptResult(Outcome.SCRIPT_FAILED, 606, None, None)
-
-
-async def test_files_of_a_ven_with_hostile_text_are_not_believed(make_guest: MakeGuest, pce: Pce) -> None:
-    guest = make_guest()
-    guest.preload_paired(f"{OTHER}/../x", ORG, pce.address)
-    assert (await run(guest, pce, MODE="probe")).outcome is Outcome.NOT_PAIRED

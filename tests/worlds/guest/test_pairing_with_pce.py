@@ -1,4 +1,4 @@
-"""The operator's scripts and the PCE world's own pairing script together: what the Azure world does all day."""
+"""The operator's scripts together with the PCE simulator's own pairing script."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from tests.worlds.guest.orders import ordered
 
 from microseg.scripts import LINUX, WINDOWS, Outcome, ScriptResult, parse_result
 from simulators import illumio
 from simulators.azure.guest import Guest
 from simulators.certificates import issue, ssl_context
 from simulators.clock import Clock
+from simulators.environment import Environment
 from simulators.illumio.bodies import ProfileBody
 from simulators.illumio.pairing import How, PairingFault
-from simulators.server import Stage, serve
+from simulators.server import serve
 
 NONCE = "00ff00ff00ff00ff"
 SCRIPTS = {"Linux": LINUX, "Windows": WINDOWS}
 
 
 class Pce:
-    """The PCE world with one profile, and what the operator would send for it."""
+    """The PCE simulator with one profile, and the operator's parameters for it."""
 
-    def __init__(self, world: illumio.World, stage: Stage, address: str) -> None:
-        self.world, self.stage, self.address = world, stage, address
+    def __init__(self, world: illumio.World, environment: Environment, address: str) -> None:
+        self.world, self.environment, self.address = world, environment, address
         self.profile = world.profiles.create(ProfileBody(enabled=True, name="p", allowed_uses_per_key=1)).href
 
     async def run(self, guest: Guest, key: str) -> ScriptResult:
@@ -36,10 +38,11 @@ class Pce:
             "MICROSEG_PCE_PATH_VERSION": "18",
             "MICROSEG_PROFILE_ID": self.profile.rpartition("/")[2],
             "MICROSEG_NOT_AFTER": str(int(time.time()) + 300),
+            "MICROSEG_DEADLINE": "200",
             "MICROSEG_NONCE": NONCE,
             "MICROSEG_ACTIVATION_CODE": key,
         }
-        answer = await guest.run(SCRIPTS[guest.os], parameters, 50)
+        answer = await guest.run(ordered(SCRIPTS[guest.os], parameters, 50))
         result = parse_result(answer.stdout, NONCE)
         assert result is not None, answer
         if key:
@@ -50,11 +53,11 @@ class Pce:
 
 @pytest.fixture
 async def world_pce(ca_file: Path) -> AsyncIterator[Pce]:
-    stage = Stage(clock=Clock(scale=1000.0))
-    world, app = illumio.create(stage, org_id=50)
+    environment = Environment(clock=Clock(scale=1000.0))
+    world, app = illumio.create(environment, org_id=50)
     served = await serve(app, ssl_context=ssl_context(*issue(ca_file.parent, "illumio")))
     world.reached_at(served.url)
-    yield Pce(world, stage, served.url.removeprefix("https://"))
+    yield Pce(world, environment, served.url.removeprefix("https://"))
     await served.stop()
 
 

@@ -1,4 +1,4 @@
-"""The Windows stand-in: the same outcomes by the same steps, though not by PowerShell."""
+"""The emulator of the Windows script: the same outcomes by the same steps, without PowerShell."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.worlds.guest.orders import ordered
 
 from microseg.scripts import EXIT_CODES, WINDOWS, Outcome, ScriptResult, parse_result
 from simulators.azure.guest import Guest
@@ -31,7 +32,7 @@ def guest(make_guest: Callable[..., Guest]) -> Guest:
 
 async def run(guest: Guest, pce: Pce, **changes: str) -> ScriptResult:
     """Run it and check what holds of every run."""
-    answer = await guest.run(WINDOWS, pce.parameters(guest, **changes), 50)
+    answer = await guest.run(ordered(WINDOWS, pce.parameters(guest, **changes), 50))
     result = parse_result(answer.stdout, NONCE)
     assert result is not None, answer
     assert answer.exit_code == EXIT_CODES[result.outcome]
@@ -72,9 +73,9 @@ async def test_a_ven_of_another_pce_is_left_alone(guest: Guest, pce: Pce) -> Non
 
 async def test_of_two_runs_at_once_one_is_busy(guest: Guest, pce: Pce) -> None:
     pce.hold = asyncio.Event()
-    first = asyncio.create_task(guest.run(WINDOWS, pce.parameters(guest), 50))
+    first = asyncio.create_task(guest.run(ordered(WINDOWS, pce.parameters(guest), 50)))
     await asyncio.wait_for(pce.began.wait(), 30)
-    second = await guest.run(WINDOWS, pce.parameters(guest), 50)
+    second = await guest.run(ordered(WINDOWS, pce.parameters(guest), 50))
     assert parse_result(second.stdout, NONCE) == ScriptResult(Outcome.BUSY, 0, None, None)
     pce.hold.set()
     assert parse_result((await first).stdout, NONCE) == ScriptResult(Outcome.PAIRED, 0, pce.workloads[0], ORG)
@@ -87,13 +88,13 @@ async def test_an_untrusted_pce_is_never_asked(make_guest: Callable[..., Guest],
 
 
 async def test_a_parameter_that_the_script_does_not_declare_is_an_error(guest: Guest, pce: Pce) -> None:
-    answer = await guest.run(WINDOWS, pce.parameters(guest, SURPRISE="1"), 50)
+    answer = await guest.run(ordered(WINDOWS, pce.parameters(guest, SURPRISE="1"), 50))
     assert (answer.exit_code, answer.stdout) == (1, "")
 
 
 async def test_a_run_is_ended_after_its_time(guest: Guest, pce: Pce) -> None:
     pce.hold = asyncio.Event()
     began = time.monotonic()
-    answer = await guest.run(WINDOWS, pce.parameters(guest), 0.7)
+    answer = await guest.run(ordered(WINDOWS, pce.parameters(guest), 0.7))
     assert answer.timed_out
     assert time.monotonic() - began < 20

@@ -1,4 +1,4 @@
-"""A PCE world over TLS in a thread of its own, so that the vendor's blocking client can be its judge."""
+"""The PCE simulator over TLS in its own thread, because the vendor's client blocks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from simulators.background import Background
 from simulators.certificates import issue, ssl_context
 from simulators.clock import Clock
 from simulators.control import build_control
+from simulators.environment import Environment
 from simulators.illumio import World, add_control, create
 from simulators.ledger import Entry
-from simulators.server import Stage
 
 with warnings.catch_warnings():
     # Its first compilation warns of escapes in its patterns, which pytest would make an error.
@@ -32,10 +32,10 @@ SCALE = 1000.0
 
 @dataclass
 class Pce:
-    """A running PCE: its inner world, its addresses and clients that trust it."""
+    """A running PCE: its state, its addresses and clients that trust it."""
 
     world: World
-    stage: Stage
+    environment: Environment
     url: str
     control: str
     authority: Path
@@ -73,7 +73,7 @@ class Pce:
         return answer.json()
 
     def entries(self, operation: str) -> list[Entry]:
-        return self.stage.ledger.entries("illumio", operation)
+        return self.environment.ledger.entries("illumio", operation)
 
     def preload(self, hostname: str, address: str = "10.0.0.4", **more: object) -> str:
         """A machine that is paired already; returns its workload's HREF."""
@@ -105,16 +105,16 @@ def certificate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pce(certificate_folder: Path) -> Iterator[Pce]:
     """A PCE whose vendor latencies are a thousandth."""
-    stage = Stage(clock=Clock(SCALE))
+    environment = Environment(clock=Clock(SCALE))
     authority = certificate_folder / "ca.pem"
     tls = ssl_context(certificate_folder / "pce.pem", certificate_folder / "pce.key")
-    world, app = create(stage, ORG)
-    control = build_control(stage)
+    world, app = create(environment, ORG)
+    control = build_control(environment)
     add_control(control, world)
     with Background() as background:
         served = background.serve(app, tls)
         world.reached_at(served.url)
-        running = Pce(world, stage, served.url, background.serve(control, None).url, authority, background)
+        running = Pce(world, environment, served.url, background.serve(control, None).url, authority, background)
         yield running
         for session in running.sessions:
             session.close()

@@ -1,4 +1,4 @@
-"""Pairing for real: bash and curl run the script that the PCE world serves, over TLS."""
+"""Real pairing: bash and curl run the script that the PCE simulator serves, over TLS."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_script_pairs_a_machine_and_its_files_name_the_workload(pce: Pce, ma
 
 
 def test_the_first_policy_comes_after_its_latency(pce: Pce, machine: Machine) -> None:
-    pce.world.traits.policy_seconds = 0.4 * pce.stage.clock.scale
+    pce.world.traits.policy_seconds = 0.4 * pce.environment.clock.scale
     machine.pair(fetch(pce), pce.host, key(pce, profile(pce)))
 
     def state() -> str:
@@ -127,7 +127,7 @@ def test_a_used_up_an_expired_a_revoked_and_an_unknown_code_are_refused(pce: Pce
     revoked = key(pce, href)
     assert pce.call("DELETE", f"{href}/pairing_keys").status_code == 204
     expired = key(pce, href)
-    pce.world.profiles._keys[expired].expires_at = pce.stage.clock.now() - 1
+    pce.world.profiles._keys[expired].expires_at = pce.environment.clock.now() - 1
     cases = {
         used: "activation_code_used_up",
         revoked: "activation_code_invalid",
@@ -209,7 +209,7 @@ def test_a_pce_that_is_not_available_is_told_from_a_refusal(pce: Pce, machine: M
 def test_an_answer_lost_after_activation_leaves_a_workload_that_the_machine_does_not_know(
     pce: Pce, machine: Machine
 ) -> None:
-    pce.stage.faults.add(Fault("illumio", "agents.activate", phase="after", action="cut"))
+    pce.environment.faults.add(Fault("illumio", "agents.activate", phase="after", action="cut"))
     ended = machine.pair(fetch(pce), pce.host, key(pce, profile(pce)))
     assert ended.returncode in (52, 56)
     assert not (machine.folder / "data").exists()
@@ -220,7 +220,7 @@ def test_a_code_is_nowhere_in_the_ledger_the_audit_trail_or_the_script(pce: Pce,
     href, script = profile(pce), fetch(pce)
     code = key(pce, href)
     ended = machine.pair(script, pce.host, code)
-    kept = json.dumps([entry.as_json() for entry in pce.stage.ledger.entries()]) + str(pce.world.context.events)
+    kept = json.dumps([entry.as_json() for entry in pce.environment.ledger.entries()]) + str(pce.world.context.events)
     assert code not in kept + script.decode() + ended.stdout + ended.stderr
 
 

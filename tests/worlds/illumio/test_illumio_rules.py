@@ -1,4 +1,4 @@
-"""The PCE world's rules, by bare calls: refusals, filters, labels by key, references, unpairing, limits."""
+"""The PCE simulator's rules, by plain requests: errors, filters, labels by key, references, unpairing, limits."""
 
 from __future__ import annotations
 
@@ -186,12 +186,12 @@ def test_a_suspended_ven_can_not_be_unpaired(pce: Pce) -> None:
 def test_limits_hold_only_where_the_stage_has_them(pce: Pce) -> None:
     body: dict[str, object] = {"vens": []}
     assert {pce.call("PUT", "/vens/unpair", json=body).status_code for _ in range(12)} == {200}
-    pce.stage.limits = True
+    pce.environment.limits = True
     statuses = [pce.call("PUT", "/vens/unpair", json=body).status_code for _ in range(12)]
     assert statuses == [200] * 10 + [429] * 2
     assert pce.call("GET", "/labels").status_code == 200
     for _ in range(500):
-        pce.world.limits._calls[pce.world.api_user, "call"].append(pce.stage.clock.now())
+        pce.world.limits._calls[pce.world.api_user, "call"].append(pce.environment.clock.now())
     refused = pce.call("GET", "/labels")
     assert refusal(refused) == (429, "too_many_requests_error")
     assert "Retry-After" not in refused.headers
@@ -202,7 +202,7 @@ def test_limits_hold_only_where_the_stage_has_them(pce: Pce) -> None:
 def test_a_failed_job_says_so(pce: Pce) -> None:
     pce.world.traits.job_fails = True
     started = pce.call("GET", "/workloads", headers={"Prefer": "respond-async"})
-    assert (started.status_code, started.content, started.headers["Retry-After"]) == (202, b"", "0")
+    assert (started.status_code, started.content, started.headers["Retry-After"]) == (202, b"", "1")
     job = started.headers["Location"]
     assert job.startswith("/orgs/50/jobs/")
     pce.until(lambda: pce.call("GET", job).json()["status"] == "failed", "the job failed")
@@ -210,7 +210,7 @@ def test_a_failed_job_says_so(pce: Pce) -> None:
 
 
 def test_an_ordered_failure_after_the_effect_loses_the_answer_only(pce: Pce) -> None:
-    pce.stage.faults.add(Fault("illumio", "labels.create", phase="after", action="html", status=503))
+    pce.environment.faults.add(Fault("illumio", "labels.create", phase="after", action="html", status=503))
     answer = pce.call("POST", "/labels", json={"key": "role", "value": "web"})
     assert (answer.status_code, answer.headers["Content-Type"].startswith("text/html")) == (503, True)
     assert [item["value"] for item in pce.call("GET", "/labels").json()] == ["web"]
@@ -272,3 +272,10 @@ def test_many_machines_are_put_in_at_once(pce: Pce) -> None:
     made = pce.order("preloaded", [{"hostname": f"vm{number}"} for number in range(3)], 201)["workloads"]
     assert [each["hostname"] for each in made] == ["vm0", "vm1", "vm2"]
     assert [each.hostname for each in pce.sdk().workloads.get()] == ["vm0", "vm1", "vm2"]
+
+
+@pytest.mark.parametrize("collection", ["container_clusters", "container_workloads"])
+def test_a_pce_without_containers_lists_none(pce: Pce, collection: str) -> None:
+    """workloader loads them with everything else."""
+    answer = pce.call("GET", f"/{collection}")
+    assert (answer.status_code, answer.json(), answer.headers["X-Total-Count"]) == (200, [], "0")

@@ -1,4 +1,4 @@
-"""The vendor's own client (`illumio` 1.1.3) against the PCE world."""
+"""The vendor's own client (`illumio` 1.1.3) against the PCE simulator."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_a_profile_is_made_with_labels_and_gives_a_key_that_is_a_secret_of_the_l
     assert [item.href for item in found.labels] == [label.href]
     code = client.generate_pairing_key(made.href)
     assert int(code, 16) > 0
-    assert code in pce.stage.ledger.secrets
-    assert pce.world.api_secret in pce.stage.ledger.secrets
+    assert code in pce.environment.ledger.secrets
+    assert pce.world.api_secret in pce.environment.ledger.secrets
     client.pairing_profiles.update(made, {"enabled": False})
     with pytest.raises(illumio.IllumioApiException, match="disabled"):
         client.generate_pairing_key(made.href)
@@ -141,7 +141,7 @@ def test_bulk_creation_and_deletion_of_unmanaged_workloads(pce: Pce) -> None:
 
 
 def test_a_second_bulk_operation_at_the_same_time_is_refused(pce: Pce) -> None:
-    pce.world.traits.bulk_seconds = 0.4 * pce.stage.clock.scale
+    pce.world.traits.bulk_seconds = 0.4 * pce.environment.clock.scale
     href, statuses = pce.preload("web1"), []
     body: Any = [{"href": href, "name": "a"}]
 
