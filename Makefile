@@ -1,8 +1,8 @@
-# Everything a person needs to work on microseg. `make` alone prints what there is.
+# Everything a person needs to work on microseg. `make` without a target prints the list.
 #
-# Each target does all that it needs on a fresh machine: the virtual environment (by uv if it is there, else by venv and
-# pip, from hash-pinned requirements) and the control plane's programs (found, or built by hack/controlplane/build).
-# When those are there already, that takes no time.
+# Each target prepares what it needs on a fresh machine: the virtual environment (with uv if it is installed, else with venv
+# and pip, from hash-pinned requirements) and the control plane's programs (found, or built by hack/controlplane/build).
+# If those exist already, that takes no time.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,16 +15,19 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?=
 PYTEST_ARGS ?=
+TEST_JOBS ?= 2
 BENCH_HOSTS ?= 1000
 BENCH_VMS ?= 50000
 SWEEP ?=
-GENERATED := crds docs/reference
+VERSIONS ?= 1.32.0 1.37.2
+GOLDEN ?=
+GENERATED := crds docs/reference manifests/azure manifests/monitoring manifests/helm/microseg-crds/templates manifests/helm/microseg/monitoring
 
 export PYTHONPATH := operator
 export PYTHONUNBUFFERED := 1
 export BENCH_HOSTS
-# A KUBECONFIG on make's own command line chooses a cluster for the demo. One that merely stands in the environment must
-# never do so: it may be somebody's production.
+# A KUBECONFIG on make's own command line chooses a cluster for the demo. One from the environment must never do so: it may
+# name a production cluster.
 ifneq ($(origin KUBECONFIG),command line)
 unexport KUBECONFIG
 DEMO_NEEDS := controlplane
@@ -33,8 +36,8 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping
-demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1 leaves it running, KUBECONFIG=... uses your cluster
+.PHONY: demo bench bench-worlds bench-mapping bench-questions
+demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
 
@@ -42,7 +45,7 @@ bench: $(READY) controlplane bench-mapping ## how fast and how frugal with BENCH
 	$(call say,bench: $(BENCH_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.bench
 
-bench-worlds: $(READY) ## how many requests a second each world answers, and what BENCH_VMS VMs (50000) weigh
+bench-worlds: $(READY) ## how many requests per second each world answers, and the memory of BENCH_VMS VMs (50000)
 	$(call say,bench-worlds: $(BENCH_VMS) VMs)
 	@exec $(BIN)/python -m lab.bench_worlds --vms $(BENCH_VMS)
 
@@ -50,11 +53,40 @@ bench-mapping: $(READY) ## how fast a mapping plans 10,000 hosts, beside a naive
 	$(call say,bench-mapping)
 	@$(BIN)/python -m lab.bench_mapping
 
+bench-questions: $(READY) controlplane ## how long `microseg status` and the other commands take on BENCH_HOSTS hosts (1000)
+	$(call say,bench-questions: $(BENCH_HOSTS) hosts)
+	@exec $(BIN)/python -m lab.bench_questions --hosts $(BENCH_HOSTS)
+
+##@ Install it
+.PHONY: image image-lock e2e charts
+image: $(READY) ## the container image into dist/, without a registry; TWICE=1: twice, with the same digest. ARCH=arm64
+	$(call say,image)
+	@exec $(BIN)/python -m lab.image $(if $(ARCH),--arch $(ARCH)) $(if $(TWICE),--twice) $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(TAG),--tag $(TAG))
+
+image-lock: $(READY) ## pin the newest Debian packages of the image's base, for amd64 and arm64
+	$(call say,image-lock)
+	@exec $(BIN)/python -m lab.image --lock
+
+e2e: $(READY) controlplane ## on a real node, from the charts: install, kill, roll, drain, OOM, upgrade, uninstall; about 8 min. HOSTS=1000
+	$(call say,e2e)
+	@exec $(BIN)/python -m lab.node $(if $(HOSTS),--hosts $(HOSTS))
+
+charts: $(READY) controlplane ## tests of the charts, with Helm 4 and 3 on a real API server; GOLDEN=write writes what they render
+	$(call say,charts)
+	@hack/controlplane/build helm4 >/dev/null
+	@hack/controlplane/build helm3 >/dev/null
+	@mkdir -p dist && cd hack/health && go build -o ../../dist/health .  # the first time takes longer than a test may
+	@GOLDEN=$(GOLDEN) $(BIN)/python -m pytest tests/charts $(PYTEST_ARGS)
+	@cd hack/health && GOFLAGS=-mod=readonly go tool actionlint ../../.github/workflows/*.yaml
+
 ##@ Prove it
-.PHONY: test unit worlds integration sweep check lint types contracts verify
-test: $(READY) controlplane ## all tests: unit, worlds, integration on a real API server
-	$(call say,test)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+.PHONY: monitoring-check dashboards-check test unit worlds integration beside-unit handler-judge sweep skew audit release coverage check lint types contracts verify
+test: $(READY) controlplane ## all tests: unit, beside it integration on a real API server and then worlds. TEST_JOBS=1: one after another
+	@$(MAKE) --jobs=$(TEST_JOBS) --output-sync=target unit beside-unit
+
+beside-unit: $(READY) controlplane
+	@$(MAKE) integration
+	@$(MAKE) worlds
 
 unit: $(READY) ## tests of the pure layers only (seconds)
 	$(call say,unit)
@@ -68,11 +100,52 @@ integration: $(READY) controlplane ## tests on a real API server only
 	$(call say,integration)
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_ARGS)
 
+handler-judge: $(READY) ## what a simulated VM does, told beside Azure's own handler: MICROSEG_RUN_COMMAND_HANDLER=/path (docs/worlds.md)
+	$(call say,handler-judge)
+	@$(BIN)/python -m pytest tests/worlds/handler -rs $(PYTEST_ARGS)
+
+monitoring-check: ## promtool checks and tests every rule; builds promtool once, about 8 min
+	$(call say,monitoring-check)
+	@tools=$$(hack/prometheus/build); cd manifests/monitoring; \
+	"$$tools/promtool" check rules rules.yaml; "$$tools/promtool" test rules rules.test.yaml
+
+dashboards-check: $(READY) controlplane ## every query of the dashboards on a real Prometheus that scrapes a real operator; draws docs/pictures/
+	$(call say,dashboards-check)
+	@exec $(BIN)/python -m lab.monitoring.check
+
 sweep: $(READY) controlplane ## kill the operator at every message, answer every operation wrongly: about 35 min. SWEEP="--help"
 	$(call say,sweep)
 	@exec $(BIN)/python -m lab.sweep $(SWEEP)
 
-check: lint types contracts ## all that can be judged without running: lint, types, contracts
+skew: $(READY) controlplane ## the tests on the oldest and the newest API server that we claim. VERSIONS="1.32.0 1.37.2"
+	$(call say,skew: $(VERSIONS))
+	@for version in $(VERSIONS); do \
+	    assets=$$(hack/controlplane/build skew $$version); \
+	    printf '== skew: %s\n' "$$("$$assets/kube-apiserver" --version)"; \
+	    KUBEBUILDER_ASSETS=$$assets $(BIN)/python -m pytest tests/integration $(PYTEST_ARGS) || exit 1; \
+	done
+
+audit: $(READY) ## known vulnerabilities of the pinned dependencies (needs a network)
+	$(call say,audit)
+	@[ -x dist/audit/bin/pip-audit ] || { $(BIN)/python -m venv dist/audit && dist/audit/bin/python -m pip install --quiet pip-audit==2.9.0; }
+	@dist/audit/bin/pip-audit --strict --require-hashes --disable-pip -r requirements/run.txt
+
+release: $(READY) ## what a release consists of, into dist/release/: images, charts, wheel, SBOMs, checksums. REPOSITORY=registry/name
+	$(call say,release)
+	@rm -rf dist/release && mkdir -p dist/release
+	@$(BIN)/python -m lab.image --arch amd64 --twice $(if $(REPOSITORY),--repository $(REPOSITORY))
+	@$(BIN)/python -m lab.image --arch arm64 $(if $(REPOSITORY),--repository $(REPOSITORY))
+	@cp dist/microseg-*.oci.tar dist/microseg-*.cdx.json dist/work/wheel/microseg-*.whl dist/release/
+	@helm=$$(hack/controlplane/build helm4)/helm4; \
+	for chart in microseg microseg-crds; do "$$helm" package manifests/helm/$$chart --destination dist/release >/dev/null; done
+	@cd dist/release && sha256sum * >SHA256SUMS && cat SHA256SUMS
+
+coverage: $(READY) ## which lines and branches of the product the tests of unit and worlds reach, the least covered module last
+	$(call say,coverage)
+	@$(BIN)/coverage run -m pytest tests/unit tests/worlds $(PYTEST_ARGS)
+	@$(BIN)/coverage report --sort=-cover
+
+check: lint types contracts ## everything that can be checked without running: lint, types, contracts
 
 lint: $(READY) ## ruff: rules and format
 	$(call say,lint)
@@ -102,7 +175,7 @@ fmt: $(READY) ## format the code and sort its imports
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
 
-generate: docs ## write what is generated from the model: crds/ and docs/reference/
+generate: docs ## write what is generated from the model: crds/, the CRDs' chart, and docs/reference/
 	$(call say,generate: crds)
 	@$(BIN)/python -m microseg.kube.schema --write crds/
 
@@ -117,16 +190,17 @@ lock: ## pin the newest dependencies that pyproject.toml allows (needs uv)
 	$(call say,lock)
 	@compile="uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --quiet"; \
 	$$compile -o requirements/run.txt >/dev/null; \
-	$$compile --group dev -o requirements/dev.txt >/dev/null
+	$$compile --group dev -o requirements/dev.txt >/dev/null; \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --upgrade --quiet --group build -o requirements/build.txt >/dev/null
 
 clean: ## remove the virtual environment, caches and results (not the control plane's programs, which are outside)
-	rm -rf $(VENV) build dist .demo .bench .sweep .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .demo .e2e .bench .sweep .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find operator tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this text
 	@awk 'BEGIN {FS = ":.*## "} \
 	    /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	    /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # The first of these that runs: a name on PATH may be a shim with nothing behind it.
 PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3
