@@ -7,12 +7,9 @@ from typing import Any, TypeGuard
 import pytest
 from tests.integration.namespaces import new_namespace
 from tests.integration.scenario_runner import ScenarioRunner
-from tests.integration.snapshots import Recording
+from tests.integration.snapshots import LONGEST_WAIT, Recording
 
 from lab.controlplane import ControlPlane
-
-_SCENARIO_SECONDS = 300
-"""A test with a scenario may have to wait for it, and it for others."""
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests that wait for a scenario or a background after those that need not wait."""
     items.sort(key=lambda item: (_has_a_scenario(item), _has_a_background(item)))
     for item in filter(_has_a_scenario, items):
-        item.add_marker(pytest.mark.timeout(_SCENARIO_SECONDS))
+        item.add_marker(pytest.mark.timeout(LONGEST_WAIT + 60))
 
 
 def _has_a_scenario(item: pytest.Item) -> TypeGuard[pytest.Function]:

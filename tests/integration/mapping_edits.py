@@ -34,6 +34,17 @@ class SecurityEngineer:
     def plan(self, file: Path) -> CommandResult:
         return self.run("plan", "-f", str(file), "-o", "json")
 
+    def settled(self, approval: str) -> dict[str, Any]:
+        """Wait until an Approval tells its outcome, and return it."""
+
+        def look() -> dict[str, Any] | None:
+            found: dict[str, Any] = json.loads(self._run.rig.kubectl("get", "approval", approval, "-o", "json"))
+            return found if found.get("status", {}).get("outcome") else None
+
+        found = self._run.wait(f"the outcome of {approval}", look)
+        assert found is not None
+        return found
+
     def deliver(self, text: str, name: str = "microseg-mapping") -> None:
         """Apply the ConfigMap, as GitOps does after a merge."""
         body = {

@@ -40,7 +40,7 @@ TEMPO = Tempo(
     install_patience=3,
     lease_seconds=5,
 )
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds to wait for one thing; only a failure takes so long."""
 _LOOK = 0.4
 

@@ -16,7 +16,8 @@ from lab.oracles import effects
 from lab.processes import NotInTime
 from simulators.ledger import Entry
 
-_LONGEST_WAIT = 280.0
+LONGEST_WAIT = 900.0
+"""Seconds. A scenario may have to wait for others; what hangs inside of it is bounded by the scenario's own waits."""
 
 
 class Abandoned(RuntimeError):
@@ -108,7 +109,7 @@ class Recording:
         """Wait for a snapshot; raises what ended the scenario if it ended before."""
         assert self._future is not None
         with self._changed:
-            if not self._changed.wait_for(lambda: name in self._snapshots or self._ended, timeout=_LONGEST_WAIT):
+            if not self._changed.wait_for(lambda: name in self._snapshots or self._ended, timeout=LONGEST_WAIT):
                 raise NotInTime(f"the scenario {self.name} did not reach its snapshot {name!r}\n{self.state}")
         if name not in self._snapshots:
             self._future.result()
@@ -119,7 +120,7 @@ class Recording:
     def finish(self) -> None:
         """Wait for the scenario's end; raises its failure or its broken invariants."""
         assert self._future is not None
-        self._future.result(timeout=_LONGEST_WAIT)
+        self._future.result(timeout=LONGEST_WAIT)
 
     # for the scenario's thread:
 

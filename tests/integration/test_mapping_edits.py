@@ -63,9 +63,10 @@ def scenario(run: ScenarioRun) -> None:
     assert approval.code == 0, approval.err
     run.wait("the approved change", lambda: all(run.hosts()[name].groups == "az-pci,az-web" for name in SAPS))
     run.wait_settled()
+    given = engineer.settled(approval.data["approval"])
     run.snapshot(
         "approved", since=since, before=before, planned=planned, after=facts(run), again=engineer.plan(file),
-        approval=json.loads(run.rig.kubectl("get", "approval", approval.data["approval"], "-o", "json")),
+        approval=given,
     )  # fmt: skip
 
     _approve_once(run, engineer, small, large)
