@@ -1,6 +1,7 @@
 """What commands read from the cluster: one Estate, its hosts, and the accepted revisions of its mapping.
 
-Read only, except for the pin. The RBAC is that of the person who runs the command.
+Read only, except for the pin. The RBAC is that of the person who runs the command. What only some commands need is
+loaded when they do: a person waits for it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from microseg.cli import times
 from microseg.cli.errors import CommandError
 from microseg.cli.target import ClusterOptions
-from microseg.cli.times import Times
 from microseg.kube.approvals import Approvals, user_name
 from microseg.kube.client import Api, connect
-from microseg.kube.deployments import Deployments
 from microseg.kube.errors import Forbidden, KubeError, NotFound, SpecInvalid
 from microseg.kube.estates import Estates
 from microseg.kube.hosts import Hosts
@@ -25,11 +23,14 @@ from microseg.kube.kubectl_context import default_namespace
 from microseg.kube.leases import Lease, Leases
 from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.kube.tombstones import Tombstone, Tombstones
-from microseg.mapping import MappingDocument, MappingError, parse
 from microseg.model.approval import Approval, ApprovalSpec
 from microseg.model.estate import Estate
 from microseg.model.host import ManagedHost
 from microseg.model.operator_report import OperatorReport, decode_report
+
+if TYPE_CHECKING:
+    from microseg.cli.times import Times
+    from microseg.mapping import MappingDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class Live:
 
     def rules(self, digest: str) -> MappingDocument | None:
         """The rules of a kept revision; None where it is not kept or no longer parses."""
+        from microseg.mapping import MappingError, parse  # noqa: PLC0415 - as above
+
         revision = next((each for each in reversed(self.revisions) if each.digest == digest), None)
         try:
             return parse(revision.document, revision.name) if revision is not None else None
@@ -162,6 +165,9 @@ class Cluster:
 
     def times(self) -> Times:
         """The times of the running operator; the defaults where its Deployment is not here or may not be read."""
+        from microseg.cli import times  # noqa: PLC0415 - as above
+        from microseg.kube.deployments import Deployments  # noqa: PLC0415
+
         try:
             deployments = Deployments(self._api, self.namespace).of_operator()
         except KubeError as error:

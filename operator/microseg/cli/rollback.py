@@ -13,7 +13,7 @@ from microseg.cli.errors import CommandError
 from microseg.cli.output import Lines, Report, Table, show
 from microseg.cli.target import ClusterOptions
 from microseg.kube.revisions import MappingRevision
-from microseg.mapping import SHOWN
+from microseg.model.shown import DIGITS
 
 _COLUMNS = ("number", "revision", "accepted", "commit", "author", "")
 
@@ -42,7 +42,7 @@ def listed(live: Live) -> Report:
     newest_in_force = next((each for each in kept if each.digest == live.in_force), None)
     rows = [
         (
-            str(each.number), each.digest[:SHOWN], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
+            str(each.number), each.digest[:DIGITS], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
             "in force" if each is newest_in_force else "",
         )
         for each in kept

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from microseg.model.shown import plain
+
 from . import document as doc
 from .groups import CompiledGroup, LabelState, waiting_groups
 from .limits import MAX_CACHED
 from .matching import FIELDS, FieldQuestion, HostIndex, Question, TagQuestion, all_hold, fold, normalizer, questions
-from .wording import plain, quoted
+from .wording import quoted
 
 _NAME = FIELDS["name"]
 OVERRIDE = "override "
