@@ -53,6 +53,12 @@ class Evidence:
         """Return the entries of one system and some operations, in order."""
         return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
 
+    @property
+    def may_go(self) -> int:
+        """How many retirements persons approved, beyond those of the hour."""
+        retirements = (each["spec"]["what"] for each in self.approvals if each["spec"]["action"] == "Retirement")
+        return sum(int(what.partition(":")[2]) for what in retirements)
+
 
 def gather(rig: Rig) -> Evidence:
     """Read the simulators and the cluster. The operator should be stopped, or its open session counts as left over."""
