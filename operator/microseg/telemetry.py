@@ -1,11 +1,19 @@
-"""Logs: one line per event, as JSON for machines or text for people. Called once, by `microseg run`."""
+"""Logs: one line per record, as JSON for machines or text for people. Called once, by `microseg run`.
+
+A message, a value or an exception can have text of the outside in it. In both formats, whatever would begin a new line
+is spelled out, in tracebacks and in errors that nobody caught too: no text of others looks like a record of ours.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
+
+log = logging.getLogger(__name__)
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _QUIET = ("azure", "urllib3", "kopf", "aiohttp.access", "msal")
@@ -16,7 +24,7 @@ class JsonLines(logging.Formatter):
     """One JSON object per line; the keys of `extra` become its keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The line; JSON escapes what would end it."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -36,8 +44,8 @@ class TextLines(logging.Formatter):
         """The line."""
         at = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S.%f")[:-3]
         extra = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        text = _on_one_line(f"{at} {record.levelname.lower():<7} {record.getMessage()} {extra}".rstrip())
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{at} {record.levelname.lower():<7} {record.getMessage()} {extra}".rstrip()
+        return _on_one_line(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
 
 
 def set_up(log_format: str, *, verbose: bool) -> None:
@@ -50,6 +58,18 @@ def set_up(log_format: str, *, verbose: bool) -> None:
     logging.getLogger("microseg").setLevel(logging.DEBUG if verbose else logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python would write its traceback as it is."""
+    log.critical("uncaught error", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
+    ended_thread = ended.thread.name if ended.thread is not None else ""
+    log.critical("uncaught error in a thread", exc_info=ended.exc_value, extra={"ended": ended_thread})
 
 
 def _on_one_line(text: str) -> str:
