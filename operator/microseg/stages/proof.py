@@ -7,6 +7,7 @@ proves nothing, and the workload's hostname must be the one that Azure gave the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from microseg.model import names
@@ -15,7 +16,7 @@ from microseg.model.approval import ApprovalAction, command
 from microseg.model.azure_facts import Vm
 from microseg.model.condition import Reason
 from microseg.model.facts import Presence, WorkloadMatches
-from microseg.model.host import HostStatus
+from microseg.model.host import HostStatus, ManagedHost
 from microseg.model.illumio_facts import Workload
 from microseg.model.names import Annotation
 from microseg.model.plan import StampWorkload
@@ -118,13 +119,24 @@ def _owned_elsewhere(context: HostContext, workload: Workload) -> bool:
 
 def adoption_approved(context: HostContext, workload: Workload) -> bool:
     """Whether a person vouches that this very workload is the VM's."""
-    annotated = context.host.annotations.get(Annotation.ADOPT, "").lower() == workload.uuid.lower()
-    return annotated or (ApprovalAction.ADOPT, adoption(context, workload)) in context.estate.vouched
+    return vouched_for(context.host, workload, lambda: context.estate.vouched)
+
+
+def vouched_for(
+    host: ManagedHost, workload: Workload, approved: Callable[[], Collection[tuple[ApprovalAction, str]]]
+) -> bool:
+    """The same, outside of a decision. `approved`: what persons vouch for by Approvals."""
+    annotated = host.annotations.get(Annotation.ADOPT, "").lower() == workload.uuid.lower()
+    return annotated or (ApprovalAction.ADOPT, _adoption(host.spec.vm_id, workload)) in approved()
 
 
 def adoption(context: HostContext, workload: Workload) -> str:
     """What a person names to vouch that this workload is this VM's."""
-    return f"{context.vm_id}@{workload.uuid.lower()}"
+    return _adoption(context.vm_id, workload)
+
+
+def _adoption(vm_id: str, workload: Workload) -> str:
+    return f"{vm_id}@{workload.uuid.lower()}"
 
 
 def paired_by_us(status: HostStatus, workload: Workload) -> bool:

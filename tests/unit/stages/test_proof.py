@@ -36,7 +36,7 @@ def claim(
     """The script on this VM names `workload`; the PCE lists it and these others."""
     vm = vm or m.vm()
     snapshot = IllumioSnapshot.of(m.MARK, (workload, *others), (), ())
-    matches = Seen(snapshot.matches(m.VM_ID, vm, workload.uuid))
+    matches = Seen(snapshot.matches(vm, workload.uuid))
     record = m.ended(outcome, workload=workload.uuid, mode="install" if outcome == AgentOutcome.PAIRED else "probe")
     host = m.host(HostStatus(agent=record), annotations=annotations or {})
     return agent.judge(m.context(host=host, facts=m.facts(azure=Seen(vm), illumio=matches, **facts)))
