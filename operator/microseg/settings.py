@@ -7,6 +7,7 @@ protocol, which a person tunes to the vendor's real times.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 from collections.abc import Mapping
@@ -61,8 +62,9 @@ class Settings:
     azure_clouds: tuple[str, ...] = ()
     """MICROSEG_AZURE_CLOUDS: custom clouds that Estates may name, each `resourceManager|authority`, with commas."""
     azure_clients: tuple[str, ...] = ()
-    """MICROSEG_AZURE_CLIENTS: client ids that Estates may use, each `namespace=clientId`, with commas; empty: any, but
-    where the process serves several namespaces only with a client secret."""
+    """MICROSEG_AZURE_CLIENTS: client ids that Estates may use, each `namespace=clientId`, with commas, and nothing
+    after the sign for the system-assigned identity; empty: any with a client secret, any workload identity where the
+    process serves one namespace, and no managed identity."""
 
     @property
     def engine(self) -> EngineSettings:
@@ -102,17 +104,17 @@ def load(
         probe_port=_port(environment.get("MICROSEG_PROBE_PORT", "8080")),
         log_format=log_format,
         verbose=verbose,
-        azure_clouds=_listed(environment, "MICROSEG_AZURE_CLOUDS", "|", "resourceManager|authority"),
-        azure_clients=_listed(environment, "MICROSEG_AZURE_CLIENTS", "=", "namespace=clientId"),
+        azure_clouds=_listed(environment, "MICROSEG_AZURE_CLOUDS", r"[^|]+\|[^|]+", "resourceManager|authority"),
+        azure_clients=_listed(environment, "MICROSEG_AZURE_CLIENTS", "[^=]+=[^=]*", "namespace=clientId"),
         **numbers,
     )
 
 
-def _listed(environment: Mapping[str, str], variable: str, sign: str, form: str) -> tuple[str, ...]:
+def _listed(environment: Mapping[str, str], variable: str, pattern: str, form: str) -> tuple[str, ...]:
     """Pairs with commas between them."""
     pairs = tuple(part.strip() for part in environment.get(variable, "").split(",") if part.strip())
     for pair in pairs:
-        if pair.count(sign) != 1 or not all(pair.split(sign)):
+        if re.fullmatch(pattern, pair) is None:
             raise SettingsError(f"{variable} has {pair!r}; each of it is {form}")
     return pairs
 

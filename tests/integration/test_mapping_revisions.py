@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from lab.controlplane import ControlPlane
-from microseg.engine.mapping.revisions import Allowed, MappingRevisions
+from microseg.engine.mapping.revisions import MappingRevisions
 from microseg.kube.client import Api, connect
 from microseg.kube.errors import Invalid
 from microseg.kube.resources import CONFIG_MAPS, REVISIONS
 from microseg.kube.revisions import KEPT, MappingRevision, Revisions
 from microseg.kube.secrets import ConfigMapData, read_config_map
 from microseg.model.estate_spec import MappingRef
+from microseg.planning.fitness import Allowed
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 DOCUMENT = """\

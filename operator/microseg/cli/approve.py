@@ -46,9 +46,9 @@ def approve(where: ClusterOptions, word: str, what: str, reason: str, output: st
 
 
 def _meant(live: Live, action: ApprovalAction, what: str) -> str:
-    """The whole of what a person named by its beginning. Raises CommandError where nothing is held under that name."""
+    """The whole of what a person named by its beginning. Raises CommandError where nothing fit is so named."""
     if action == ApprovalAction.PIN:
-        return what if what == "none" else live.revision(what).digest
+        return what if what == "none" else _usable(live, what)
     if action not in _KINDS or re.fullmatch(action.pattern.strip("^$"), what):
         return what
     held = [each for each in live.estate.status.held if each.kind in _KINDS[action]]
@@ -57,6 +57,13 @@ def _meant(live: Live, action: ApprovalAction, what: str) -> str:
         return _whole(named[0])
     texts = ", ".join(map(_whole, held)) or "nothing"
     raise CommandError(f"nothing that is held begins with {what!r}; what waits now: {texts}")
+
+
+def _usable(live: Live, what: str) -> str:
+    """Digest of a kept revision that the operator would use."""
+    revision = live.revision(what)
+    live.verified(revision)
+    return revision.digest
 
 
 def _whole(held: HeldPlan) -> str:

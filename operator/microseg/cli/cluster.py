@@ -25,11 +25,12 @@ from microseg.kube.kubectl_context import default_namespace
 from microseg.kube.leases import Lease, Leases
 from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.kube.tombstones import Tombstone, Tombstones
-from microseg.mapping import MappingDocument, MappingError, parse
+from microseg.mapping import SHOWN, MappingDocument
 from microseg.model.approval import Approval, ApprovalSpec
 from microseg.model.estate import Estate
 from microseg.model.host import ManagedHost
 from microseg.model.operator_report import OperatorReport, decode_report
+from microseg.planning import fitness
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,30 @@ class Live:
             return next(iter(kept), None)
         return next((each for each in kept if each.number < present and each.digest != self.in_force), None)
 
+    def kept(self, digest: str) -> MappingRevision | None:
+        """The revision that the operator would load for this digest."""
+        return next((each for each in reversed(self.revisions) if each.digest == digest), None)
+
+    def judged(self, revision: MappingRevision) -> MappingDocument | str:
+        """A kept revision's rules, or why the operator would not use it: perhaps somebody else wrote it."""
+        allowed = fitness.allowed_in(self.estate.spec)
+        return fitness.verified(revision.document, revision.name, revision.digest, allowed)
+
+    def verified(self, revision: MappingRevision) -> MappingDocument:
+        """A kept revision's rules. Raises CommandError where the operator would not use it."""
+        judged = self.judged(revision)
+        if isinstance(judged, str):
+            raise CommandError(
+                f"revision {revision.digest[:SHOWN]} (ControllerRevision {revision.name}) cannot be used, and the "
+                f"operator would not load it either: {judged}"
+            )
+        return judged
+
     def rules(self, digest: str) -> MappingDocument | None:
-        """The rules of a kept revision; None where it is not kept or no longer parses."""
-        revision = next((each for each in reversed(self.revisions) if each.digest == digest), None)
-        try:
-            return parse(revision.document, revision.name) if revision is not None else None
-        except MappingError:
-            return None
+        """The rules of a kept revision; None where it is not kept, or the operator would not use it."""
+        revision = self.kept(digest)
+        judged = self.judged(revision) if revision is not None else None
+        return judged if isinstance(judged, MappingDocument) else None
 
 
 @dataclass(frozen=True, slots=True)

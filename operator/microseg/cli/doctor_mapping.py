@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from microseg.cli.findings import Finding, bad, doubt, good
-from microseg.engine.mapping.revisions import Candidate, allowed_in, judge
+from microseg.engine.mapping.revisions import Candidate, judge
 from microseg.kube.secrets import ConfigMapData
 from microseg.mapping import MappingDocument
 from microseg.model.condition import Reason
 from microseg.model.estate import Estate
 from microseg.model.illumio_facts import Label
 from microseg.model.spelling import fold
+from microseg.planning.fitness import allowed_in
 
 _SHOWN = 8
 

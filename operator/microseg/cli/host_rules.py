@@ -36,7 +36,7 @@ def lines(live: Live, host: ManagedHost, rules: MappingDocument | None) -> list[
     """One line per label key and per group, by these rules and the tags of now."""
     azure = host.status.azure
     if rules is None:
-        return [f"No mapping is known: revision {live.in_force or '(none)'} is not kept or does not parse."]
+        return [f"No mapping is known: revision {live.in_force or '(none)'} is not kept or not used."]
     if azure is None:
         return ["Azure has not shown this VM yet."]
     subject = desired_state.subject(azure, host.spec.vm_id)
@@ -106,7 +106,7 @@ def had(live: Live, host: ManagedHost) -> list[str]:
 
 def _recorded(host: ManagedHost, digest: str, *, kept: bool) -> Iterator[str]:
     """What was confirmed last, where nobody can say any more by which tags, or by which rules."""
-    lost = "the tags of that time are not kept" if kept else "its rules are not kept any more"
+    lost = "the tags of that time are not kept" if kept else "its rules are not kept or not used any more"
     cause = f"confirmed last, by revision {digest[:12]}; {lost}"
     illumio, check_point = host.status.illumio, host.status.check_point
     for label in illumio.labels if illumio is not None else ():

@@ -19,7 +19,7 @@ from microseg.mapping import MappingDocument, Problem, lint, run_tests
 from microseg.model.approval import ApprovalAction, command
 from microseg.model.condition import Reason
 from microseg.model.host import ManagedHost
-from microseg.planning import guard, known_names
+from microseg.planning import fitness, guard, known_names
 from microseg.planning.decide import WOULD
 from microseg.planning.preview import Preview, preview, ranked
 from microseg.stages import STAGES
@@ -69,14 +69,13 @@ def missing(live: Live, preview: Preview) -> tuple[str, ...]:
 
 
 def _kept(live: Live, revision: str) -> MappingDocument:
-    """A revision that was accepted."""
-    digest = live.revision(revision).digest if revision else live.in_force
-    rules = live.rules(digest)
-    if rules is None:
-        name = live.estate.spec.mapping.name
+    """A revision that was accepted. Raises CommandError where the operator would not use it."""
+    digest, name = live.in_force, live.estate.spec.mapping.name
+    kept = live.revision(revision) if revision else live.kept(digest)
+    if kept is None:
         problem = f"revision {digest} of {name} is not kept" if digest else f"no revision of {name} was ever accepted"
         raise CommandError(f"{problem}: name a file with -f")
-    return rules
+    return live.verified(kept)
 
 
 def refuse_unfit(document: documents.Document, rules: MappingDocument, live: Live) -> None:
@@ -92,6 +91,8 @@ def refuse_unfit(document: documents.Document, rules: MappingDocument, live: Liv
         )
     if wrong:
         raise CommandError("\n".join(str(each) for each in document.placed(wrong)))
+    if unread := fitness.unread_tag(rules, fitness.allowed_in(live.estate.spec)):
+        raise CommandError(f"the operator would refuse this mapping: {unread}")
 
 
 def report(live: Live, preview: Preview) -> Report:
@@ -182,7 +183,7 @@ def _notes(live: Live, preview: Preview, names: Mapping[str, str]) -> Iterator[s
     if live.plan_held and preview.before is not None:
         yield f"A change is held already: until one is approved, hosts follow revision {preview.before.digest}."
     if preview.before is None:
-        yield f"Revision {live.let_through or '(none)'} is not kept, so hosts are compared with their status."
+        yield f"Revision {live.let_through or '(none)'} is not kept or used, so hosts are compared with their status."
     if not live.estate.enforcing:
         yield "The estate does not enforce now: nothing of this is done until it does."
     if live.estate.spec.mapping.pin and live.estate.spec.mapping.pin != preview.rules.digest:

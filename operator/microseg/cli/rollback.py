@@ -13,7 +13,7 @@ from microseg.cli.errors import CommandError
 from microseg.cli.output import Lines, Report, Table, show
 from microseg.cli.target import ClusterOptions
 from microseg.kube.revisions import MappingRevision
-from microseg.mapping import SHOWN
+from microseg.mapping import SHOWN, MappingDocument
 
 _COLUMNS = ("number", "revision", "accepted", "commit", "author", "")
 
@@ -32,18 +32,21 @@ def rollback(where: ClusterOptions, revision: str, output: str, *, pin: bool, un
             show(listed(live), output)
             return 0
         target = live.revision(revision)
-        return _pin(cluster, live, target, output) if pin else _print(live, target, output)
+        rules = live.verified(target)
+        return _pin(cluster, live, target.digest, rules, output) if pin else _print(live, target, output)
 
 
 def listed(live: Live) -> Report:
     """The kept revisions, the newest first."""
     name, pinned = live.estate.spec.mapping.name, live.estate.spec.mapping.pin
     kept = list(reversed(live.revisions))
-    newest_in_force = next((each for each in kept if each.digest == live.in_force), None)
+    faults = {each.name: judged for each in kept if isinstance(judged := live.judged(each), str)}
+    named = next((each for each in kept if each.digest == live.in_force), None)
+    in_force = named if named is not None and named.name not in faults else None
     rows = [
         (
             str(each.number), each.digest[:SHOWN], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
-            "in force" if each is newest_in_force else "",
+            "in force" if each is in_force else "NOT USED" if each.name in faults else "",
         )
         for each in kept
     ]  # fmt: skip
@@ -52,7 +55,7 @@ def listed(live: Live) -> Report:
         "mapping": name,
         "inForce": live.in_force or None,
         "pinned": pinned or None,
-        "revisions": [_facts(each) | {"inForce": each is newest_in_force} for each in kept],
+        "revisions": [_facts(each) | {"inForce": each is in_force, "notUsed": faults.get(each.name)} for each in kept],
     }
     hints = [
         "`microseg rollback REVISION` prints its document; `microseg plan --revision REVISION` what it would change."
@@ -63,6 +66,7 @@ def listed(live: Live) -> Report:
         Lines("", loud if pinned else [], loud=True),
         Lines("", [] if kept else none),
         Table(f"{live.key}: accepted revisions of {name}", _COLUMNS, rows),
+        Lines("Not used", [f"{name}: {told}" for name, told in faults.items()], loud=True),
         Lines("", hints if kept else []),
     )
     return Report(data, sections)
@@ -83,20 +87,17 @@ def _print(live: Live, revision: MappingRevision, output: str) -> int:
     return 0
 
 
-def _pin(cluster: Cluster, live: Live, revision: MappingRevision, output: str) -> int:
+def _pin(cluster: Cluster, live: Live, digest: str, rules: MappingDocument, output: str) -> int:
     """Hold on to it, and say what that changes."""
-    rules = live.rules(revision.digest)
-    if rules is None:
-        raise CommandError(f"revision {revision.digest} no longer parses, so it cannot be pinned")
     preview = plan_command.foresee(live, rules)
-    cluster.pin(live.estate, revision.digest)
+    cluster.pin(live.estate, digest)
     lines = [
-        f"PINNED: Estate {live.key} keeps revision {revision.digest} in force; newer documents are ignored.",
+        f"PINNED: Estate {live.key} keeps revision {digest} in force; newer documents are ignored.",
         f"Guard: {plan_command.verdict(live, preview)}",
         "Revert the mapping in Git. Where Git owns the Estate, write spec.mapping.pin there too, or the pin is undone.",
         "Then: microseg rollback --unpin",
     ]
-    data = {"estate": live.key, "pinned": revision.digest, "guard": plan_command.verdict(live, preview)}
+    data = {"estate": live.key, "pinned": digest, "guard": plan_command.verdict(live, preview)}
     show(Report(data, (Lines("", lines, loud=True),)), output)
     return 0
 

@@ -29,7 +29,7 @@ from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
 from microseg.engine.lanes.illumio import IllumioLane
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.mapping.controller import MappingController, MappingSource
-from microseg.engine.mapping.revisions import MappingRevisions, RevisionStore, allowed_in
+from microseg.engine.mapping.revisions import MappingRevisions, RevisionStore
 from microseg.engine.mapping.rollout import MappingRollout
 from microseg.engine.reconciler import EngineParts, EstateReconciler
 from microseg.engine.retirement import RetirementController, TombstoneStore
@@ -41,6 +41,7 @@ from microseg.metrics import EstateMetrics
 from microseg.model.estate import Estate
 from microseg.model.fields import seconds
 from microseg.model.names import mark
+from microseg.planning.fitness import allowed_in
 
 _PATH_VERSION = "18"
 """Of the pairing script's URL: what the vendor's own collection uses (illumio/illumio.core, roles/ven)."""

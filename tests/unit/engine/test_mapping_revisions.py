@@ -9,12 +9,13 @@ from lab.memory import samples as m
 from lab.memory.cluster import FakeRevisions
 from lab.memory.estate import estate
 from lab.memory.world import RULES
-from microseg.engine.mapping.revisions import KEY, ActiveMapping, Allowed, MappingRevisions, allowed_in
+from microseg.engine.mapping.revisions import KEY, ActiveMapping, MappingRevisions
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
 from microseg.mapping import parse
 from microseg.model.condition import ConditionStatus, Reason
 from microseg.model.estate_spec import MappingRef
+from microseg.planning.fitness import Allowed, allowed_in
 
 ALLOWED = Allowed(frozenset({"SO", "Web"}))
 TESTED = f"{RULES}tests:\n  - {{name: t, given: {{tags: {{app: Shop}}}}, groups: [Web]}}\n"

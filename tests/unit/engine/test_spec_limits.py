@@ -10,6 +10,7 @@ from microseg.engine.leadership.spec_limits import SpecLimits
 from microseg.model.azure_spec import ClientSecret, Cloud, Identity, ManagedIdentity, Source, WorkloadIdentity
 from microseg.model.estate import Estate
 from microseg.model.fields import SecretRef
+from microseg.settings import load
 
 ARM, LOGIN = "https://management.stack.example", "https://login.stack.example"
 STACK = f"{ARM}|{LOGIN}"
@@ -66,10 +67,23 @@ def test_a_custom_cloud_is_allowed_as_the_pair_that_the_process_names() -> None:
 @pytest.mark.parametrize("identity", WAYS)
 def test_a_client_id_belongs_to_the_namespaces_that_the_process_names(identity: Identity) -> None:
     made = with_source(identity=identity)
-    assert SpecLimits().refusal(made) == ""
     assert SpecLimits(clients=(f"{made.namespace}=C1",)).refusal(made) == ""
     for others in (("elsewhere=c1",), (f"{made.namespace}=c2",)):
         assert "MICROSEG_AZURE_CLIENTS" in SpecLimits(clients=others).refusal(made)
+
+
+@pytest.mark.parametrize("identity", [*WAYS, Identity(managed_identity=ManagedIdentity())])
+def test_without_the_word_of_the_process_an_identity_must_prove_that_it_is_this_namespaces(identity: Identity) -> None:
+    """A client secret does, and a federated credential, which names the account. Any identity of the node answers."""
+    told = SpecLimits().refusal(with_source(identity=identity))
+    assert ("MICROSEG_AZURE_CLIENTS" in told) == (identity.managed_identity is not None)
+
+
+def test_the_system_assigned_identity_of_the_node_has_no_client_id_and_is_named_by_nothing() -> None:
+    made = with_source(identity=Identity(managed_identity=ManagedIdentity()))
+    named = load({"MICROSEG_AZURE_CLIENTS": f"{made.namespace}="}).azure_clients
+    assert SpecLimits(clients=named).refusal(made) == ""
+    assert "MICROSEG_AZURE_CLIENTS" in SpecLimits(clients=(f"{made.namespace}=c1",)).refusal(made)
 
 
 def test_an_identity_for_run_commands_needs_the_word_of_the_process_too() -> None:

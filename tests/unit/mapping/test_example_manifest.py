@@ -25,6 +25,13 @@ def test_the_example_is_clean_and_its_own_tests_pass() -> None:
     assert m.run_tests(mapping) == ()
 
 
+def test_the_example_estate_records_the_tags_that_the_example_mapping_reads_and_no_others() -> None:
+    documents = yaml.safe_load_all(EXAMPLE.with_name("estate.yaml").read_text())
+    (estate,) = (each for each in documents if each["kind"] == "Estate")
+    (source,) = estate["spec"]["azure"]["sources"]
+    assert {key.lower() for key in source["recordedTags"]} == m.tags_read(example())
+
+
 def test_the_example_gives_the_seeds_host_its_labels_and_group() -> None:
     tags = (("app", "service orchestrate"), ("env", "dev"), ("loc", "azure"), ("rol", "web"))
     host24 = m.Subject("Host24", "australiaeast", "rg", "sub", "windows", tags, "id")

@@ -21,7 +21,7 @@ class SpecLimits:
     clouds: Collection[str] = ()
     """Custom clouds, each `resourceManager|authority`."""
     clients: Collection[str] = ()
-    """Client ids, each `namespace=clientId`; none: any, in the one namespace that the process serves."""
+    """Client ids, each `namespace=clientId`; none: any that proves itself (`_proves_itself`)."""
     several: bool = False
     """Whether the process serves several namespaces: then the Pod's own identity is not everybody's."""
 
@@ -56,17 +56,24 @@ class SpecLimits:
         )
 
     def _client(self, source: Source, identity: Identity, namespace: str) -> str:
-        """With a client secret an Estate brings its own proof; the other ways sign in as the Pod."""
-        client = client_id(identity)
-        own = identity.client_secret is not None
-        if not self.clients and (own or not self.several):
+        """The word of the process, or else a proof that the identity is this namespace's."""
+        if not self.clients and self._proves_itself(identity):
             return ""
-        if f"{namespace}={client}".lower() in {each.lower() for each in self.clients}:
+        if f"{namespace}={client_id(identity)}".lower() in {each.lower() for each in self.clients}:
             return ""
         return (
             f"spec.azure.sources: a client id of source {source.name} is none that Estates of namespace {namespace} "
             "may use. Whoever runs the operator adds it to MICROSEG_AZURE_CLIENTS."
         )
+
+    def _proves_itself(self, identity: Identity) -> bool:
+        """With a client secret an Estate brings the proof; a workload identity is the ServiceAccount's by Azure's word.
+
+        Its federated credential names that account, of the one namespace that is served. A managed identity proves
+        nothing: any that is assigned to the node answers, whoever it was assigned for
+        (learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
+        """
+        return identity.client_secret is not None or (identity.workload_identity is not None and not self.several)
 
 
 def client_id(identity: Identity) -> str:

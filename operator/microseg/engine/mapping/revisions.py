@@ -15,23 +15,15 @@ from typing import Protocol
 from microseg.kube.errors import AlreadyExists
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
-from microseg.mapping import (
-    SHOWN,
-    LintWarning,
-    MappingDocument,
-    MappingError,
-    Problem,
-    lint,
-    parse,
-    run_tests,
-    tags_read,
-)
+from microseg.mapping import SHOWN, MappingDocument, MappingError, parse
 from microseg.model.approval import Approval
 from microseg.model.condition import ConditionStatus, Reason
-from microseg.model.estate_spec import EstateSpec, MappingRef
+from microseg.model.estate_spec import MappingRef
 from microseg.model.estate_status import MappingState
 from microseg.model.names import Annotation
+from microseg.planning import fitness
 from microseg.planning.estate_conditions import SystemState
+from microseg.planning.fitness import Allowed
 
 log = logging.getLogger(__name__)
 KEY = "mapping.yaml"
@@ -51,22 +43,6 @@ class RevisionStore(Protocol):
 
     def prune(self, mapping: str, named: Collection[str]) -> tuple[str, ...]:
         """Delete the oldest that nobody names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """What a document may name."""
-
-    groups: frozenset[str] = frozenset()
-    """Empty: any."""
-    tags: frozenset[str] | None = None
-    """Keys of tags in lower case that every source records; None: any."""
-
-
-def allowed_in(spec: EstateSpec) -> Allowed:
-    """What the estate's mapping may name."""
-    lists = [frozenset(map(str.lower, source.recorded_tags)) for source in spec.azure.sources if source.recorded_tags]
-    return Allowed(frozenset(spec.check_point.allowed_groups), frozenset.intersection(*lists) if lists else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +121,7 @@ def _name(source: ConfigMapData) -> str:
 def _checked(candidate: Candidate, allowed: Allowed) -> Candidate | Refused:
     """The document's own tests, and groups that the estate does not allow."""
     document = candidate.document
-    fault, findings = _fault(document, allowed)
+    fault, findings = fitness.fault(document, allowed)
     if fault:
         return Refused(
             _invalid(Reason.MAPPING_INVALID, f"The newest document is refused: {fault}"), (candidate.source,)
@@ -153,18 +129,6 @@ def _checked(candidate: Candidate, allowed: Allowed) -> Candidate | Refused:
     for warning in findings[:_MOST_SHOWN]:
         log.info("mapping lint", extra={"mapping": document.name, "warning": str(warning)})
     return candidate
-
-
-def _fault(document: MappingDocument, allowed: Allowed) -> tuple[str, tuple[Problem | LintWarning, ...]]:
-    """Why the estate may not use a document, empty where it may; and what lint finds."""
-    failures, findings = run_tests(document), lint(document, allowed.groups or None)
-    refused = [finding for finding in findings if isinstance(finding, Problem)]
-    if failures:
-        return f"its own tests fail: {'; '.join(str(failure) for failure in failures[:_MOST_SHOWN])}", findings
-    unread = sorted(tags_read(document) - allowed.tags) if allowed.tags is not None else []
-    if unread:
-        return f"it reads the tag {unread[0]}, which recordedTags of a source of the Estate does not list", findings
-    return "; ".join(str(problem) for problem in refused[:_MOST_SHOWN]), findings
 
 
 def _invalid(reason: Reason, message: str) -> SystemState:
@@ -268,17 +232,8 @@ class MappingRevisions:
 
 
 def _verified(revision: MappingRevision, allowed: Allowed) -> MappingDocument | str:
-    """A kept revision's document, or why it is not used: whoever wrote it was perhaps not this operator.
-
-    One that an older version accepted may not parse any more. Its digest was 12 digits long.
-    """
-    try:
-        document = parse(revision.document, revision.name)
-    except MappingError as error:
-        return f"it no longer parses: {error.problems[0]}"
-    if revision.digest not in {document.digest, document.shown}:
-        return "its text is not what was accepted under its digest"
-    return _fault(document, allowed)[0] or document
+    """A kept revision's document, or why it is not used."""
+    return fitness.verified(revision.document, revision.name, revision.digest, allowed)
 
 
 def _in_force(
