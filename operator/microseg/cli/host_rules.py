@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from microseg.cli import plan
 from microseg.cli.cluster import Live
-from microseg.mapping import MappingDocument, plain
+from microseg.mapping import MappingDocument
 from microseg.mapping import explain as why
 from microseg.model.condition import ConditionStatus, ConditionType, find
 from microseg.model.host import ManagedHost
+from microseg.model.shown import plain
 from microseg.planning import desired as desired_state
 from microseg.planning import guard, known_names
 
