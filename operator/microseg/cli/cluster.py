@@ -154,9 +154,11 @@ class Cluster:
         """Connect. Raises CommandError where no cluster can be found."""
         self._where = where
         try:
-            self._api: Api = connect(where.kubeconfig, context=where.context, user=where.user)
+            self._api: Api = connected(where)
         except KubeError as error:
-            advice = f"is there a context {where.context}?" if where.context else "name a file with --kubeconfig"
+            named = (("context", where.context), ("cluster", where.cluster), ("user", where.user))
+            doubts = " ".join(f"is there a {kind} {name}?" for kind, name in named if name is not None)
+            advice = doubts or "name a file with --kubeconfig"
             raise CommandError(f"no cluster: {error}; {advice}, or set KUBECONFIG") from None
         self.namespace = where.namespace or default_namespace(where.kubeconfig, where.context)
         self._name = ""
@@ -269,6 +271,13 @@ class Cluster:
             else "look at --kubeconfig"
         )
         return CommandError(f"{self._api.url}: {error}; {advice}")
+
+
+def connected(where: ClusterOptions) -> Api:
+    """The client of the cluster that a person names. Raises KubeError."""
+    return connect(
+        where.kubeconfig, context=where.context, cluster=where.cluster, user=where.user, impersonate=where.acting_as
+    )
 
 
 def _only(estates: Sequence[Estate], mapping: str, namespace: str) -> Estate:
