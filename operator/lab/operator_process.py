@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import Process, answers, fetch, free_port, wait_until
+from lab.processes import Begin, Process, answers, execute, fetch, free_port, wait_until
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0
@@ -57,6 +57,7 @@ class Operator:
         *,
         name: str = "operator",
         module: str = "microseg",
+        begin: Begin = execute,
     ) -> None:
         """Prepare; nothing runs yet. `settings`: environment variables in addition to the lab's.
 
@@ -64,7 +65,7 @@ class Operator:
         """
         self.log = folder / f"{name}.log"
         self.port = free_port()
-        self._name = name
+        self._name, self._begin = name, begin
         self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
         # Not the caller's environment: a Pod has little more than this.
         self._environment = {
@@ -116,7 +117,7 @@ class Operator:
         """Start it; with `wait` return when it is ready. Raises ProcessFailed, with its log's end, if it ends first."""
         if self.running:
             raise RuntimeError("the operator is already running")
-        self._process = Process(self._name, self._argv, log=self.log, env=self._environment)
+        self._process = Process(self._name, self._argv, log=self.log, env=self._environment, begin=self._begin)
         if wait:
             self._process.wait_for(lambda: self.ready, seconds=_READY_SECONDS, what="the operator is ready")
 

@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -93,6 +93,48 @@ def free_port() -> int:
                     return port
 
 
+class Child(Protocol):
+    """The part of `subprocess.Popen` that a `Process` uses."""
+
+    pid: int
+    """Process id, and id of the process group."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, as soon as the end was seen; negative: the signal that ended it."""
+
+    def poll(self) -> int | None:
+        """Look whether it has ended; return the exit code."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM, if it runs."""
+
+    def kill(self) -> None:
+        """Send SIGKILL, if it runs."""
+
+
+Begin = Callable[[list[str], Path, Mapping[str, str] | None, Path | None], Child]
+"""Begins a program in a session of its own, without input: argv, the log that gets both outputs at its end, the
+environment (None: ours), the working directory (None: ours). `execute`, or `lab.forked.fork`."""
+
+
+def execute(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | None) -> Child:
+    """Begin any program; see `Begin`."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            start_new_session=True,
+        )
+
+
 class Process:
     """One child process: its log, its readiness, its end. It cannot outlive the process that started it.
 
@@ -108,22 +150,15 @@ class Process:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        begin: Begin = execute,
     ) -> None:
         """Start `argv`. Both output streams are appended to `log`; `env` replaces the environment if it is given."""
         self.name, self.log = name, log
         self._swept = False
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with log.open("ab") as output:  # it exists, before the child writes into it
             self._log_start = output.tell()
-            self._child = subprocess.Popen(
-                [str(word) for word in argv],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
+        self._child = begin([str(word) for word in argv], log, env, cwd)
         _LIFELINE.begun(self._child.pid)
 
     @property
@@ -184,7 +219,7 @@ class Process:
         except subprocess.TimeoutExpired:
             raise self._failed(f"had not ended after {seconds:g} s") from None
         self._sweep()
-        return self._child.returncode
+        return self._child.wait()
 
     def terminate(self, *, grace: float = 10.0) -> int:
         """Stop it (SIGTERM), kill its process group after `grace` seconds, and return its exit code."""
@@ -213,6 +248,7 @@ class Process:
         self._swept = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.kill()  # of a fork that had not begun its group yet
         _LIFELINE.ended(self._child.pid)
 
     def _failed(self, what: str) -> ProcessFailed:
