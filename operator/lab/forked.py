@@ -22,13 +22,13 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-from lab.processes import Child
+from lab.child import Child
 
 _PRELOADED = ("lab.preloaded",)
 
 
 def fork(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | None) -> Child:
-    """Begin `[sys.executable, "-m", MODULE, ...]`; see `lab.processes.Begin`. Raises ValueError for another program."""
+    """Begin `[sys.executable, "-m", MODULE, ...]`; see `lab.child.Begin`. Raises ValueError for another program."""
     if argv[:2] != [sys.executable, "-m"]:
         raise ValueError(f"only `python -m` can be forked, not {argv[:2]}")
     environment = dict(os.environ if env is None else env)

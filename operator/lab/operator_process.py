@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.processes import Begin, Process, answers, execute, fetch, free_port, wait_until
+from lab.child import Begin, execute
+from lab.processes import Process, answers, fetch, free_port, wait_until
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0

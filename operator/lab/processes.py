@@ -24,7 +24,9 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
+
+from lab.child import Begin, execute
 
 T = TypeVar("T")
 
@@ -91,48 +93,6 @@ def free_port() -> int:
                 if port not in _GIVEN:
                     _GIVEN.append(port)
                     return port
-
-
-class Child(Protocol):
-    """The part of `subprocess.Popen` that a `Process` uses."""
-
-    pid: int
-    """Process id, and id of the process group."""
-
-    @property
-    def returncode(self) -> int | None:
-        """The exit code, as soon as the end was seen; negative: the signal that ended it."""
-
-    def poll(self) -> int | None:
-        """Look whether it has ended; return the exit code."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end. Raises subprocess.TimeoutExpired after `timeout` seconds."""
-
-    def terminate(self) -> None:
-        """Send SIGTERM, if it runs."""
-
-    def kill(self) -> None:
-        """Send SIGKILL, if it runs."""
-
-
-Begin = Callable[[list[str], Path, Mapping[str, str] | None, Path | None], Child]
-"""Begins a program in a session of its own, without input: argv, the log that gets both outputs at its end, the
-environment (None: ours), the working directory (None: ours). `execute`, or `lab.forked.fork`."""
-
-
-def execute(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | None) -> Child:
-    """Begin any program; see `Begin`."""
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=None if env is None else dict(env),
-            cwd=cwd,
-            start_new_session=True,
-        )
 
 
 class Process:

@@ -20,11 +20,12 @@ from kubernetes import client
 
 from lab import cluster as clusters
 from lab import estate, hosts
+from lab.child import Begin, execute
 from lab.cluster import ACCOUNT, OWN_NAMESPACE, Cluster
 from lab.controlplane import ControlPlane
 from lab.hosts import Host
 from lab.operator_process import Operator, Tempo
-from lab.processes import Begin, execute, wait_until
+from lab.processes import wait_until
 from lab.worlds import Worlds
 
 T = TypeVar("T")

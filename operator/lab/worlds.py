@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from lab.processes import Begin, Process, execute
+from lab.child import Begin, execute
+from lab.processes import Process
 from simulators.__main__ import READY
 from simulators.azure.rights import ACTIONS
 from simulators.ledger import Entry

@@ -193,6 +193,22 @@ async def test_a_lease_that_somebody_took_ends_the_term_at_once(workers: Workers
         term.check()
 
 
+@pytest.mark.parametrize("answers", [(), (Conflict("another uid"),)], ids=["not found", "conflict"])
+async def test_a_lease_that_somebody_deleted_ends_the_term_at_the_next_renewal_and_not_at_its_end(
+    workers: Workers, answers: tuple[KubeError, ...]
+) -> None:
+    store = FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.stored = None
+    store.fail("replace", *answers)
+    async with asyncio.timeout(30):
+        with pytest.raises(LeaseLost, match="deleted"):
+            await made.hold(term)
+    with pytest.raises(LeaseLost):
+        term.check()
+
+
 async def test_a_holder_that_is_stopped_has_no_term_any_more(workers: Workers) -> None:
     store = FakeLeases()
     made = elector(store, workers)

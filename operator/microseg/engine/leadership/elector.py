@@ -21,6 +21,7 @@ from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from microseg.kube.leases import Lease
 
 log = logging.getLogger(__name__)
+_DELETED = "somebody deleted the Lease, so another replica may have it now"
 
 
 class LeaseStore(Protocol):
@@ -185,6 +186,8 @@ class Elector:
         """It may have been ourselves: a renewal whose answer was lost. Anybody else's writing ends the term."""
         try:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
+        except NotFound as error:
+            raise LeaseLost(_DELETED) from error
         except KubeError as error:
             term.check()
             log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
@@ -204,6 +207,8 @@ class Elector:
         except Conflict:
             await self._look_who_wrote(term)
             return False
+        except NotFound as error:
+            raise LeaseLost(_DELETED) from error
         except KubeError as error:
             term.check()
             log.warning("lease not renewed", extra={"lease": self._name, "error": str(error)})
