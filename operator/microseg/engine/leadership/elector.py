@@ -21,7 +21,6 @@ from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from microseg.kube.leases import Lease
 
 log = logging.getLogger(__name__)
-_DELETED = "somebody deleted the Lease, so another replica may have it now"
 
 
 class LeaseStore(Protocol):
@@ -187,7 +186,7 @@ class Elector:
         try:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
         except NotFound as error:
-            raise LeaseLost(_DELETED) from error
+            raise LeaseLost("another replica took the Lease, and it was deleted since") from error
         except KubeError as error:
             term.check()
             log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
@@ -197,7 +196,11 @@ class Elector:
         self._lease = lease
 
     async def _renew(self, term: LeaseTerm, report: str = "") -> bool:
-        """Try to renew once; return whether it worked. Failures are borne until the term's own deadline."""
+        """Try to renew once; return whether it worked. Failures are borne until the term's own deadline.
+
+        A Lease that somebody deleted is made again by the PUT (kubernetes, registry/coordination/lease: create on
+        update), unless another replica has made it meanwhile: that is a Conflict.
+        """
         assert self._lease is not None  # noqa: S101 - acquired before held
         began = self._monotonic()
         try:
@@ -207,8 +210,6 @@ class Elector:
         except Conflict:
             await self._look_who_wrote(term)
             return False
-        except NotFound as error:
-            raise LeaseLost(_DELETED) from error
         except KubeError as error:
             term.check()
             log.warning("lease not renewed", extra={"lease": self._name, "error": str(error)})

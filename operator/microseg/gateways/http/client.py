@@ -95,9 +95,8 @@ class HttpClient:
         self.origin = tls.origin(url)
         self._url = url.rstrip("/")
         meter = wire.meter(system.value, observe)
-        limits = limits or tls.Limits()
-        self._most, self._proxy = limits.memory, proxy
-        self._session = tls.build_session(trust or tls.Trust(), limits, connections, meter, proxy)
+        self._limits, self._proxy = limits or tls.Limits(), proxy
+        self._session = tls.build_session(trust or tls.Trust(), self._limits, connections, meter, proxy)
 
     def send(
         self,
@@ -133,7 +132,7 @@ class HttpClient:
 
     def volume(self) -> Volume:
         """For the pages of one list."""
-        return Volume(self.system.display_name, self._most)
+        return Volume(self.system.display_name, self._limits.memory, self._limits.shared)
 
     def close(self) -> None:
         """Close the connections."""
@@ -169,6 +168,8 @@ def decode_response(
         if proxy is not None:
             raise _page(system, status, proxy, effect=effect) from None
         return HttpResponse(status, headers, None, is_json=False)
+    finally:
+        tls.let_go_of_answer()
 
 
 def _page(system: System, status: int, proxy: Proxy, *, effect: bool) -> GatewayError:
