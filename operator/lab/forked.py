@@ -24,7 +24,12 @@ from pathlib import Path
 
 from lab.child import Child
 
-_PRELOADED = ("lab.preloaded",)
+_PRELOADED = ["lab.preloaded"]
+
+
+def preload(module: str) -> None:
+    """Have another module imported before the first fork of this process."""
+    _PRELOADED.append(module)
 
 
 def fork(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | None) -> Child:
@@ -40,7 +45,7 @@ def fork(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | 
 @functools.cache
 def _context() -> ForkServerContext:
     context = get_context("forkserver")
-    context.set_forkserver_preload(list(_PRELOADED))
+    context.set_forkserver_preload(_PRELOADED)
     return context
 
 

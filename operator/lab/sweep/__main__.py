@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from lab.cluster import ROOT
 from lab.controlplane import ControlPlane
+from lab.forked import preload
 from lab.sweep.points import Point, chosen, covered_messages, every_point, parse
 from lab.sweep.recording import Recording, record
 from lab.sweep.report import RESULTS, Report, passed_before
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     _FOLDER.mkdir(exist_ok=True)
     began = time.monotonic()
+    preload("lab.sweep.preloaded")
     shutil.rmtree(_FOLDER / "plane", ignore_errors=True)
     with ControlPlane.start(_FOLDER / "plane") as plane, ThreadPoolExecutor(given.jobs) as pool:
         try:
