@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tests.unit.engine.test_mapping_changes import CHANGED, WEB, approve, holding, told
 from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, effects, rounds
-from tests.unit.engine.test_retirement import LONG_ENOUGH, held, reason, vouched
+from tests.unit.engine.test_retirement import LONG_ENOUGH, held, vanish_and_be_heard, vouched
 
 from lab.memory.world import RULES, Process, World, until, vm
 from microseg.engine.ground.workers import Workers
@@ -108,11 +108,7 @@ async def test_an_approved_list_of_retirements_stays_approved_over_a_restart(wor
 async def test_a_vm_that_a_person_vouches_is_gone_is_retired_and_that_is_kept(workers: Workers) -> None:
     world = await commissioned(2, workers)
     async with Process(world, workers, term=4).running():
-        world.delete(vm(1))
-        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
-        world.beat(vm(1), online=True, at=world.now() + LONG_ENOUGH)
-        world.ahead = LONG_ENOUGH
-        await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
+        await vanish_and_be_heard(world)
         world.beat(vm(1), online=False, at=world.now())
         await rounds(world, 2)
         wrong = world.approvals.approve(ApprovalAction.CONFIRM_GONE, vouched(world, 1, vm(0).vm_id), world.now())

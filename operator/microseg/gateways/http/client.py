@@ -231,6 +231,15 @@ def foreign_page(system: System, response: HttpResponse) -> Unreachable | None:
     return Unreachable(f"Something else answers in place of {server} ({response.status}): is a proxy in between?")
 
 
+def failed(system: System, response: HttpResponse, reason: str, *, effect: bool) -> GatewayError:
+    """The error for a failure behind the address: a change may have happened all the same."""
+    if effect:
+        return OutcomeUnknown(f"{system.display_name} failed during a change ({reason})")
+    if response.header("Retry-After"):
+        return throttled(system, response)
+    return Unreachable(f"{system.display_name} failed ({reason})")
+
+
 def http_date(text: str) -> float | None:
     """Seconds since the epoch of an HTTP date; None if it is none. Without a time zone it is UTC (RFC 9110, 5.6.7)."""
     try:
