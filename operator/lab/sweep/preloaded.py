@@ -5,6 +5,4 @@ import importlib
 from lab.sweep.shortened_waits import shorten_waits
 
 shorten_waits()
-importlib.import_module(
-    "microseg.handlers.lifecycle"
-)  # only now: it keeps the numbers that it finds
+importlib.import_module("microseg.handlers.lifecycle")  # only now: it keeps the numbers that it finds

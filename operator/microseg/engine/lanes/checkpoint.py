@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,6 +15,7 @@ from microseg.engine.ground.ports import LeaseLost, Term
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint_flush import CheckPointFlush, FlushResult
 from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
+from microseg.engine.lanes.gathering import Gathering
 from microseg.engine.lanes.readings import await_pause, read_whole
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
@@ -35,8 +36,6 @@ _CLOSE_WITHIN = 1.0
 goes on (the Estate was deleted, or changed), nobody may come after it, and a publish under way is waited for."""
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
-_GATHER = 1.0
-"""Seconds, or one interval, in which changes gather for one publish, which takes far longer itself."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
 
@@ -81,8 +80,7 @@ class CheckPointLane:
         self._unseen = False
         """Whether something was flushed that was not read back yet: nothing is done twice meanwhile."""
         self._not_before = 0.0
-        self._gathered_at: float | None = None
-        """Monotonic time at which the changes that wait have gathered; None: none wait."""
+        self._gathering = Gathering()
         self._rejected_at: dict[str, float] = {}
         self._turns = Turns()
         self._installed = asyncio.Event()
@@ -199,27 +197,21 @@ class CheckPointLane:
     def _next_due(self) -> float | None:
         """Monotonic time before which nothing but a wake-up or a reading can bring work."""
         held_back = self._not_before if self._not_before > time.monotonic() else None
-        waits = (held_back, self._gathered_at, self.installs.next_due())
+        waits = (held_back, self._gathering.until, self.installs.next_due())
         return min((at for at in waits if at is not None), default=None)
 
     async def _carry_out(self, tasks: asyncio.TaskGroup) -> None:
         """One flush, then the installs that are due."""
         changes = self._changes()
         if not changes and not self._table.dirty:  # a host that is just being decided again asks for nothing yet
-            self._gathered_at = None
-        elif changes and not self._unseen and self._gathered():
+            self._gathering.end()
+        elif changes and not self._unseen and self._gathered(changes):
             await self._publish(changes)
         self.installs.begin(tasks, more_to_publish=bool(changes), done=self._installed)
 
-    def _gathered(self) -> bool:
-        """Whether the changes that wait have had their time to become more."""
-        now = time.monotonic()
-        if self._gathered_at is None:
-            self._gathered_at = now + min(_GATHER, self.schedule.interval)
-        if now < self._gathered_at:
-            return False
-        self._gathered_at = None
-        return True
+    def _gathered(self, changes: Sequence[FirewallChange]) -> bool:
+        hosts, full = frozenset(change.vm_id for change in changes), len(changes) >= _MOST
+        return self._gathering.is_over(hosts, time.monotonic(), interval=self.schedule.interval, full=full)
 
     async def _publish(self, changes: list[FirewallChange]) -> None:
         """Flush one batch; after any error the session is discarded and the truth is read anew."""
