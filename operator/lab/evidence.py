@@ -46,10 +46,18 @@ class Evidence:
     hosts: tuple[Host, ...] = ()
     estate: Mapping[str, Any] = field(default_factory=dict)
     """As JSON; empty if it was deleted."""
+    approvals: tuple[Mapping[str, Any], ...] = ()
+    """The Approvals that persons created, as JSON."""
 
     def of(self, system: str, *operations: str) -> list[Entry]:
         """Return the entries of one system and some operations, in order."""
         return [entry for entry in self.entries if entry.system == system and entry.operation in operations]
+
+    @property
+    def may_go(self) -> int:
+        """How many retirements persons approved, beyond those of the hour."""
+        retirements = (each["spec"]["what"] for each in self.approvals if each["spec"]["action"] == "Retirement")
+        return sum(int(what.partition(":")[2]) for what in retirements)
 
 
 def gather(rig: Rig) -> Evidence:
@@ -65,7 +73,8 @@ def gather(rig: Rig) -> Evidence:
         mark=f"microseg.dev/{NAME}",
         session_prefix=f"microseg/{rig.namespace}/{NAME}/",
         hosts=tuple(rig.hosts()),
-        estate=_estate(rig),
+        estate=next(iter(_listed(rig, "estates")), {}),
+        approvals=tuple(_listed(rig, "approvals")),
     )
 
 
@@ -74,9 +83,9 @@ def digest(vm_id: str) -> str:
     return hashlib.sha256(vm_id.encode()).hexdigest()[:8]
 
 
-def _estate(rig: Rig) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(rig.kubectl("get", "estates", "-o", "json"))
-    return next(iter(found["items"]), {})
+def _listed(rig: Rig, kind: str) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = json.loads(rig.kubectl("get", kind, "-o", "json"))["items"]
+    return found
 
 
 def _places(rig: Rig) -> Iterator[tuple[str, str]]:

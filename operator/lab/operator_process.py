@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.child import Begin, execute
 from lab.processes import Process, answers, fetch, free_port, wait_until
 
 _SOURCES = Path(__file__).parents[1]
@@ -57,6 +58,7 @@ class Operator:
         *,
         name: str = "operator",
         module: str = "microseg",
+        begin: Begin = execute,
     ) -> None:
         """Prepare; nothing runs yet. `settings`: environment variables in addition to the lab's.
 
@@ -64,7 +66,7 @@ class Operator:
         """
         self.log = folder / f"{name}.log"
         self.port = free_port()
-        self._name = name
+        self._name, self._begin = name, begin
         self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
         # Not the caller's environment: a Pod has little more than this.
         self._environment = {
@@ -116,7 +118,7 @@ class Operator:
         """Start it; with `wait` return when it is ready. Raises ProcessFailed, with its log's end, if it ends first."""
         if self.running:
             raise RuntimeError("the operator is already running")
-        self._process = Process(self._name, self._argv, log=self.log, env=self._environment)
+        self._process = Process(self._name, self._argv, log=self.log, env=self._environment, begin=self._begin)
         if wait:
             self._process.wait_for(lambda: self.ready, seconds=_READY_SECONDS, what="the operator is ready")
 

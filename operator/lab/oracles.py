@@ -108,7 +108,7 @@ def nothing_of_the_living_is_taken_away(evidence: Evidence) -> Iterator[str]:
 
 
 def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
-    """S6: no more VMs are retired than one hour allows, unless approved; a scenario is shorter than an hour."""
+    """S6: no more VMs are retired than one hour allows and Approvals name; a scenario is shorter than an hour."""
     bounds = evidence.estate.get("spec", {}).get("retirement", {}).get("maxPerHour", {})
     approved = "microseg.dev/approve" in evidence.estate.get("metadata", {}).get("annotations", {})
     if not evidence.estate or approved:
@@ -117,8 +117,8 @@ def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
         entry.changed[0] for entry in evidence.of("azure", "world.vm-deleted")
     }
     most = max(bounds.get("count", 5), bounds.get("percent", 5) * (len(evidence.hosts) + len(gone)) // 100)
-    if len(gone) > most:
-        yield f"{len(gone)} VMs were retired; {most} per hour are allowed"
+    if len(gone) > most + evidence.may_go:
+        yield f"{len(gone)} VMs were retired; {most} per hour are allowed, and Approvals name {evidence.may_go}"
 
 
 def _taken_away(evidence: Evidence) -> Iterator[tuple[str, Entry]]:

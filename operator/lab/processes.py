@@ -26,6 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from lab.child import Begin, execute
+
 T = TypeVar("T")
 
 _PAUSE = 0.05
@@ -108,22 +110,15 @@ class Process:
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        begin: Begin = execute,
     ) -> None:
         """Start `argv`. Both output streams are appended to `log`; `env` replaces the environment if it is given."""
         self.name, self.log = name, log
         self._swept = False
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
+        with log.open("ab") as output:  # it exists, before the child writes into it
             self._log_start = output.tell()
-            self._child = subprocess.Popen(
-                [str(word) for word in argv],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=None if env is None else dict(env),
-                cwd=cwd,
-                start_new_session=True,
-            )
+        self._child = begin([str(word) for word in argv], log, env, cwd)
         _LIFELINE.begun(self._child.pid)
 
     @property
@@ -184,7 +179,7 @@ class Process:
         except subprocess.TimeoutExpired:
             raise self._failed(f"had not ended after {seconds:g} s") from None
         self._sweep()
-        return self._child.returncode
+        return self._child.wait()
 
     def terminate(self, *, grace: float = 10.0) -> int:
         """Stop it (SIGTERM), kill its process group after `grace` seconds, and return its exit code."""
@@ -213,6 +208,7 @@ class Process:
         self._swept = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.kill()  # of a fork that had not begun its group yet
         _LIFELINE.ended(self._child.pid)
 
     def _failed(self, what: str) -> ProcessFailed:

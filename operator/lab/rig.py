@@ -20,6 +20,7 @@ from kubernetes import client
 
 from lab import cluster as clusters
 from lab import estate, hosts
+from lab.child import Begin, execute
 from lab.cluster import ACCOUNT, OWN_NAMESPACE, Cluster
 from lab.controlplane import ControlPlane
 from lab.hosts import Host
@@ -39,7 +40,7 @@ def _silent(_: str) -> None:
 class Rig:
     """A complete installation. `build` makes one; the parts are its attributes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as in `build`
         self,
         folder: Path,
         cluster: Cluster,
@@ -49,6 +50,7 @@ class Rig:
         tempo: Tempo,
         *,
         module: str = "microseg",
+        begin: Begin = execute,
         operator: Callable[[Mapping[str, str]], Operator] | None = None,
     ) -> None:
         """Use running parts; RBAC must be in force. The Estate does not exist yet. `module`: see Operator.
@@ -61,7 +63,7 @@ class Rig:
         self.api = api
         self.namespace = namespace
         self.tempo = tempo
-        self._module = module
+        self._module, self._begin = module, begin
         kubeconfig = folder / "operator.kubeconfig"
         self.operator_kubeconfig = cluster.kubeconfig_for_service_account(namespace, ACCOUNT, kubeconfig)
         self.operator = operator(self.settings()) if operator is not None else self.another_operator("operator")
@@ -77,6 +79,7 @@ class Rig:
         tempo: Tempo | None = None,
         audit: bool = False,
         module: str = "microseg",
+        begin: Begin = execute,
         world_options: tuple[str, ...] = (),
         install: Install = clusters.prepare,
         operator: Callable[[Mapping[str, str]], Operator] | None = None,
@@ -84,9 +87,9 @@ class Rig:
     ) -> Iterator[Self]:
         """Start everything, and stop it at the end: operator, simulators, and the control plane if it is the lab's.
 
-        Without `cluster` a control plane is started, with `audit` on request. `module`: see Operator. `world_options`:
-        such as `--limits`. `install` and `operator`: how the operator gets into the cluster and runs, if not as a
-        process beside it. `say` gets each step.
+        Without `cluster` a control plane is started, with `audit` on request. `module`: see Operator. `begin`: how the
+        operator and the simulators begin. `world_options`: such as `--limits`. `install` and `operator`: how the
+        operator gets into the cluster and runs, if not as a process beside it. `say` gets each step.
         """
         tempo = tempo or Tempo()
         folder.mkdir(parents=True, exist_ok=True)
@@ -97,20 +100,20 @@ class Rig:
             say(f"installing the operator's CRDs and RBAC on {cluster.url}")
             install(cluster, namespace)
             say(f"starting Azure, Illumio PCE and Check Point, {tempo.scale:g} times as fast as the real ones")
-            worlds = Worlds.start(folder / "worlds", scale=tempo.scale, options=world_options)
+            worlds = Worlds.start(folder / "worlds", scale=tempo.scale, options=world_options, begin=begin)
             stack.callback(worlds.stop)
             worlds.make_pairing_profiles()
             worlds.grant_the_documented_role()
             api = cluster.api_client()
             stack.callback(api.close)
-            rig = cls(folder, cluster, worlds, api, namespace, tempo, module=module, operator=operator)
+            rig = cls(folder, cluster, worlds, api, namespace, tempo, module=module, begin=begin, operator=operator)
             stack.callback(rig.operator.stop)
             yield rig
 
     def another_operator(self, name: str) -> Operator:
         """Return another replica, not started; the caller stops it."""
         where = (self.folder, self.operator_kubeconfig, self.namespace)
-        return Operator(*where, self.settings(), name=name, module=self._module)
+        return Operator(*where, self.settings(), name=name, module=self._module, begin=self._begin)
 
     def settings(self) -> dict[str, str]:
         """Return the settings of the operator's process, as environment variables."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from lab.child import Begin, execute
 from lab.processes import Process
 from simulators.__main__ import READY
 from simulators.azure.rights import ACTIONS
@@ -50,7 +51,7 @@ class Worlds:
         self._session.trust_env = False  # loopback: no proxies
 
     @classmethod
-    def start(cls, folder: Path, *, scale: float = 1.0, options: Sequence[str] = ()) -> Self:
+    def start(cls, folder: Path, *, scale: float = 1.0, options: Sequence[str] = (), begin: Begin = execute) -> Self:
         """Start the simulators in `folder`; return when all of them serve. `options`: such as `--limits`."""
         argv: list[str | Path] = [
             sys.executable,
@@ -68,6 +69,7 @@ class Worlds:
             argv,
             log=folder / "worlds.log",
             env=os.environ | {"PYTHONPATH": str(_SOURCES)},
+            begin=begin,
         )
         try:
             process.wait_for_line(READY, seconds=_START_SECONDS)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from microseg.cli.arguments import build_parser, parse
 from microseg.settings import SettingsError, load
+
+_COLLECT_AFTER = 100_000
+"""New objects after which a command looks for garbage. By default it looks so often, while it loads modules and decodes
+a thousand records, that this takes a tenth of a person's wait; in `status --watch` it must look at times."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code."""
     command = parse(sys.argv[1:] if arguments is None else arguments)
     if command.command != "run":
+        gc.set_threshold(_COLLECT_AFTER)
         return command.call()
     from microseg.handlers.lifecycle import run  # noqa: PLC0415 - kopf and Azure's SDK are slow to load for a validate
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from simulators.azure.execution import Execution
 from simulators.azure.guest import GuestResult
+from simulators.azure.guest_windows import exit_code
 from simulators.azure.handler import SIGNALLED
 from simulators.azure.machine import Vm
 from simulators.illumio.bodies import Guest as Machine
@@ -24,19 +25,6 @@ from simulators.illumio.errors import PceError
 from simulators.illumio.pairing import PairingFault
 from simulators.illumio.world import World
 
-_EXIT_CODES = {
-    "paired": 0,
-    "already-paired": 0,
-    "not-paired": 0,
-    "wrong-vm": 10,
-    "too-late": 11,
-    "busy": 12,
-    "paired-elsewhere": 13,
-    "key-refused": 14,
-    "pce-unreachable": 15,
-    "unsupported-os": 16,
-}
-_FAILED = 17
 _PREFIX = 24
 _REFUSED, _NO_ROUTE, _UNAVAILABLE = 1, 6, 22
 _MACHINES = ("x86_64", "aarch64")
@@ -222,4 +210,4 @@ def _printed(end: _End, parameters: Mapping[str, str]) -> GuestResult:
         f"microseg-result v1 nonce={parameters.get('MICROSEG_NONCE', '-')} outcome={end.outcome} code={end.code} "
         f"workload={workload} org={org}\n"
     )
-    return GuestResult(_EXIT_CODES.get(end.outcome, _FAILED), line, "")
+    return GuestResult(exit_code(end.outcome), line, "")

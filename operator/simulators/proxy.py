@@ -13,8 +13,8 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 
-_PATIENCE = 5.0
-_LARGEST_HEAD = 16 * 1024
+from simulators.connections import LARGEST_HEAD, Connections, Request
+
 _PAGE = "<html><title>Access denied</title><h1>The requested page is blocked by your organisation</h1></html>"
 
 
@@ -48,50 +48,25 @@ class EgressProxy:
         self.mood = Mood.OPEN
         self.requests: list[Tunnel] = []
         self._wanted = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}" if user else ""
-        self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._connections = Connections(self._serve)
 
     async def open(self, tls: ssl.SSLContext | None = None) -> int:
         """Listen, with a TLS context as an https proxy; returns the port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=_LARGEST_HEAD, ssl=tls)
-        return int(self._server.sockets[0].getsockname()[1])
+        return await self._connections.open(tls)
 
     async def close(self) -> None:
         """Stop listening, and end every tunnel."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for writer in self._connections.values():
-            writer.transport.abort()
-        if self._connections:
-            await asyncio.wait(self._connections)
+        await self._connections.close()
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._connections[task] = writer
-        task.add_done_callback(lambda ended: self._connections.pop(ended, None))
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)).decode("latin-1")
-            request, *lines = head.split("\r\n")
-            pairs = (each.partition(":") for each in lines)
-            headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-            method, _, rest = request.partition(" ")
-            target, given = rest.partition(" ")[0], headers.get("proxy-authorization", "")
-            self.requests.append(Tunnel(target, given, head))
-            if method != "CONNECT":
-                _say("405 Method Not Allowed", writer)
-            elif given != self._wanted:
-                _say("407 Proxy Authentication Required", writer)
-            else:
-                await self._obey(target, reader, writer)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, TimeoutError):
-            writer.transport.abort()
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+    async def _serve(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        given = request.headers.get("proxy-authorization", "")
+        self.requests.append(Tunnel(request.target, given, request.head))
+        if request.method != "CONNECT":
+            _say("405 Method Not Allowed", writer)
+        elif given != self._wanted:
+            _say("407 Proxy Authentication Required", writer)
+        else:
+            await self._obey(request.target, reader, writer)
 
     async def _obey(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match self.mood:
@@ -103,7 +78,7 @@ class EgressProxy:
                 writer.write(b"\x00\x01 go away \xff\r\n\r\n")
             case Mood.PAGE:
                 writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{_PAGE}".encode())
-                await reader.read(_LARGEST_HEAD)  # the handshake of TLS: unread, it would reset the page
+                await reader.read(LARGEST_HEAD)  # the handshake of TLS: unread, it would reset the page
             case _:
                 _say(self.mood.value, writer)
 

@@ -8,10 +8,10 @@ import shlex
 import pytest
 import yaml
 from tests.charts.rendered import IMAGE, Object, chart, container, crd_chart, pod
+from tests.settings_read import variables_read
 
 from lab.helm import CHART, Helm, HelmFailed
 from lab.image.name import ROOT, project
-from microseg.settings import load
 
 MONITORING = ROOT / "manifests" / "monitoring"
 
@@ -72,14 +72,7 @@ def test_workload_identity_needs_a_client_id_and_marks_account_and_pod(helm: Hel
 
 
 def test_settings_become_the_environment_and_are_settings_of_the_product(helm: Helm) -> None:
-    asked: list[str] = []
-
-    class Recorded(dict[str, str]):
-        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
-            asked.append(key)
-            return default
-
-    load(Recorded())
+    asked = variables_read()
     name = next(key for key in asked if key.startswith("MICROSEG_"))
     env = container(chart(helm, {"settings": {name: "1"}}))["env"]
     assert {"name": name, "value": "1"} in env

@@ -16,6 +16,7 @@ from tests.integration.snapshots import Recording
 
 from lab import oracles
 from lab.controlplane import ControlPlane
+from lab.forked import fork
 from lab.rig import Rig
 
 _AT_ONCE = 4
@@ -71,7 +72,7 @@ class ScenarioRunner:
         folder, namespace = self._folder / scenario.name, f"scenario-{scenario.name}"
         cluster = None if scenario.own_plane else self._plane
         with Rig.build(
-            folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True, module=scenario.module
+            folder, cluster=cluster, namespace=namespace, tempo=TEMPO, audit=True, module=scenario.module, begin=fork
         ) as rig:
             scenario.play(ScenarioRun(rig, recording))
             rig.operator.stop()

@@ -21,6 +21,7 @@ from microseg.kube.estates import Estates
 from microseg.kube.events import Events
 from microseg.kube.hosts import Hosts
 from microseg.kube.leases import Lease, Leases
+from microseg.kube.resources import LEASES
 from microseg.kube.revisions import KEPT, MappingRevision, Revisions
 from microseg.kube.secrets import ConfigMapData, read_config_map, read_secret
 from microseg.model.agent_record import AgentOutcome, AgentRecord
@@ -202,6 +203,19 @@ def test_one_of_two_electors_gets_the_lease(api: Api, namespace: str) -> None:
     with pytest.raises(Conflict):
         leases.replace(replace(first, holder="three"))
     assert leases.get(namespace, "respiro") == renewed
+
+
+def test_a_lease_that_was_deleted_comes_back_by_a_renewal_unless_another_made_it(api: Api, namespace: str) -> None:
+    leases = Leases(api)
+    held = leases.create(Lease("respiro", namespace, "one", 1, NOON, 15))
+    api.delete(LEASES.one(namespace, "respiro"))
+    renewed = leases.replace(held)
+    assert renewed.holder == "one"
+
+    api.delete(LEASES.one(namespace, "respiro"))
+    leases.create(replace(held, holder="two", resource_version=""))
+    with pytest.raises(Conflict):
+        leases.replace(renewed)
 
 
 def test_a_released_lease_has_no_holder(api: Api, namespace: str) -> None:

@@ -118,7 +118,7 @@ def test_the_rights_that_are_missing_are_named(
 def test_a_person_may_ask_as_another_user(api: Api, control_plane: ControlPlane, namespace: str) -> None:
     assert api.url
     with (
-        Cluster(ClusterOptions(str(control_plane.admin_kubeconfig), namespace, user="nora")) as cluster,
+        Cluster(ClusterOptions(str(control_plane.admin_kubeconfig), namespace, acting_as="nora")) as cluster,
         pytest.raises(CommandError, match='User "nora" cannot list'),
     ):
         cluster.live()

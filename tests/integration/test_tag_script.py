@@ -17,7 +17,7 @@ AT_ONCE = 5
 
 
 def scenario(run: ScenarioRun) -> None:
-    """Eight hosts are done; their tags are replaced, one VM after another; then a person approves."""
+    """Eight hosts are done; their tags are replaced, one VM after another; a restart; then a person approves."""
     run.start(*(vm(name, tags=SEED) for name in FLEET))
     run.wait_commissioned(*FLEET)
     run.wait_settled()
@@ -29,6 +29,10 @@ def scenario(run: ScenarioRun) -> None:
     approve, asked = held(run), run.microseg("explain", waiting[0], "-o", "json")
     run.wait_polls(2)
     run.snapshot("held", waiting=waiting, approve=approve, explained=asked)
+
+    run.operator.restart()
+    run.wait_polls(2)
+    run.snapshot("restarted", waiting=sorted(set(FLEET) - set(_followed(run))), approve=held(run))
 
     run.annotate("est/respiro", f"microseg.dev/approve={approve}")
     run.wait("all have followed", lambda: len(list(_followed(run))) == len(FLEET))
@@ -67,6 +71,14 @@ def test_a_script_that_retags_the_fleet_changes_five_hosts_at_most_and_the_other
     assert f"within one hour, would change {len(waiting)} commissioned hosts" in message
     assert snapshot.notes["approve"].endswith(f":{len(waiting)}")
     assert events(snapshot, "PlanHeld")
+
+
+def test_a_restart_within_the_hour_lets_none_of_them_through(recording: Recording) -> None:
+    before, after = recording.snapshot("held"), recording.snapshot("restarted")
+    waiting = before.notes["waiting"]
+
+    assert (after.notes["waiting"], after.notes["approve"]) == (waiting, before.notes["approve"])
+    assert {name: _outside(after, name) for name in waiting} == dict.fromkeys(waiting, ("ServiceOrchestrate", True))
 
 
 def test_explain_tells_a_held_host_what_it_has_what_it_would_get_and_what_to_approve(recording: Recording) -> None:

@@ -10,21 +10,10 @@ import json
 from typing import Any
 
 from microseg import scripts
+from microseg.scripts import PROTECTED, Parameter
 
 NAME = "only-our-run-commands.json"
 _TYPE = "Microsoft.Compute/virtualMachines/runCommands"
-PARAMETERS = (
-    "MICROSEG_MODE",
-    "MICROSEG_VM_ID",
-    "MICROSEG_PCE",
-    "MICROSEG_PCE_PATH_VERSION",
-    "MICROSEG_PROFILE_ID",
-    "MICROSEG_NOT_AFTER",
-    "MICROSEG_DEADLINE",
-    "MICROSEG_NONCE",
-)
-"""What a script is given. On Linux parameters are environment variables, so no other name may come along."""
-PROTECTED = ("MICROSEG_ACTIVATION_CODE",)
 
 
 def text() -> str:
@@ -49,13 +38,14 @@ def text() -> str:
 def _not_ours() -> list[dict[str, Any]]:
     plain, protected = f"{_TYPE}/parameters[*]", f"{_TYPE}/protectedParameters[*]"
     pce = {"allOf": [
-        {"field": f"{plain}.name", "equals": "MICROSEG_PCE"},
+        {"field": f"{plain}.name", "equals": Parameter.PCE.value},
         {"field": f"{plain}.value", "notIn": "[parameters('pces')]"},
     ]}  # fmt: skip
+    given = [each.value for each in Parameter if each not in PROTECTED]
     return [
         {"field": f"{_TYPE}/source.script", "notIn": [scripts.LINUX, scripts.WINDOWS]},
-        _any(plain, {"field": f"{plain}.name", "notIn": list(PARAMETERS)}),
-        _any(protected, {"field": f"{protected}.name", "notIn": list(PROTECTED)}),
+        _any(plain, {"field": f"{plain}.name", "notIn": given}),
+        _any(protected, {"field": f"{protected}.name", "notIn": sorted(PROTECTED)}),
         _any(plain, pce),
     ]
 

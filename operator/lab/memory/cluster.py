@@ -257,9 +257,7 @@ class FakeLeases(Scripted):
 
     def replace(self, lease: Lease) -> Lease:
         self.asked("replace", lease)
-        if self.stored is None:
-            raise NotFound(lease.name)
-        if lease.resource_version != self.stored.resource_version:
+        if self.stored is not None and lease.resource_version != self.stored.resource_version:
             raise Conflict(lease.name)
         stored = self._store(lease)
         self.answered("replace")

@@ -149,6 +149,17 @@ ALERTS: tuple[Alert, ...] = (
         labels=(("standing", "blocked"),),
     ),
     Alert(
+        "MicrosegAgentsOffline", "ticket", f'{m.AGENTS.name}{{reason="VENOffline"}} > 0', "1h",
+        "The PCE does not hear the VENs of {{ $value }} VMs that are not stopped.",
+        "Whether those VMs are protected is not known. They count as waiting, not as blocked: they continue when they are "
+        "heard.",
+        "`kubectl get mh` shows which; [VENOffline](../operations.md#a-host-that-is-done-or-continues-by-itself) says what to look at. Many at once: look at "
+        "the way from the VMs to the PCE.",
+        fires=((_series(m.AGENTS, 'reason="VENOffline"'), "3x240"),),
+        quiet=((_series(m.AGENTS, 'reason="VENOffline"'), "0x240"),),
+        labels=(("reason", "VENOffline"),),
+    ),
+    Alert(
         "MicrosegThrottled", "ticket", f"sum by (namespace, estate, system) (rate({m.THROTTLES.name}[15m])) > 0.05", "15m",
         "{{ $labels.system }} refuses calls of the operator, again and again.",
         "Something else uses the same limit, or it was lowered: work is slower than it should be.",

@@ -71,6 +71,8 @@ BOARDS: tuple[Board, ...] = (
               (Query(f"sum by (standing) ({_of(m.HOSTS)})", "{{standing}}"),)),
         Panel("Hosts that are not done, by stage and reason", "What is stuck, and where.",
               (Query(f"sum by (stage, reason) ({_of(m.HOSTS_BY_REASON, _OPEN)})", "{{stage}}: {{reason}}"),)),
+        Panel("Hosts by agent", "What AgentPaired says of their VENs: paired, offline, not active, gone.",
+              (Query(f"sum by (reason) ({_of(m.AGENTS)})", "{{reason}}"),)),
         Panel("Time to protect", "From the first sight of a VM until every stage held.",
               tuple(Query(_quantile(m.TIME_TO_PROTECT, each), f"p{each * 100:.0f}") for each in (0.5, 0.95)), "s"),
         Panel("Time per stage, p95", "Which stage takes the time.",

@@ -16,6 +16,7 @@ from kubernetes import client
 from lab import cluster as clusters
 from lab.cluster import ACCOUNT
 from lab.controlplane import ControlPlane
+from lab.forked import fork
 from lab.operator_process import Tempo
 from lab.processes import wait_until
 from lab.rig import Rig
@@ -51,7 +52,7 @@ class RigFactory:
         """Build a rig whose operator does not run yet; its processes end with the context."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            worlds = Worlds.start(folder / "worlds", scale=TEMPO.scale)
+            worlds = Worlds.start(folder / "worlds", scale=TEMPO.scale, begin=fork)
             stack.callback(worlds.stop)
             worlds.make_pairing_profiles(key_life=KEY_LIFE)
             worlds.post("/illumio/traits", _SHORTER)
@@ -59,7 +60,8 @@ class RigFactory:
             stack.callback(api.close)
             clusters.apply(self._plane, _moved(self._documents, namespace))
             wait_until(lambda: _allowed(api, namespace), seconds=15, what="the operator may list hosts")
-            rig = Rig(folder, self._plane, worlds, api, namespace, TEMPO, module="lab.sweep.shortened_waits")
+            module = "lab.sweep.shortened_waits"
+            rig = Rig(folder, self._plane, worlds, api, namespace, TEMPO, module=module, begin=fork)
             stack.callback(rig.operator.stop)
             yield rig
 

@@ -6,15 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from microseg.cli import host_rules
 from microseg.cli import plan as plan_command
 from microseg.cli.cluster import Cluster, Live
 from microseg.cli.errors import CommandError
 from microseg.cli.output import Lines, Report, show
 from microseg.cli.target import ClusterOptions
+from microseg.mapping import MappingDocument
 from microseg.model.approval import ApprovalAction, ApprovalSpec, SeenChange
 from microseg.model.condition import ConditionType, Reason, find
 from microseg.model.estate_status import HeldPlan
-from microseg.planning import retirement_guard
+from microseg.planning import guard, retirement_guard
 
 _KINDS = {ApprovalAction.PLAN: ("mapping", "facts"), ApprovalAction.RETIREMENT: ("retirement",)}
 _SHORTEST = 6
@@ -76,13 +78,21 @@ def _seen(live: Live, action: ApprovalAction, what: str) -> tuple[SeenChange, ..
     match action:
         case ApprovalAction.PLAN:
             rules = live.rules(live.in_force)
-            hold = plan_command.foresee(live, rules).hold if rules is not None else None
-            return _grouped(hold.changes) if hold is not None and hold.digest == digest else ()
+            return _grouped(_held_changes(live, rules, digest)) if rules is not None else ()
         case ApprovalAction.RETIREMENT:
             hosts = retirement_guard.shown(digest, _held_retirements(live))
             return _grouped(dict.fromkeys(hosts, frozenset[str]())) if hosts else ()
         case _:
             return ()
+
+
+def _held_changes(live: Live, rules: MappingDocument, digest: str) -> Mapping[str, frozenset[str]]:
+    """The list that the digest is of, of a change of rules or of what they look at; none, if it is another by now."""
+    hold = plan_command.foresee(live, rules).hold
+    if hold is not None and hold.digest == digest:
+        return hold.changes
+    held = {host.spec.vm_id: kinds for host in live.hosts if (kinds := host_rules.waiting(live, host, rules))}
+    return held if guard.shown(digest, held, "") is not None else {}
 
 
 def _held_retirements(live: Live) -> Iterable[str]:

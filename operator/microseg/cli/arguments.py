@@ -261,11 +261,16 @@ def _add_where(command: argparse.ArgumentParser) -> None:
         "--kubeconfig", help="a file (default: the Pod's ServiceAccount, else KUBECONFIG or ~/.kube/config)"
     )
     place.add_argument("--context", help="one of its contexts (default: the current one)")
-    place.add_argument("--as", dest="user", type=_user, help="ask as another user, if you may impersonate")
+    place.add_argument("--cluster", help="one of its clusters, in place of the context's")
+    place.add_argument("--user", help="one of its users, in place of the context's")
+    place.add_argument("--as", dest="acting_as", type=_user, help="ask as another user, if you may impersonate")
 
 
 def _where(options: argparse.Namespace) -> ClusterOptions:
-    return ClusterOptions(options.kubeconfig, options.namespace, options.estate, options.context, options.user)
+    return ClusterOptions(
+        options.kubeconfig, options.namespace, options.estate, options.context,
+        cluster=options.cluster, user=options.user, acting_as=options.acting_as,
+    )  # fmt: skip
 
 
 def _user(name: str) -> str:

@@ -1,6 +1,7 @@
 """What commands read from the cluster: one Estate, its hosts, and the accepted revisions of its mapping.
 
-Read only, except for the pin. The RBAC is that of the person who runs the command.
+Read only, except for the pin. The RBAC is that of the person who runs the command. What only some commands need is
+loaded when they do: a person waits for it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from microseg.cli import times
 from microseg.cli.errors import CommandError
 from microseg.cli.target import ClusterOptions
-from microseg.cli.times import Times
 from microseg.kube.approvals import Approvals, user_name
 from microseg.kube.client import Api, connect
-from microseg.kube.deployments import Deployments
 from microseg.kube.errors import Forbidden, KubeError, NotFound, SpecInvalid
 from microseg.kube.estates import Estates
 from microseg.kube.hosts import Hosts
@@ -25,12 +23,15 @@ from microseg.kube.kubectl_context import default_namespace
 from microseg.kube.leases import Lease, Leases
 from microseg.kube.revisions import MappingRevision, Revisions
 from microseg.kube.tombstones import Tombstone, Tombstones
-from microseg.mapping import SHOWN, MappingDocument
 from microseg.model.approval import Approval, ApprovalSpec
 from microseg.model.estate import Estate
 from microseg.model.host import ManagedHost
 from microseg.model.operator_report import OperatorReport, decode_report
-from microseg.planning import fitness
+from microseg.model.shown import DIGITS
+
+if TYPE_CHECKING:
+    from microseg.cli.times import Times
+    from microseg.mapping import MappingDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,8 @@ class Live:
 
     def judged(self, revision: MappingRevision) -> MappingDocument | str:
         """A kept revision's rules, or why the operator would not use it: perhaps somebody else wrote it."""
+        from microseg.planning import fitness  # noqa: PLC0415 - as above
+
         allowed = fitness.allowed_in(self.estate.spec)
         return fitness.verified(revision.document, revision.name, revision.digest, allowed)
 
@@ -105,7 +108,7 @@ class Live:
         judged = self.judged(revision)
         if isinstance(judged, str):
             raise CommandError(
-                f"revision {revision.digest[:SHOWN]} (ControllerRevision {revision.name}) cannot be used, and the "
+                f"revision {revision.digest[:DIGITS]} (ControllerRevision {revision.name}) cannot be used, and the "
                 f"operator would not load it either: {judged}"
             )
         return judged
@@ -114,7 +117,7 @@ class Live:
         """The rules of a kept revision; None where it is not kept, or the operator would not use it."""
         revision = self.kept(digest)
         judged = self.judged(revision) if revision is not None else None
-        return judged if isinstance(judged, MappingDocument) else None
+        return None if isinstance(judged, str) else judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +154,11 @@ class Cluster:
         """Connect. Raises CommandError where no cluster can be found."""
         self._where = where
         try:
-            self._api: Api = connect(where.kubeconfig, context=where.context, user=where.user)
+            self._api: Api = connected(where)
         except KubeError as error:
-            advice = f"is there a context {where.context}?" if where.context else "name a file with --kubeconfig"
+            named = (("context", where.context), ("cluster", where.cluster), ("user", where.user))
+            doubts = " ".join(f"is there a {kind} {name}?" for kind, name in named if name is not None)
+            advice = doubts or "name a file with --kubeconfig"
             raise CommandError(f"no cluster: {error}; {advice}, or set KUBECONFIG") from None
         self.namespace = where.namespace or default_namespace(where.kubeconfig, where.context)
         self._name = ""
@@ -180,6 +185,9 @@ class Cluster:
 
     def times(self) -> Times:
         """The times of the running operator; the defaults where its Deployment is not here or may not be read."""
+        from microseg.cli import times  # noqa: PLC0415 - as above
+        from microseg.kube.deployments import Deployments  # noqa: PLC0415
+
         try:
             deployments = Deployments(self._api, self.namespace).of_operator()
         except KubeError as error:
@@ -263,6 +271,13 @@ class Cluster:
             else "look at --kubeconfig"
         )
         return CommandError(f"{self._api.url}: {error}; {advice}")
+
+
+def connected(where: ClusterOptions) -> Api:
+    """The client of the cluster that a person names. Raises KubeError."""
+    return connect(
+        where.kubeconfig, context=where.context, cluster=where.cluster, user=where.user, impersonate=where.acting_as
+    )
 
 
 def _only(estates: Sequence[Estate], mapping: str, namespace: str) -> Estate:

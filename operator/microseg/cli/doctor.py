@@ -16,6 +16,7 @@ import yaml
 
 from microseg.build_gateways import build_gateways
 from microseg.cli import doctor_cluster, doctor_mapping, doctor_network, doctor_pod, doctor_systems
+from microseg.cli.cluster import connected
 from microseg.cli.errors import CommandError
 from microseg.cli.findings import Finding, Health, bad
 from microseg.cli.output import Lines, Report, Table, show
@@ -25,7 +26,7 @@ from microseg.engine.leadership.unusable import EstateUnusable
 from microseg.engine.mapping.revisions import KEY
 from microseg.gateways.azure.credentials import cloud_endpoints
 from microseg.gateways.checkpoint.refused_logins import RefusedLogins
-from microseg.kube.client import Api, connect
+from microseg.kube.client import Api
 from microseg.kube.errors import KubeError, SpecInvalid
 from microseg.kube.estates import Estates, decode_estate
 from microseg.kube.kubectl_context import default_namespace
@@ -102,7 +103,7 @@ def _of_files(files: Sequence[Path]) -> Iterator[Finding]:
 def _in_cluster(where: ClusterOptions) -> Iterator[Finding]:
     namespace = where.namespace or default_namespace(where.kubeconfig, where.context)
     try:
-        api = connect(where.kubeconfig, context=where.context, user=where.user)
+        api = connected(where)
         yield from doctor_cluster.check(api, namespace)
         yield from _installed(api, namespace)
     except SpecInvalid as error:

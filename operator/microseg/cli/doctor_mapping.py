@@ -13,6 +13,7 @@ from microseg.model.condition import Reason
 from microseg.model.estate import Estate
 from microseg.model.illumio_facts import Label
 from microseg.model.spelling import fold
+from microseg.planning import known_names
 from microseg.planning.fitness import allowed_in
 
 _SHOWN = 8
@@ -39,30 +40,33 @@ def judged(estate: Estate, live: Sequence[ConfigMapData]) -> tuple[MappingDocume
     return None, bad("mapping", "document", message, "correct it; `microseg validate FILE` says the same")
 
 
-def labels(document: MappingDocument, known: Iterable[Label], *, create: bool) -> Iterator[Finding]:
-    """Labels of the mapping that the PCE lacks."""
-    there = {(fold(each.key), fold(each.value)) for each in known}
-    wanted = [(table.key, value) for table in document.tables.values() for value in table.allowed]
-    missing = [f"{key}={value}" for key, value in wanted if (fold(key), fold(value)) not in there]
-    if missing and not create:
-        text = f"the PCE lacks {len(missing)} of {len(wanted)} labels of the mapping ({_some(missing)})"
-        yield bad("illumio", "labels", text, "create them, or set spec.illumio.createLabels: true")
-    elif missing:
-        yield good("illumio", "labels", f"the operator will create {_some(missing)} when a host needs them")
+def labels(estate: Estate, document: MappingDocument, known: Iterable[Label]) -> Iterator[Finding]:
+    """Labels of the mapping that the PCE lacks, as the operator would judge them."""
+    wanted, _ = known_names.named(document)
+    there = [(label.key, label.value) for label in known]
+    lacking = known_names.as_read(estate, (), there).lacking(wanted, ())
+    if lacking:
+        fix = "create them; spec.illumio.createLabels: true has the operator create labels, of types that the PCE has"
+        yield bad("illumio", "labels", _some(lacking), fix)
+        return
+    folded = {fold(f"{key}={value}") for key, value in there}
+    missing = [name for name in sorted(f"{key}={value}" for key, value in wanted) if fold(name) not in folded]
+    if missing:
+        yield good("illumio", "labels", f"the operator will create {_some(missing, ', ')} when a host needs them")
     else:
         yield good("illumio", "labels", f"all {len(wanted)} labels of the mapping are there")
 
 
-def groups(document: MappingDocument, known: Iterable[str]) -> Iterator[Finding]:
-    """Groups of the mapping that the domain lacks. `known`: their folded names."""
-    there = set(known)
-    missing = [each.name for each in document.groups if fold(each.name) not in there]
-    if missing:
-        text = f"the domain lacks {len(missing)} of {len(document.groups)} groups of the mapping ({_some(missing)})"
-        yield bad("checkpoint", "mapping's groups", text, "create them: the operator never creates a group")
+def groups(estate: Estate, document: MappingDocument, known: Iterable[str]) -> Iterator[Finding]:
+    """Groups of the mapping that the domain lacks or the estate does not allow. `known`: their names."""
+    _, wanted = known_names.named(document)
+    lacking = known_names.as_read(estate, known, ()).lacking((), wanted)
+    if lacking:
+        fix = "create them: the operator never creates a group; or add them to spec.checkPoint.allowedGroups"
+        yield bad("checkpoint", "mapping's groups", _some(lacking), fix)
     else:
-        yield good("checkpoint", "mapping's groups", f"all {len(document.groups)} are there")
+        yield good("checkpoint", "mapping's groups", f"all {len(wanted)} are there")
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f", … {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+def _some(texts: Sequence[str], joint: str = " ") -> str:
+    return joint.join(texts[:_SHOWN]) + (f" … {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else "")

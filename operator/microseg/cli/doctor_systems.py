@@ -59,7 +59,7 @@ def _illumio(estate: Estate, gateways: EstateGateways, document: MappingDocument
     labels, profiles = whole(pce.labels(), time.sleep), whole(pce.profiles(), time.sleep)
     yield good("illumio", "token and reading", f"organisation {estate.spec.illumio.org_id}: {len(labels)} labels")
     if document is not None:
-        yield from doctor_mapping.labels(document, labels, create=estate.spec.illumio.create_labels)
+        yield from doctor_mapping.labels(estate, document, labels)
     workloads = whole(pce.workloads(), time.sleep)
     yield good("illumio", "workloads", f"{len(workloads)} managed workloads can be read")
     snapshot = IllumioSnapshot.of(mark(estate.owner_id), workloads, labels, profiles, read_at=datetime.now(UTC))
@@ -106,4 +106,4 @@ def _check_point(estate: Estate, gateways: EstateGateways, document: MappingDocu
     if missing:
         yield bad("checkpoint", "groups", f"{', '.join(missing)} do not exist", "create them: the operator never does")
     if document is not None:
-        yield from doctor_mapping.groups(document, groups)
+        yield from doctor_mapping.groups(estate, document, groups)

@@ -14,23 +14,21 @@ from microseg.cli import host_rules, outlook
 from microseg.cli.advice import advice
 from microseg.cli.cluster import Cluster, Live
 from microseg.cli.documents import read
-from microseg.cli.errors import CommandError
+from microseg.cli.find_host import find
 from microseg.cli.host_rules import Held
 from microseg.cli.output import Lines, Report, Section, Table, show
 from microseg.cli.plan import refuse_unfit
 from microseg.cli.target import ClusterOptions
 from microseg.cli.times import Times
-from microseg.engine.estate_context import opens
 from microseg.mapping import MappingDocument, override_ends
 from microseg.model.approval import ApprovalAction, command
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
 from microseg.model.host import ManagedHost
+from microseg.planning.install_window import opens
 from microseg.stages import STAGES
 from microseg.stages.attempt import bounds, under_way
 
 _STAGES = {stage.condition for stage in STAGES}
-_FIT = 8
-"""Names that a sentence lists."""
 
 
 def explain(where: ClusterOptions, name: str, output: str, file: Path | None = None) -> int:
@@ -44,29 +42,6 @@ def explain(where: ClusterOptions, name: str, output: str, file: Path | None = N
         refuse_unfit(document, candidate, live)
     show(report(live, find(live, name), times, leadership.began, candidate), output)
     return 0
-
-
-def find(live: Live, name: str) -> ManagedHost:
-    """The host of this name (ManagedHost, VM, computer), vmId or address. Raises CommandError unless it is one."""
-    sought = name.lower()
-    exact = [host for host in live.hosts if sought in {host.name, host.spec.vm_id}]
-    matches = exact or [host for host in live.hosts if sought in _called(host)]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        names = ", ".join(host.name for host in matches[:_FIT])
-        raise CommandError(f"{len(matches)} hosts are called {name}: name one of {names}")
-    near = [host.name for host in live.hosts if sought in host.name][:_FIT]
-    hint = f"did you mean {', '.join(near)}?" if near else "`kubectl get mh` lists them"
-    raise CommandError(f"no host of Estate {live.key} is called {name} ({hint})")
-
-
-def _called(host: ManagedHost) -> set[str]:
-    """What a person may call it, in lower case."""
-    azure = host.status.azure
-    if azure is None:
-        return set()
-    return {azure.name.lower(), azure.computer_name.lower(), *(address.ip for address in azure.addresses())} - {""}
 
 
 def report(

@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 
 from microseg.cli.cluster import Cluster, Leadership, Live
 from microseg.cli.errors import CommandError
-from microseg.cli.explain import find
+from microseg.cli.find_host import find
 from microseg.cli.output import Lines, Report, Table, show
 from microseg.cli.spans import moment
 from microseg.cli.target import ClusterOptions
 from microseg.kube.tombstones import Tombstone
-from microseg.mapping import SHOWN
 from microseg.model.fields import seconds
 from microseg.model.host import ManagedHost
+from microseg.model.shown import DIGITS
 
 _REVISION = re.compile(r"\bmapping [0-9a-f]{64}\b")
 
@@ -77,7 +77,7 @@ def report(live: Live, leadership: Leadership, wish: Wish) -> Report:
 
 def _brief(cause: str) -> str:
     """With the digits of a revision that people see; programs get them all."""
-    return _REVISION.sub(lambda found: found[0][: len("mapping ") + SHOWN], cause)
+    return _REVISION.sub(lambda found: found[0][: len("mapping ") + DIGITS], cause)
 
 
 def _what(line: AuditLine) -> str:

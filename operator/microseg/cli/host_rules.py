@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 from microseg.cli import plan
 from microseg.cli.cluster import Live
-from microseg.mapping import MappingDocument, plain
+from microseg.mapping import MappingDocument
 from microseg.mapping import explain as why
 from microseg.model.condition import ConditionStatus, ConditionType, find
 from microseg.model.host import ManagedHost
+from microseg.model.shown import plain
 from microseg.planning import desired as desired_state
-from microseg.planning import guard, known_names
+from microseg.planning import guard, hourly_guard, known_names
 
 _COMPARED = (ConditionType.LABELLED, ConditionType.GROUPED)
 
@@ -49,7 +50,7 @@ def differences(live: Live, host: ManagedHost, rules: MappingDocument | None) ->
     if desired is None:
         return []
     addresses = _addresses(live, host) if desired.groups or desired.pending_groups else None
-    return sorted(guard.difference(host, desired) | guard.moved(host, addresses))
+    return sorted(guard.difference(host, desired) | hourly_guard.moved(host, addresses))
 
 
 def _addresses(live: Live, host: ManagedHost) -> frozenset[str] | None:
@@ -71,13 +72,18 @@ def held(live: Live, host: ManagedHost) -> Held | None:
         if hold is not None and host.spec.vm_id in hold.hosts:
             return Held("a change of the mapping", hold.approval, hold.obstacle)
     facts = next((each for each in live.estate.status.held if each.kind == "facts"), None)
-    settled = all(
-        (made := find(host.status.conditions, kind)) and made.status == ConditionStatus.TRUE for kind in _COMPARED
-    )
-    if facts is None or not settled or not differences(live, host, rules):
+    if facts is None or not waiting(live, host, rules):
         return None
     what = "what changed on too many hosts within an hour, such as their tags or addresses,"
     return Held(what, f"{facts.digest}:{facts.hosts}", guard.obstacle(_lacking(live, host, rules)))
+
+
+def waiting(live: Live, host: ManagedHost, rules: MappingDocument) -> frozenset[str]:
+    """What these rules would change on a commissioned host that stays as it is; empty: nothing, or it changes now."""
+    settled = all(
+        (made := find(host.status.conditions, kind)) and made.status == ConditionStatus.TRUE for kind in _COMPARED
+    )
+    return frozenset(differences(live, host, rules)) if settled and guard.was_commissioned(host) else frozenset()
 
 
 def _lacking(live: Live, host: ManagedHost, rules: MappingDocument) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from microseg.mapping import MappingDocument, Problem, lint, run_tests
 from microseg.model.approval import ApprovalAction, command
 from microseg.model.condition import Reason
 from microseg.model.host import ManagedHost
-from microseg.planning import fitness, guard, known_names
+from microseg.planning import fitness, hourly_guard, known_names
 from microseg.planning.decide import WOULD
 from microseg.planning.preview import Preview, preview, ranked
 from microseg.stages import STAGES
@@ -188,7 +188,7 @@ def _notes(live: Live, preview: Preview, names: Mapping[str, str]) -> Iterator[s
         yield "The estate does not enforce now: nothing of this is done until it does."
     if live.estate.spec.mapping.pin and live.estate.spec.mapping.pin != preview.rules.digest:
         yield f"PINNED: spec.mapping.pin keeps {live.estate.spec.mapping.pin} in force; every other mapping is ignored."
-    if preview.changes and preview.hold is None and preview.commissioned > guard.AT_LEAST:
+    if preview.changes and preview.hold is None and preview.commissioned > hourly_guard.AT_LEAST:
         limit = live.estate.spec.guard.max_changed_percent
         yield f"What changed within the last hour counts as well: with it, the part beyond {limit} % would be held."
     if preview.suspended:

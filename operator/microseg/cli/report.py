@@ -12,8 +12,8 @@ from microseg.cli.output import Lines, Report, Table, show
 from microseg.cli.spans import moment
 from microseg.cli.target import ClusterOptions
 from microseg.kube.tombstones import Tombstone
-from microseg.mapping import SHOWN
 from microseg.model.host import ManagedHost
+from microseg.model.shown import DIGITS
 from microseg.planning.protection import Gap, gaps, protected_at
 
 _CHANGES = ("Labels: ", "Groups: ")
@@ -38,7 +38,7 @@ def evidence(live: Live, leadership: Leadership, at: datetime) -> Report:
             row["vm"],
             "yes" if row["protected"] else "NO",
             row["since"] or "-",
-            row["revision"][:SHOWN] or "-",
+            row["revision"][:DIGITS] or "-",
             _text(row),
         )
         for row in rows

@@ -13,7 +13,8 @@ from microseg.cli.errors import CommandError
 from microseg.cli.output import Lines, Report, Table, show
 from microseg.cli.target import ClusterOptions
 from microseg.kube.revisions import MappingRevision
-from microseg.mapping import SHOWN, MappingDocument
+from microseg.mapping import MappingDocument
+from microseg.model.shown import DIGITS
 
 _COLUMNS = ("number", "revision", "accepted", "commit", "author", "")
 
@@ -45,7 +46,7 @@ def listed(live: Live) -> Report:
     in_force = named if named is not None and named.name not in faults else None
     rows = [
         (
-            str(each.number), each.digest[:SHOWN], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
+            str(each.number), each.digest[:DIGITS], f"{each.accepted_at:%Y-%m-%d %H:%M:%SZ}", each.commit, each.author,
             "in force" if each is in_force else "NOT USED" if each.name in faults else "",
         )
         for each in kept

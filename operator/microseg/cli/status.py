@@ -13,21 +13,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from rich.console import Console
 
 from microseg.cli.calls import calls
 from microseg.cli.cluster import Cluster, Leadership, Live
-from microseg.cli.exposition import exposition
 from microseg.cli.output import Lines, Report, Section, Table, show
 from microseg.cli.retiring import retiring
 from microseg.cli.spans import ago, moment
 from microseg.cli.target import ClusterOptions
-from microseg.mapping import SHOWN
 from microseg.model.approval import ApprovalAction, command
 from microseg.model.condition import ConditionType, find
 from microseg.model.estate_spec import Mode
 from microseg.model.host import ManagedHost
 from microseg.model.operator_report import SystemReport
+from microseg.model.shown import DIGITS
 from microseg.planning import retirement_times
 
 _EVERY = 2.0
@@ -51,7 +49,9 @@ def status(where: ClusterOptions, wish: Wish, output: str) -> int:
         while True:
             live, leadership = cluster.live(hosts=not wish.calls), cluster.leadership()
             if wish.watch:
-                Console().clear()
+                from microseg.cli import terminal  # noqa: PLC0415 - slow to load for a single look
+
+                terminal.clear()
             _show(live, leadership, wish, output)
             if not wish.watch:
                 return 0
@@ -60,6 +60,8 @@ def status(where: ClusterOptions, wish: Wish, output: str) -> int:
 
 def _show(live: Live, leadership: Leadership, wish: Wish, output: str) -> None:
     if output == "prom":
+        from microseg.cli.exposition import exposition  # noqa: PLC0415 - slow to load for any other output
+
         print(exposition(live, leadership), end="")
     elif wish.retiring:
         show(retiring(live, leadership), output)
@@ -146,7 +148,7 @@ def _head(live: Live) -> Iterator[str]:
     mode = modes.get(estate.spec.mode, "observes: nothing is changed outside")
     stopped = "SUSPENDED: nothing is changed outside" if estate.spec.suspend else mode
     ready, reason = estate.status.ready or "Unknown", estate.status.reason or "never looked at"
-    rules = f"mapping {live.in_force[:SHOWN]}" if live.in_force else "no mapping"
+    rules = f"mapping {live.in_force[:DIGITS]}" if live.in_force else "no mapping"
     yield f"Estate {live.key} {stopped}; Ready {ready} ({reason}); {rules} is in force."
 
 

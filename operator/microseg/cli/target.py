@@ -14,5 +14,9 @@ class ClusterOptions:
     estate: str | None = None
     context: str | None = None
     """A context of the kubeconfig; None: its current one, or the Pod's ServiceAccount."""
+    cluster: str | None = None
+    """A cluster of the kubeconfig, in place of the context's."""
     user: str | None = None
+    """A user of the kubeconfig, in place of the context's."""
+    acting_as: str | None = None
     """Whom to ask as, instead of oneself."""

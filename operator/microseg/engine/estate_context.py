@@ -6,24 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.snapshots import IllumioSnapshot
 from microseg.model.checkpoint_facts import EnforcementPoint
 from microseg.model.estate import Estate
-from microseg.model.estate_spec import InstallWindow, Mode, Retirement
+from microseg.model.estate_spec import Mode, Retirement
 from microseg.model.fields import seconds
 from microseg.model.illumio_facts import PairingProfile
 from microseg.model.networks import parsed
 from microseg.model.spelling import Spellings, fold, same_name
 from microseg.planning.approvals import standing
+from microseg.planning.install_window import opens
 from microseg.stages.context import EstateContext, Policy, RetirementBounds, Timing
 from microseg.stages.policy import disputed_target
 
 _LIFE = (600, 3600)
 """Seconds that a pairing key must and may live: long enough for Azure to begin, short enough to be worth little."""
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,29 +181,3 @@ def profile(estate: Estate, illumio: IllumioSnapshot | None, os: str) -> Pairing
     if chosen.key_life is None or not _LIFE[0] <= chosen.key_life <= _LIFE[1]:
         return f"Keys of pairing profile {name} must live 10 to 60 minutes: set its key lifespan."
     return chosen
-
-
-def opens(window: InstallWindow | None, now: datetime) -> datetime | None:
-    """When the install window opens next; None: it is open now, or there is none."""
-    if window is None:
-        return None
-    try:
-        zone = ZoneInfo(window.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return now + timedelta(hours=1)
-    for minutes in range(8 * 24 * 60):
-        at = now + timedelta(minutes=minutes)  # in UTC: where the clocks change, a local day is no 24 hours
-        if _within(window, at.astimezone(zone)):
-            return None if minutes == 0 else at.replace(second=0, microsecond=0)
-    return now + timedelta(days=8)
-
-
-def _within(window: InstallWindow, at: datetime) -> bool:
-    """Whether policy may be installed at this local time. A window past midnight belongs to the day it began."""
-    text = at.strftime("%H:%M")
-    today = _DAYS[at.weekday()]
-    yesterday = _DAYS[at.weekday() - 1]
-    allowed = set(window.days) or set(_DAYS)
-    if window.start <= window.end:
-        return today in allowed and window.start <= text < window.end
-    return (today in allowed and text >= window.start) or (yesterday in allowed and text < window.end)

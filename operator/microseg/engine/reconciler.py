@@ -104,7 +104,7 @@ class EstateReconciler:
             await self._wait()
             await asyncio.sleep(self._settings.pauses.settle)
             self._table.wake.clear()
-            if self._table.synced and self._mapping.looked:
+            if self._table.synced and self._mapping.looked and self.parts.approvals.looked:
                 await self._decide()
             await self.parts.reporter.report()
 

@@ -23,6 +23,7 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.exceptions import HTTPError
 
 from microseg.kube.errors import Forbidden, Invalid, Unavailable, error_from
+from microseg.kube.kubectl_context import load_kubeconfig
 from microseg.model.names import FIELD_MANAGER
 
 T = TypeVar("T")
@@ -78,10 +79,14 @@ class Api:
     """The Kubernetes API. Every method raises only `KubeError`s."""
 
     def __init__(
-        self, load: Callable[[client.Configuration], None], connections: int = CONNECTIONS, *, user: str | None = None
+        self,
+        load: Callable[[client.Configuration], None],
+        connections: int = CONNECTIONS,
+        *,
+        impersonate: str | None = None,
     ) -> None:
-        """`load` fills in address and credentials; it is called again when they are refused. `user`: see `connect`."""
-        self._impersonation = {"Impersonate-User": user} if user else {}
+        """`load` fills in address and credentials, again when they are refused. `impersonate`: see `connect`."""
+        self._impersonation = {"Impersonate-User": impersonate} if impersonate else {}
         self._load = load
         self._configuration = client.Configuration()
         # Only the kubeconfig's proxy-url counts, which `load` brings: kopf, the other way to the API server, knows no
@@ -259,23 +264,24 @@ def connect(
     kubeconfig: str | None = None,
     *,
     context: str | None = None,
+    cluster: str | None = None,
     user: str | None = None,
+    impersonate: str | None = None,
     connections: int = CONNECTIONS,
 ) -> Api:
     """Connect with this kubeconfig file; without one as the Pod's ServiceAccount, or else with the user's kubeconfig.
 
-    `context`: of the kubeconfig; None: the current one. `user`: whom the API server should take this identity for
+    `context`: of the kubeconfig; None: the current one. `cluster`, `user`: of it, in place of the context's.
+    `impersonate`: whom the API server should take this identity for
     (kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation).
 
     Raises Unavailable if it cannot be read, Invalid if it does not verify the server.
     """
 
     def load(configuration: client.Configuration) -> None:
-        if kubeconfig is None and context is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
+        if (kubeconfig, context, cluster, user) == (None,) * 4 and os.environ.get("KUBERNETES_SERVICE_HOST"):
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
-            )
+            load_kubeconfig(configuration, kubeconfig, context=context, cluster=cluster, user=user)
 
-    return Api(load, connections, user=user)
+    return Api(load, connections, impersonate=impersonate)

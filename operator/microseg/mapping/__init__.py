@@ -6,7 +6,6 @@ the command line call these; nothing here knows who calls.
 """
 
 from .document import (
-    SHOWN,
     Answer,
     Group,
     GroupAnswer,
@@ -32,11 +31,9 @@ from .explanation import explain
 from .lint import lint
 from .parser import parse
 from .schema import json_schema
-from .wording import plain
 
 __all__ = [
     "OVERRIDE",
-    "SHOWN",
     "Answer",
     "Evaluator",
     "Group",
@@ -63,7 +60,6 @@ __all__ = [
     "lint",
     "override_ends",
     "parse",
-    "plain",
     "run_tests",
     "tags_read",
 ]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection, Sequence
 
+from microseg.model.shown import plain
+
 from .document import MappingError, Place, Problem
 from .limits import MAX_PROBLEMS, MAX_TAG_KEY, MAX_TEXT
-from .wording import did_you_mean, plain, quoted
+from .wording import did_you_mean, quoted
 from .yaml_tree import MERGE, NOTHING, STRING, Fields, Items, Node, Scalar
 
 MAX_MESSAGE = 400

@@ -12,8 +12,7 @@ import enum
 from collections import abc
 from dataclasses import dataclass, field
 
-SHOWN = 12
-"""Digits of a digest that are shown. Compared is the whole one, which nobody can make another document have."""
+from microseg.model.shown import DIGITS
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -190,7 +189,7 @@ class MappingDocument:
     @property
     def shown(self) -> str:
         """The digits of the digest that people see."""
-        return self.digest[:SHOWN]
+        return self.digest[:DIGITS]
 
     def __hash__(self) -> int:
         return hash(self.digest)

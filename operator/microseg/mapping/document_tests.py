@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+from microseg.model.shown import plain
+
 from . import document as doc
 from .evaluator import evaluate
 from .groups import LabelState
-from .wording import plain, quoted
+from .wording import quoted
 
 BEFORE_EVERY_END = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from microseg.model.shown import plain
+
 from . import document as doc
 from .groups import CompiledGroup, LabelState, waiting_groups
 from .limits import MAX_CACHED
 from .matching import FIELDS, FieldQuestion, HostIndex, Question, TagQuestion, all_hold, fold, normalizer, questions
-from .wording import plain, quoted
 
 _NAME = FIELDS["name"]
-OVERRIDE = "override "
-"""What the name of a won override begins with, in an Answer's `cases`."""
+OVERRIDE = "override "  # what the name of a won override begins with, in an Answer's `cases`
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def miss_text(miss: doc.Miss) -> str:
         return f"{miss.key}: no case matches"
     if miss.value is None:
         return f"{miss.key}: the VM has no tag {plain(miss.tag)}"
-    return f"{miss.key}: no rule knows tag {plain(miss.tag)}={quoted(miss.value)}"
+    return f'{miss.key}: no rule knows tag {plain(miss.tag)}="{plain(miss.value)}"'
 
 
 class CachedAnswers:

@@ -10,11 +10,13 @@ import datetime
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
+from microseg.model.shown import plain
+
 from . import document as doc
 from .evaluator import CompiledCase, CompiledTable, Ruling, TagHit, evaluator, miss_text
 from .groups import CompiledGroup, LabelState
 from .matching import HostIndex, Question
-from .wording import plain, quoted
+from .wording import quoted
 
 MAX_LOSERS = 8
 

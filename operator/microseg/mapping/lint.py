@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from microseg.model.shown import plain
+
 from .document import LabelTable, LintWarning, MappingDocument, OnMiss, Place, Problem, When
 from .matching import PRESENT, fold, is_glob, normalizer, questions
 from .reachability import can_never_hold, condition, taken_by
-from .wording import did_you_mean, listed, plain, quoted
+from .wording import did_you_mean, listed, quoted
 
 Finding = Problem | LintWarning
 Path = tuple[str | int, ...]

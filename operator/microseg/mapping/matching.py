@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from microseg.model.shown import plain
+
 from .document import Normal, Subject, When
-from .wording import listed, plain, quoted
+from .wording import listed, quoted
 
 PRESENT = ("*",)
 

@@ -1,24 +1,14 @@
-"""How text that other people wrote is shown: cut, and with nothing in it that could steer a terminal.
-
-Used for every message of this package, because tags and names are whatever their authors wanted.
-"""
+"""Words of this package's messages: quotes, lists, and the name that somebody probably meant."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-SHOWN = 60
+from microseg.model.shown import LENGTH, plain
+
 TOLD = 8  # names that a hint lists in full
 COMPARED = 200  # names among which a near one is looked for: the search is slow
-
-
-def plain(text: str, limit: int = SHOWN) -> str:
-    """`text` with what does not print escaped, and cut at `limit` characters."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut)
 
 
 def quoted(text: str) -> str:
@@ -40,7 +30,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     folded: dict[str, str] = {}
     for name in names:
         folded.setdefault(name.lower(), name)
-    near = difflib.get_close_matches(word[:SHOWN].lower(), folded, n=1, cutoff=0.6) if len(names) <= COMPARED else []
+    near = difflib.get_close_matches(word[:LENGTH].lower(), folded, n=1, cutoff=0.6) if len(names) <= COMPARED else []
     if near:
         return f"did you mean {plain(folded[near[0]])!r}?"
     return f"known: {', '.join(plain(name) for name in names)}" if 0 < len(names) <= TOLD else ""

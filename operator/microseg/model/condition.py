@@ -117,7 +117,7 @@ class Reason(enum.StrEnum):
     SCRIPT_NOT_BEGUN = "ScriptNotBegun", "Azure's agent on the VM could not begin the script; the message says why."
     NO_RESULT = "NoResult", "A script left no result line, so no installer begins before all its time has passed."
     RUN_COMMAND_REFUSED = "RunCommandRefused", "Azure refused to start the script."
-    IDENTITY_MISMATCH = "IdentityMismatch", "The workload that the script named is not proven to be this VM's."
+    IDENTITY_MISMATCH = "IdentityMismatch", "The workload that is named, or stamped, is not proven to be this VM's."
     PAIRING_PROFILE_UNSAFE = "PairingProfileUnsafe", "The pairing profile is missing or disabled, or its keys unsafe."
     ADOPTION_CANDIDATE = "AdoptionCandidate", "The PCE has an unstamped workload that may be this VM's."
     SCRIPTS_OFF = "ScriptsOff", "The Estate runs nothing on VMs (mode Adopt), and nobody named the VM's workload."

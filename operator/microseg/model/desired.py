@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,5 @@ class Desired:
     """Whether a workload that the PCE lost is not paired anew: the guard holds the host, or has not judged it yet."""
     miss: str = ""
     """Non-empty: no rule matches the tags, so labels and the groups that depend on them wait; it names key and tag."""
+    changed_at: datetime | None = None
+    """When the guard let a change of the host through that nobody approved, within the hour; None: it let none."""

@@ -60,7 +60,9 @@ class WorkloadMatches:
     """What the PCE shows that can be this host's."""
 
     stamped: Workload | None = None
-    """It carries our mark and this vmId."""
+    """It carries our mark and this vmId, and is known to be this host's."""
+    doubtful: tuple[Workload, ...] = ()
+    """They carry the same, and are not known to be: whoever may write workloads may write that."""
     claimed: Workload | None = None
     """It has the uuid that the script printed (`status.agent.workload`)."""
     claim_rivals: tuple[Workload, ...] = ()

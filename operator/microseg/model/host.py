@@ -64,6 +64,13 @@ class Timeline(Frozen, frozen=True, kw_only=True):
         datetime | None, Meta(description="When a policy that covers it was first installed everywhere.")
     ] = None
     commissioned_at: Annotated[datetime | None, Meta(description="When all stages first held.")] = None
+    changed_at: Annotated[
+        datetime | None,
+        Meta(
+            description="When a change that no person approved, such as of its tags, was last let through: the guard "
+            "counts the hour by it."
+        ),
+    ] = None
 
 
 class DriftRecord(Frozen, frozen=True, kw_only=True):

@@ -79,7 +79,7 @@ def decide(
     if agent.attempt:
         host = _with(host, agent=agent)
     known = with_kept_groups(as_spelled(desired, estate), host, facts)
-    context = HostContext(host, facts, estate, known, now)
+    context = HostContext(record.with_counted_change(host, desired), facts, estate, known, now)
     context = context.after(record.with_retirement(context))
     permission = _permission(context)
     context, verdicts = _judge(context, permission)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -106,39 +106,12 @@ def _group_kinds(host: ManagedHost, desired: Desired) -> frozenset[str]:
 
 _MOST_SHOWN = 3
 NO_ANSWER = "no rule of the mapping matches any more"
-PAIRED_ANEW = "workload: gone from the PCE, paired anew"
-AT_LEAST = 5
-"""Hosts whose change within an hour is let through in an estate of any size."""
 
 
 def missed(host: ManagedHost) -> bool:
     """Whether the rules have no answer for the host already."""
     labelled = find(host.status.conditions, ConditionType.LABELLED)
     return labelled is not None and labelled.reason == Reason.MAPPING_MISS
-
-
-def moved(host: ManagedHost, addresses: frozenset[str] | None) -> frozenset[str]:
-    """The kinds of change of a host's published addresses; None: it needs no objects, which `difference` tells."""
-    recorded = {item.address for item in (host.status.check_point or CheckPointRecord()).hosts}
-    if addresses is None or not recorded or recorded <= addresses:
-        return frozenset()
-    if not addresses:
-        return frozenset({"object: no address any more"})
-    return frozenset({"object: fewer addresses" if addresses < recorded else "object: another address"})
-
-
-def judge_hour(
-    changing: Mapping[str, frozenset[str]], counted: Collection[str], *, commissioned: int, percent: int
-) -> PlanHold | None:
-    """Hold these changes where, with the hosts `counted` within the hour, they are too many (S6).
-
-    Too many: more than five, and more than `percent` of the commissioned hosts. A host counts once in an hour.
-    """
-    fresh = {vm_id: kinds for vm_id, kinds in changing.items() if vm_id not in counted}
-    total = len(fresh) + len(counted)
-    if not fresh or total <= AT_LEAST or total * 100 <= percent * commissioned:
-        return None
-    return _hold("", fresh, "facts")
 
 
 def without(names: Iterable[str], others: Iterable[str]) -> frozenset[str]:
@@ -166,16 +139,17 @@ def judge(
 ) -> PlanHold | None:
     """Hold the changes if they touch more than `percent` of the commissioned hosts, or if a name is missing outside.
 
-    `changes`: vmId -> kinds, for the hosts that would change. Slices below it are counted by `judge_hour`.
+    `changes`: vmId -> kinds, for the hosts that would change. Slices below it are counted by `hourly_guard`.
     """
     touched = {vm_id: kinds for vm_id, kinds in changes.items() if kinds}
     if not touched or (not lacking and len(touched) * 100 <= percent * commissioned):
         return None
-    return replace(_hold(revision, touched, "mapping"), lacking=lacking)
+    return replace(hold_of(revision, touched), lacking=lacking)
 
 
-def _hold(revision: str, touched: Mapping[str, frozenset[str]], cause: str) -> PlanHold:
-    """The hold of these hosts."""
+def hold_of(revision: str, touched: Mapping[str, frozenset[str]]) -> PlanHold:
+    """The hold of these hosts. `revision`: of the mapping that changes them; empty: what the rules look at does."""
+    cause = "mapping" if revision else "facts"
     counted = Counter(kind for kinds in touched.values() for kind in kinds)
     kinds = tuple(sorted(counted))
     return PlanHold(
@@ -195,8 +169,11 @@ def _digest(revision: str, changes: Mapping[str, frozenset[str]]) -> str:
 
 
 def shown(digest: str, changes: Mapping[str, frozenset[str]], revision: str) -> PlanHold | None:
-    """The hold of these changes, as an Approval lists them; None: the digest is not theirs under this revision."""
-    found = _hold(revision, changes, "mapping")
+    """The hold of these changes, as an Approval lists them; None: the digest is not theirs under this revision.
+
+    `revision` empty: they are changes of facts.
+    """
+    found = hold_of(revision, changes)
     return found if found.digest == digest else None
 
 

@@ -23,6 +23,15 @@ from microseg.stages.object_names import without_mark
 RecordUpdate = Callable[[HostStatus, Verdict, HostContext], HostStatus]
 
 
+def with_counted_change(host: ManagedHost, desired: Desired | None) -> ManagedHost:
+    """The host with when it last changed unapproved, before anything of that change is confirmed in its record."""
+    timeline = host.status.timeline
+    if timeline is None or desired is None or desired.changed_at in {None, timeline.changed_at}:
+        return host
+    timeline = msgspec.structs.replace(timeline, changed_at=desired.changed_at)
+    return msgspec.structs.replace(host, status=msgspec.structs.replace(host.status, timeline=timeline))
+
+
 def with_retirement(context: HostContext) -> ManagedHost:
     """The host with since when it is missing and how far its retirement is; one that is seen again is neither."""
     status = context.host.status

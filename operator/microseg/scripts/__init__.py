@@ -1,11 +1,9 @@
 """The constant scripts that run on VMs, and the only reader of what they say.
 
 The Azure gateway sends `LINUX` or `WINDOWS` unchanged as the source of a managed run-command; the agent stage reads
-their result with `parse_result`. What differs from VM to VM goes in as run-command parameters: `MICROSEG_MODE`
-(install or probe), `_VM_ID`, `_PCE` (host:port), `_PCE_PATH_VERSION`, `_PROFILE_ID`, `_NOT_AFTER` (epoch seconds: it
-must have begun before), `_DEADLINE` (seconds from its start until it ends the pairing script), `_NONCE` (8 to 64 hex
-digits) and, protected, `_ACTIVATION_CODE` (install only). On Linux they are environment variables
-(Azure/run-command-handler-linux, internal/exec/exec.go), on Windows PowerShell parameters.
+their result with `parse_result`. What differs from VM to VM goes in as the run-command's parameters (`Parameter`). On
+Linux they are environment variables (Azure/run-command-handler-linux, internal/exec/exec.go), on Windows PowerShell
+parameters.
 
 The output of a script is the word of whoever has root on the VM: a result here is a hint until the PCE confirms it.
 """
@@ -35,6 +33,30 @@ WINDOWS: Final = _text("install.ps1")
 
 SCRIPT_VERSION: Final = hashlib.sha256(f"{LINUX}\0{WINDOWS}".encode()).hexdigest()[:12]
 """Changes when either script does: 12 hex digits."""
+
+
+class Parameter(StrEnum):
+    """What a script is given. As they are environment variables on Linux, the Azure Policy lets no other name pass."""
+
+    MODE = "MICROSEG_MODE"
+    """`install` or `probe`."""
+    VM_ID = "MICROSEG_VM_ID"
+    PCE = "MICROSEG_PCE"
+    """host:port."""
+    PCE_PATH_VERSION = "MICROSEG_PCE_PATH_VERSION"
+    PROFILE_ID = "MICROSEG_PROFILE_ID"
+    NOT_AFTER = "MICROSEG_NOT_AFTER"
+    """Epoch seconds: it must have begun before."""
+    DEADLINE = "MICROSEG_DEADLINE"
+    """Seconds from its start until it ends the pairing script."""
+    NONCE = "MICROSEG_NONCE"
+    """8 to 64 hex digits."""
+    ACTIVATION_CODE = "MICROSEG_ACTIVATION_CODE"
+    """For `install` only, and protected: Azure never shows it."""
+
+
+PROTECTED: Final = frozenset({Parameter.ACTIVATION_CODE})
+"""The protected parameters; the others are plain."""
 
 
 class Outcome(StrEnum):

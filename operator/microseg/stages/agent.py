@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from microseg.model.agent_record import INSTALL, PROBE, AgentOutcome, AgentRecord
+from microseg.model.approval import ApprovalAction, command
 from microseg.model.azure_facts import Unsupported, Vm
 from microseg.model.condition import Reason
 from microseg.model.facts import Postponed, Unreadable, WorkloadMatches
@@ -20,7 +21,7 @@ from microseg.model.illumio_facts import PairingProfile, Workload
 from microseg.model.names import Annotation
 from microseg.model.plan import Action, DeleteRunCommands, RaiseEnforcement, StartScript
 from microseg.model.verdict import Act, Blocked, Done, Verdict, Wait
-from microseg.stages import failure, following, lost_workload, presence, proof
+from microseg.stages import failure, following, lost_workload, presence, proof, stamps
 from microseg.stages.attempt import under_way
 from microseg.stages.context import HostContext
 
@@ -43,7 +44,7 @@ def judge(context: HostContext) -> Verdict:
         return Wait(Reason.ILLUMIO_UNREADABLE, "The PCE has not been read completely yet.", doubt=True)
     record = context.host.status.agent or AgentRecord()
     if matches.value.stamped is not None:
-        return _asked(context, record, matches.value) or _paired(context, record, matches.value.stamped)
+        return _asked(context, record, matches.value) or _paired(context, record, matches.value, matches.value.stamped)
     if context.vm is None:
         return Wait(
             Reason.AZURE_UNREADABLE, "The VM is not in Azure's list now; nothing is started.", doubt=True, moving=False
@@ -52,17 +53,29 @@ def judge(context: HostContext) -> Verdict:
         return _asked_meanwhile(context, context.vm, record, matches.value) or following.judge(
             context, record, matches.value
         )
-    lost = lost_workload.uuid(context, matches.value)
+    return _doubtful(context, context.vm, matches.value) or _unpaired(context, context.vm, record, matches.value)
+
+
+def _unpaired(context: HostContext, vm: Vm, record: AgentRecord, matches: WorkloadMatches) -> Verdict:
+    """No workload has the stamp and no attempt runs: prove what one claims, or see what the next would need."""
+    lost = lost_workload.uuid(context, matches)
     kept = lost_workload.kept(context, lost) if lost else None
     if kept is not None:
         return kept
     if record.workload and record.workload != lost and not retry_wanted(context.host):
-        asked = _asked_at_last(context, context.vm, record, matches.value)
-        return asked or proof.judge(context, context.vm, record, matches.value)
+        return _asked_at_last(context, vm, record, matches) or proof.judge(context, vm, record, matches)
     if context.estate.adopting:
-        return proof.without_script(context, context.vm, matches.value)
+        return proof.without_script(context, vm, matches)
     orphaned = lost_workload.orphaned(context, record, lost) if lost and not retry_wanted(context.host) else None
-    return orphaned or _next_attempt(context, context.vm, record, matches.value)
+    return orphaned or _next_attempt(context, vm, record, matches)
+
+
+def _doubtful(context: HostContext, vm: Vm, matches: WorkloadMatches) -> Verdict | None:
+    """The VM's stamp is on a workload that is not known to be its own: nothing is started, for it may be."""
+    if not matches.doubtful:
+        return None
+    vouch = command(ApprovalAction.ADOPT, proof.adoption(context, matches.doubtful[0]))
+    return stamps.doubt(matches.doubtful, vm, matches.recorded, vouch)
 
 
 def _below_floor(context: HostContext, workload: Workload) -> bool:
@@ -127,7 +140,7 @@ def _asked_at_last(context: HostContext, vm: Vm, record: AgentRecord, matches: W
     return _postponed(context) or _begin(context, PROBE)
 
 
-def _paired(context: HostContext, record: AgentRecord, workload: Workload) -> Verdict:
+def _paired(context: HostContext, record: AgentRecord, matches: WorkloadMatches, workload: Workload) -> Verdict:
     """Done where the VEN is there; a workload that we paired ourselves is also brought up to the floor, never down."""
     absent = presence.judge(context, workload, record)
     if absent is not None:
@@ -141,7 +154,8 @@ def _paired(context: HostContext, record: AgentRecord, workload: Workload) -> Ve
     times = [at for at in (offline_at, deletable_at) if at is not None and context.now < at < context.later(_FAR)]
     return Done(
         Reason.PAIRED,
-        f"The PCE shows workload {workload.uuid}, stamped with this vmId.{presence.silence(context, workload)}",
+        f"The PCE shows workload {workload.uuid}, stamped with this vmId.{presence.silence(context, workload)}"
+        f"{stamps.notice(matches.doubtful)}",
         upkeep,
         min(times, default=None),
     )

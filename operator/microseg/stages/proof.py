@@ -1,12 +1,13 @@
 """Whether the workload that a script named is provably this VM's (S3): only then does it get our stamp.
 
 The script's output is a claim by whoever has root on the VM; the facts of the PCE and of Azure must agree with it. What
-root on the VM chooses (a second address such as a container bridge's 172.17.0.1, an old workload of somebody else's, a
-hostname) proves nothing. `agent` calls it.
+root on the VM chooses (a second address such as a container bridge's 172.17.0.1, an old workload of somebody else's)
+proves nothing, and the workload's hostname must be the one that Azure gave the VM. `agent` calls it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from microseg.model import names
@@ -15,7 +16,7 @@ from microseg.model.approval import ApprovalAction, command
 from microseg.model.azure_facts import Vm
 from microseg.model.condition import Reason
 from microseg.model.facts import Presence, WorkloadMatches
-from microseg.model.host import HostStatus
+from microseg.model.host import HostStatus, ManagedHost
 from microseg.model.illumio_facts import Workload
 from microseg.model.names import Annotation
 from microseg.model.plan import StampWorkload
@@ -118,13 +119,24 @@ def _owned_elsewhere(context: HostContext, workload: Workload) -> bool:
 
 def adoption_approved(context: HostContext, workload: Workload) -> bool:
     """Whether a person vouches that this very workload is the VM's."""
-    annotated = context.host.annotations.get(Annotation.ADOPT, "").lower() == workload.uuid.lower()
-    return annotated or (ApprovalAction.ADOPT, adoption(context, workload)) in context.estate.vouched
+    return vouched_for(context.host, workload, lambda: context.estate.vouched)
+
+
+def vouched_for(
+    host: ManagedHost, workload: Workload, approved: Callable[[], Collection[tuple[ApprovalAction, str]]]
+) -> bool:
+    """The same, outside of a decision. `approved`: what persons vouch for by Approvals."""
+    annotated = host.annotations.get(Annotation.ADOPT, "").lower() == workload.uuid.lower()
+    return annotated or (ApprovalAction.ADOPT, _adoption(host.spec.vm_id, workload)) in approved()
 
 
 def adoption(context: HostContext, workload: Workload) -> str:
     """What a person names to vouch that this workload is this VM's."""
-    return f"{context.vm_id}@{workload.uuid.lower()}"
+    return _adoption(context.vm_id, workload)
+
+
+def _adoption(vm_id: str, workload: Workload) -> str:
+    return f"{vm_id}@{workload.uuid.lower()}"
 
 
 def paired_by_us(status: HostStatus, workload: Workload) -> bool:
@@ -157,7 +169,7 @@ def _missing(context: HostContext, vm: Vm, record: AgentRecord, matches: Workloa
     """Which proofs are missing, as sentences; empty: the workload is this VM's."""
     workload = matches.claimed
     assert workload is not None  # noqa: S101 - `judge` waits for it
-    checks = _shared(context, vm, record, matches), _age(vm, record, workload), _hostname(vm, record, workload)
+    checks = _shared(context, vm, record, matches), _age(vm, record, workload), _hostname(vm, workload)
     return " ".join(filter(None, checks))
 
 
@@ -213,8 +225,19 @@ def _age(vm: Vm, record: AgentRecord, workload: Workload) -> str:
     )
 
 
-def _hostname(vm: Vm, record: AgentRecord, workload: Workload) -> str:
-    """Whether an adopted workload's hostname contradicts the VM's. One that agrees proves nothing."""
-    if record.outcome == AgentOutcome.PAIRED or _agrees(vm, workload) is not False:
+def _hostname(vm: Vm, workload: Workload) -> str:
+    """Whether the workload's hostname is the one that Azure gave the VM, which nothing inside of the VM can change.
+
+    Without it, root on a VM that suppresses its own pairing could name a machine of an unpeered network that has the
+    same address and was paired meanwhile: no system shows the two together. One that agrees proves nothing by itself.
+    Azure shows no name of a VM that was made from a specialized disk (learn.microsoft.com, osProfile).
+    """
+    agrees = _agrees(vm, workload)
+    if agrees is True or not vm.record.computer_name:
         return ""
-    return "The workload that the script named has another hostname than the VM."
+    if agrees is None:
+        return "The PCE shows no hostname of the workload that the script named."
+    return (
+        "The workload that the script named has another hostname than Azure gave the VM "
+        f"({short_hostname(vm.record.computer_name)}): it is another machine's, or the VM was renamed inside."
+    )

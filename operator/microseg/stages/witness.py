@@ -93,7 +93,7 @@ def _unknown(context: HostContext, read_after: datetime) -> Wait | None:
 
 
 def _witnesses(context: HostContext) -> tuple[Workload, ...]:
-    """The workloads with a VEN that are, were or may be the VM's: stamped, recorded, and named by the VM itself.
+    """The workloads with a VEN that are, were or may be the VM's: with its stamp, recorded, and named by the VM itself.
 
     One that carries another VM's stamp is that one's, whatever this VM said.
     """
@@ -103,7 +103,8 @@ def _witnesses(context: HostContext) -> tuple[Workload, ...]:
     claimed = matches.claimed
     if claimed is not None and claimed.external_reference.lower() not in {"", context.vm_id}:
         claimed = None
-    found = {each.href: each for each in (matches.stamped, matches.recorded, claimed) if each is not None}
+    known = (matches.stamped, matches.recorded, claimed, *matches.doubtful)
+    found = {each.href: each for each in known if each is not None}
     return tuple(each for each in found.values() if each.has_ven)
 
 

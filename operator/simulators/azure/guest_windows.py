@@ -63,6 +63,11 @@ _EXIT_CODES = {
 _FAILED = 17
 
 
+def exit_code(outcome: str) -> int:
+    """With what the product's script ends, by the word of its result line."""
+    return _EXIT_CODES.get(outcome, _FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Paired:
     """How the pairing script ended, and everything that it printed."""
@@ -114,7 +119,7 @@ class WindowsScriptEmulator:
             f"microseg-result v1 nonce={nonce if re.fullmatch(_FORMS['MICROSEG_NONCE'], nonce) else '-'}"
             f" outcome={result.outcome} code={result.code} workload={result.workload} org={result.org}\r\n"
         )
-        return _EXIT_CODES.get(result.outcome, _FAILED), line, ""
+        return exit_code(result.outcome), line, ""
 
     async def _run(self, given: Mapping[str, str]) -> _Result:
         for name, form in _FORMS.items():

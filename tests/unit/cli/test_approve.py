@@ -14,7 +14,7 @@ from microseg.mapping import parse
 from microseg.model.approval import ApprovalAction
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
 from microseg.model.estate_status import HeldPlan, MappingState
-from microseg.planning import guard, retirement_guard
+from microseg.planning import guard, hourly_guard, retirement_guard
 from microseg.planning.preview import preview
 
 Capture = pytest.CaptureFixture[str]
@@ -48,6 +48,29 @@ def test_a_held_plan_is_approved_by_the_beginning_of_its_digest_with_the_list_th
     shown = guard.shown(foreseen.hold.digest, made, after.digest)
     assert shown is not None
     assert shown.hosts == foreseen.hold.hosts
+
+
+def test_held_tags_are_approved_with_the_hosts_and_changes_that_their_records_show(
+    cluster: FakeCluster, capsys: Capture
+) -> None:
+    settled = tuple(
+        Condition(type=kind, status=ConditionStatus.TRUE, reason="x", message="", last_transition_time=NOW)
+        for kind in (ConditionType.LABELLED, ConditionType.GROUPED)
+    )
+    azure = host("x", env="dev").status.azure
+    retagged = [host(name, conditions=settled, azure=azure) for name in "abcdef"]
+    begun = host("g", azure=azure)
+    cluster.now = replace(
+        with_hosts(cluster.now, [*retagged, begun, host("h", conditions=settled)]), revisions=(revision(1, RULES),)
+    )
+    kinds = frozenset({"group az-pci: leave", "label env: Prod -> Dev"})
+    hold = hourly_guard.judge({each.spec.vm_id: kinds for each in retagged}, counted=(), commissioned=8, percent=10)
+    assert hold is not None
+    holding(cluster, HeldPlan(kind="facts", digest=hold.digest, hosts=6, since=NOW))
+    assert run(["approve", "plan", hold.digest[:12], *WHY], capsys)[0] == 0
+    (spec,) = cluster.approved
+    assert spec.what == hold.approval
+    assert [(frozenset(each.kinds), frozenset(each.hosts)) for each in spec.seen] == [(kinds, hold.hosts)]
 
 
 def test_held_retirements_are_approved_with_the_hosts_that_their_records_show(

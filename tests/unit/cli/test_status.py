@@ -136,7 +136,7 @@ def test_what_is_held_and_suspended_is_said(cluster: FakeCluster, capsys: Captur
 def test_every_line_of_a_table_fits_80_columns(
     cluster: FakeCluster, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("microseg.cli.output._PIPE_WIDTH", 80)
+    monkeypatch.setattr("microseg.cli.terminal.PIPE_WIDTH", 80)
     cluster.leads = leads()
     cluster.now = with_hosts(cluster.now, [stuck(host("h" * 50), "Blocked", Reason.PCE_UNREACHABLE_FROM_VM, 9)])
     table = said(["status"], capsys).split("Systems", 1)[1]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.settings_read import variables_read
 
 from lab.generate.__main__ import FOLDER
 from microseg.kube import schema
 from microseg.model.condition import ConditionType, Reason
 from microseg.model.names import Annotation
-from microseg.settings import load
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -95,14 +95,7 @@ def test_every_command_and_flag_of_the_program_that_a_page_names_exists(page: Pa
 @cache
 def variables() -> set[str]:
     """What the process, the scripts and the tests read of their environment."""
-    asked: list[str] = []
-
-    class Recorded(dict[str, str]):
-        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
-            asked.append(key)
-            return default
-
-    load(Recorded())
+    asked = variables_read()
     script = "\n".join(text_of(path) for path in (PRODUCT / "scripts").iterdir() if path.suffix in {".sh", ".ps1"})
     tests = "\n".join(text_of(path) for path in (ROOT / "tests" / "worlds").rglob("test_*.py"))
     read = re.findall(r"""environ\.get\("(MICROSEG_[A-Z_]+)\"""", tests)

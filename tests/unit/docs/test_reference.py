@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from tests.settings_read import variables_read
 
 from lab.generate.__main__ import FOLDER, ROOT, main, pages
 from microseg import scripts
@@ -15,7 +16,7 @@ from microseg.model.agent_record import AgentRecord
 from microseg.model.condition import ConditionType, Reason
 from microseg.model.host import HostStatus
 from microseg.model.names import Annotation
-from microseg.settings import Settings, load
+from microseg.settings import Settings
 from microseg.stages import STAGES
 
 PRODUCT = ROOT / "operator" / "microseg"
@@ -80,14 +81,7 @@ def test_each_setting_is_explained(name: str, made: dict[str, str]) -> None:
 
 
 def test_the_variables_that_the_page_names_are_the_ones_that_are_read(made: dict[str, str]) -> None:
-    asked: list[str] = []
-
-    class Recorded(dict[str, str]):
-        def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
-            asked.append(key)
-            return default
-
-    load(Recorded())
+    asked = variables_read()
     assert set(re.findall(r"`([A-Z_]{6,})`", made["settings.md"])) == set(asked)
 
 

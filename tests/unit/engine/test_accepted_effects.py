@@ -226,7 +226,7 @@ async def test_a_refused_label_is_asked_for_a_few_times_only(workers: Workers) -
 
 def latest(version: int) -> Latest:
     """The outside, in one of many states that are all wrong."""
-    known = Latest(lambda _: "", lambda: m.NOW)
+    known = Latest(lambda _: None, lambda: m.NOW)
     workload = m.workload(
         external_set="other", external_reference=f"v{version}", enforcement_mode=f"mode-{version}",
         labels=(Label("env", "x", f"/orgs/50/labels/x{version}"),),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.unit.engine.test_mapping_changes import CHANGED, WEB, approve, told
+from tests.unit.engine.test_mapping_changes import CHANGED, WEB, approve, holding, told
 from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, effects, rounds
-from tests.unit.engine.test_retirement import LONG_ENOUGH, held, reason, vouched
+from tests.unit.engine.test_retirement import LONG_ENOUGH, held, vanish_and_be_heard, vouched
 
 from lab.memory.world import RULES, Process, World, until, vm
 from microseg.engine.ground.workers import Workers
@@ -35,11 +35,7 @@ def valid(world: World) -> Condition:
 
 async def test_an_approval_lets_a_held_change_through_once_and_says_who_it_was(workers: Workers) -> None:
     world = await commissioned(3, workers)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world).endswith(":3"))
+    async with holding(world, workers) as process:
         name = world.approvals.approve(ApprovalAction.PLAN, held(world), world.now())
         await until(lambda: held(world) == "" and world.all_are(COMMISSIONED))
         await until(lambda: outcome(world, name) == "Used")
@@ -57,11 +53,7 @@ async def test_an_approval_of_another_list_or_of_fewer_hosts_or_of_yesterday_let
 ) -> None:
     world = await commissioned(3, workers)
     before = effects(world)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world).endswith(":3"))
+    async with holding(world, workers):
         digest = held(world).partition(":")[0]
         world.approvals.approve(ApprovalAction.PLAN, f"{digest}:2", world.now())
         world.approvals.approve(ApprovalAction.PLAN, f"{'0' * 64}:3", world.now())
@@ -74,11 +66,7 @@ async def test_an_approval_of_another_list_or_of_fewer_hosts_or_of_yesterday_let
 
 async def test_a_list_that_was_shown_before_a_restart_is_let_through_after_it(workers: Workers) -> None:
     world = await commissioned(21, workers)
-    first = Process(world, workers, term=4)
-    async with first.running():
-        await rounds(world, 1)
-        first.map(CHANGED)
-        await until(lambda: held(world).endswith(":21"))
+    async with holding(world, workers) as first:
         hold = first.parts.mapping.rollout.hold
         assert hold is not None
     seen = tuple(SeenChange(kinds=tuple(kinds), hosts=(vm_id,)) for vm_id, kinds in sorted(hold.changes.items()))
@@ -120,11 +108,7 @@ async def test_an_approved_list_of_retirements_stays_approved_over_a_restart(wor
 async def test_a_vm_that_a_person_vouches_is_gone_is_retired_and_that_is_kept(workers: Workers) -> None:
     world = await commissioned(2, workers)
     async with Process(world, workers, term=4).running():
-        world.delete(vm(1))
-        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
-        world.beat(vm(1), online=True, at=world.now() + LONG_ENOUGH)
-        world.ahead = LONG_ENOUGH
-        await until(lambda: reason(world, 1) == Reason.GONE_UNPROVEN)
+        await vanish_and_be_heard(world)
         world.beat(vm(1), online=False, at=world.now())
         await rounds(world, 2)
         wrong = world.approvals.approve(ApprovalAction.CONFIRM_GONE, vouched(world, 1, vm(0).vm_id), world.now())
@@ -154,11 +138,7 @@ async def test_a_revision_is_kept_in_force_by_an_approval_until_another_ends_it(
 
 async def test_an_annotation_still_counts_and_says_what_replaces_it(workers: Workers) -> None:
     world = await commissioned(3, workers)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world).endswith(":3"))
+    async with holding(world, workers) as process:
         approve(process, held(world))
         await until(lambda: held(world) == "" and world.all_are(COMMISSIONED))
         world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/adopt": "x"})

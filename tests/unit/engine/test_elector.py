@@ -193,6 +193,37 @@ async def test_a_lease_that_somebody_took_ends_the_term_at_once(workers: Workers
         term.check()
 
 
+async def test_a_lease_that_somebody_deleted_comes_back_by_its_holders_renewal(workers: Workers) -> None:
+    store = FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.stored = None
+    holding = asyncio.create_task(made.hold(term))
+    async with asyncio.timeout(30):
+        while holder_of(store) != "me":  # noqa: ASYNC110 - the fakes have no events
+            await asyncio.sleep(0.005)
+    term.check()
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+
+
+def holder_of(store: FakeLeases) -> str:
+    return store.stored.holder if store.stored is not None else ""
+
+
+async def test_a_lease_that_another_took_and_that_is_gone_since_ends_the_term_at_once(workers: Workers) -> None:
+    store = FakeLeases()
+    made = elector(store, workers)
+    term = await acquired(made)
+    store.stored = None
+    store.fail("replace", Conflict("another one's"))
+    async with asyncio.timeout(30):
+        with pytest.raises(LeaseLost, match="deleted since"):
+            await made.hold(term)
+    with pytest.raises(LeaseLost):
+        term.check()
+
+
 async def test_a_holder_that_is_stopped_has_no_term_any_more(workers: Workers) -> None:
     store = FakeLeases()
     made = elector(store, workers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -89,13 +89,6 @@ class House:
 def deleted_estate(records: str = "Keep", **changes: Any) -> Estate:
     made = estate(**changes)
     return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, records_on_deletion=records))
-
-
-@pytest.fixture
-def workers() -> Iterator[Workers]:
-    pool = Workers("test", 4)
-    yield pool
-    pool.close()
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,6 +35,17 @@ def told(world: World, reason: str) -> int:
     return [posted[0] for posted in world.events.posted].count(reason)
 
 
+@asynccontextmanager
+async def holding(world: World, workers: Workers) -> AsyncIterator[Process]:
+    """The next process runs, and holds a change of all commissioned hosts."""
+    process = Process(world, workers, term=4)
+    async with process.running():
+        await rounds(world, 1)
+        process.map(CHANGED)
+        await until(lambda: held(world).endswith(f":{len(world.hosts.stored)}"))
+        yield process
+
+
 def env_of(world: World, number: int) -> str:
     found = next(item for item in world.illumio.stored.values() if item.external_reference == vm(number).vm_id)
     return next((label.value for label in found.labels if label.key == "env"), "")
@@ -48,11 +61,7 @@ async def test_a_change_beyond_the_bound_moves_nobody_until_its_digest_is_approv
 ) -> None:
     world = await commissioned(3, workers)
     before = effects(world)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world).endswith(":3"))
+    async with holding(world, workers) as process:
         approval = held(world)
         digest = approval.split(":")[0]
         for wrong in (f"{digest}:2", "0123456789ab:99", digest, f"{digest}:-3"):
@@ -74,11 +83,7 @@ async def test_a_change_beyond_the_bound_moves_nobody_until_its_digest_is_approv
 
 async def test_new_hosts_are_onboarded_by_the_new_rules_while_the_others_are_held(workers: Workers) -> None:
     world = await commissioned(3, workers)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world).endswith(":3"))
+    async with holding(world, workers):
         world.add(vm(9))
         await until(lambda: world.groups().get("9") == WEB and world.all_are(COMMISSIONED))
         await rounds(world, 1)
@@ -88,11 +93,7 @@ async def test_new_hosts_are_onboarded_by_the_new_rules_while_the_others_are_hel
 
 async def test_an_approval_admits_once_even_while_the_annotation_stays(workers: Workers) -> None:
     world = await commissioned(2, workers)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world) != "")
+    async with holding(world, workers) as process:
         there = held(world)
         approve(process, there)
         await until(lambda: held(world) == "" and world.groups() == {"0": WEB, "1": WEB})
@@ -117,11 +118,8 @@ async def test_an_approval_admits_once_even_while_the_annotation_stays(workers: 
 async def test_a_restart_goes_on_holding_and_tells_it_no_second_time(workers: Workers) -> None:
     world = await commissioned(2, workers)
     before = effects(world)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world) != "" and told(world, "PlanHeld") == 1)
+    async with holding(world, workers):
+        await until(lambda: told(world, "PlanHeld") == 1)
     approval, plan = held(world), world.estates.stored.status.held
     after = Process(world, workers, term=5)
     async with after.running():
@@ -156,11 +154,7 @@ async def test_until_a_change_can_be_judged_commissioned_hosts_stay_as_they_are(
 async def test_an_approval_that_cannot_be_written_down_admits_nothing(workers: Workers) -> None:
     world = await commissioned(2, workers)
     before = effects(world)
-    process = Process(world, workers, term=4)
-    async with process.running():
-        await rounds(world, 1)
-        process.map(CHANGED)
-        await until(lambda: held(world) != "")
+    async with holding(world, workers) as process:
         world.estates.fail("patch_status", *[Unavailable("away")] * 100_000)
         approve(process, held(world))
         await rounds(world, 2)

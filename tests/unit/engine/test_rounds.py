@@ -96,7 +96,12 @@ async def test_no_start_waits_through_a_pause_while_its_decision_grows_stale(wor
         else:
             href = "/orgs/50/workloads/paired-by-hand"
             world.illumio.stored[href] = m.workload(
-                href=href, hostname="vm1", created_at=world.now(), external_set=m.MARK, external_reference=one.vm_id
+                href=href,
+                hostname="vm1",
+                created_at=world.now(),
+                external_set=m.MARK,
+                external_reference=one.vm_id,
+                addresses=frozenset(address.ip for address in one.record.addresses()),
             )
             await until(lambda: paired(world, one))
         await asyncio.sleep(2)

@@ -12,6 +12,7 @@ from lab.cluster import ROOT
 from lab.generate import azure_policy
 from microseg.engine.ground.workers import Workers
 from microseg.gateways.azure.run_commands import run_command_body
+from microseg.scripts import PROTECTED, Parameter
 
 POLICY = json.loads((ROOT / "manifests/azure" / azure_policy.NAME).read_text(encoding="utf-8"))
 TYPE = "Microsoft.Compute/virtualMachines/runCommands"
@@ -68,8 +69,8 @@ async def test_what_the_operator_starts_is_allowed_and_anything_else_refused(wor
                 pass
         return made
 
-    assert set(script.parameters) == set(azure_policy.PARAMETERS)
-    assert set(script.protected) <= set(azure_policy.PROTECTED)
+    assert set(script.parameters) == set(Parameter) - PROTECTED
+    assert set(script.protected) <= PROTECTED
     assert not refuses(body(), pce)
     assert refuses(body(), "another.example:8443")
     for change in ("script", "uri", "parameter", "protected"):

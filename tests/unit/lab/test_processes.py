@@ -1,5 +1,6 @@
 """Child processes: what is waited for, what a failure says, and how they end."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -7,12 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 
+from lab.forked import fork
 from lab.lifeline import follow
 from lab.processes import NotInTime, Process, ProcessFailed, free_port, wait_until
 
 
 def python(code: str, folder: Path) -> Process:
     return Process("child", [sys.executable, "-u", "-c", code], log=folder / "child.log")
+
+
+def forked(*arguments: str, folder: Path, **env: str) -> Process:
+    """The command line of microseg, forked."""
+    argv = [sys.executable, "-m", "microseg", *arguments]
+    return Process("child", argv, log=folder / "child.log", env=env, cwd=folder, begin=fork)
 
 
 def test_a_line_of_output_tells_that_a_child_is_ready(tmp_path: Path) -> None:
@@ -52,6 +60,30 @@ def test_a_grandchild_ends_with_its_group(tmp_path: Path) -> None:
     child.kill()
     with python(bind, tmp_path) as successor:
         assert successor.wait(seconds=10) == 0
+
+
+def test_a_forked_child_runs_a_module_as_python_does_and_its_exit_code_is_seen(tmp_path: Path) -> None:
+    assert forked("--version", folder=tmp_path).wait(seconds=30) == 0
+    assert (tmp_path / "child.log").read_text().startswith("microseg ")
+    assert forked("no-such-command", folder=tmp_path).wait(seconds=30) == 1
+
+
+def test_a_forked_child_has_its_own_environment_and_group_and_ends_by_signals(tmp_path: Path) -> None:
+    places = {"POD_NAMESPACE": "here", "KUBECONFIG": str(tmp_path / "none")}
+    with forked("run", folder=tmp_path, **places) as refused:
+        assert refused.wait(seconds=30) == 1
+        assert "The kubeconfig or the files of the ServiceAccount cannot be read" in refused.output()
+    argv = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(free_port())]
+    server = Process("server", argv, log=tmp_path / "server.log", env={}, begin=fork)
+    server.wait_for_line("Serving", seconds=30)
+    assert os.getpgid(server.pid) == server.pid
+    assert server.terminate(grace=10) == -signal.SIGTERM
+    assert not server.running
+
+
+def test_only_python_modules_can_be_forked(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="only `python -m` can be forked"):
+        Process("child", ["true"], log=tmp_path / "child.log", begin=fork)
 
 
 def test_waiting_says_what_was_not_seen() -> None:

@@ -13,20 +13,9 @@ import tree_sitter
 import tree_sitter_powershell
 
 from microseg import scripts
-from microseg.scripts import CODES, EXIT_CODES, LINUX, WINDOWS, Outcome
+from microseg.scripts import CODES, EXIT_CODES, LINUX, WINDOWS, Outcome, Parameter
 
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
-PARAMETERS = {
-    "MICROSEG_MODE",
-    "MICROSEG_VM_ID",
-    "MICROSEG_PCE",
-    "MICROSEG_PCE_PATH_VERSION",
-    "MICROSEG_PROFILE_ID",
-    "MICROSEG_NOT_AFTER",
-    "MICROSEG_DEADLINE",
-    "MICROSEG_NONCE",
-    "MICROSEG_ACTIVATION_CODE",
-}
 
 
 def powershell_errors(text: str) -> list[str]:
@@ -82,8 +71,8 @@ def test_the_windows_script_has_no_backslash_n_that_azure_could_take_for_a_line_
 
 def test_both_scripts_know_the_same_parameters() -> None:
     block = WINDOWS[WINDOWS.index("param(") : WINDOWS.index("\n)")]
-    assert set(re.findall(r"\[string\]\$(MICROSEG_[A-Z_]+)", block)) == PARAMETERS
-    assert set(re.findall(r"MICROSEG_[A-Z_]*[A-Z]", LINUX)) == PARAMETERS
+    assert set(re.findall(r"\[string\]\$(MICROSEG_[A-Z_]+)", block)) == set(Parameter)
+    assert set(re.findall(r"MICROSEG_[A-Z_]*[A-Z]", LINUX)) == set(Parameter)
 
 
 def test_both_scripts_end_with_the_exit_codes_of_the_table() -> None:

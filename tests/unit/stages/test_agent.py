@@ -217,7 +217,7 @@ def claim(outcome: AgentOutcome = AgentOutcome.PAIRED, **changes: Any) -> AgentR
         {},
         {"created_at": m.ago(minutes=2)},  # the PCE's clock lags a little
         {"addresses": frozenset({"192.0.2.1", m.IP})},
-        {"hostname": "anything"},
+        {"hostname": "HOST24"},
     ],
 )
 def test_a_claim_that_the_pce_bears_out_is_stamped(change: dict[str, Any]) -> None:
@@ -236,6 +236,8 @@ def test_a_claim_that_the_pce_bears_out_is_stamped(change: dict[str, Any]) -> No
         ({"addresses": frozenset({"10.1.0.5"})}, "address"),
         ({"created_at": m.ago(minutes=4)}, "older"),
         ({"created_at": None}, "older"),
+        ({"hostname": "anything"}, "another hostname"),
+        ({"hostname": ""}, "no hostname"),
     ],
 )
 def test_any_miss_of_the_proof_is_an_identity_mismatch_and_hands_stay_off(change: dict[str, Any], word: str) -> None:

@@ -36,7 +36,7 @@ def claim(
     """The script on this VM names `workload`; the PCE lists it and these others."""
     vm = vm or m.vm()
     snapshot = IllumioSnapshot.of(m.MARK, (workload, *others), (), ())
-    matches = Seen(snapshot.matches(m.VM_ID, vm, workload.uuid))
+    matches = Seen(snapshot.matches(vm, workload.uuid))
     record = m.ended(outcome, workload=workload.uuid, mode="install" if outcome == AgentOutcome.PAIRED else "probe")
     host = m.host(HostStatus(agent=record), annotations=annotations or {})
     return agent.judge(m.context(host=host, facts=m.facts(azure=Seen(vm), illumio=matches, **facts)))
@@ -71,10 +71,40 @@ def test_a_vm_whose_age_azure_does_not_tell_adopts_nothing_by_itself() -> None:
     assert refused(claim(m.workload(), vm=m.vm(created_at=None)), "a time that Azure does not report")
 
 
-def test_a_hostname_that_contradicts_refuses_an_adoption_and_no_fresh_pairing() -> None:
-    named = m.workload(hostname="payroll.corp")
-    assert refused(claim(named), "another hostname")
-    assert isinstance(claim(named, outcome=AgentOutcome.PAIRED), Act)
+BOTH = [AgentOutcome.PAIRED, AgentOutcome.ALREADY_PAIRED]
+
+
+@pytest.mark.parametrize("outcome", BOTH)
+def test_root_on_a_vm_that_does_not_pair_cannot_name_what_was_paired_meanwhile_elsewhere(outcome: AgentOutcome) -> None:
+    """A machine of an unpeered network: the same address, younger than the attempt, and no rival that anybody shows."""
+    elsewhere = m.workload(hostname="payroll.corp", created_at=m.NOW)
+    verdict = claim(elsewhere, outcome=outcome)
+    assert refused(verdict, "another hostname than Azure gave the VM (host24)")
+    assert f"`microseg approve adoption {m.VM_ID}@{m.UUID}`" in str(verdict)
+    assert isinstance(claim(elsewhere, outcome=outcome, annotations=ADOPT), Act), "a person may know better"
+    assert refused(claim(m.workload(hostname=""), outcome=outcome), "no hostname")
+
+
+@pytest.mark.parametrize("outcome", BOTH)
+@pytest.mark.parametrize(
+    ("azures", "the_pces"),
+    [
+        ("host24", "HOST24"),
+        ("Host24", "host24.corp.example"),
+        ("host24.corp", "HOST24.other.example"),
+        ("host24", "host24."),
+    ],
+)
+def test_letter_case_and_domain_of_a_hostname_do_not_matter(outcome: AgentOutcome, azures: str, the_pces: str) -> None:
+    verdict = claim(m.workload(hostname=the_pces), outcome=outcome, vm=m.vm(computer_name=azures))
+    assert isinstance(verdict, Act)
+
+
+@pytest.mark.parametrize("outcome", BOTH)
+def test_a_vm_whose_computer_name_azure_does_not_show_is_proven_by_the_rest(outcome: AgentOutcome) -> None:
+    unnamed = m.vm(computer_name="")
+    assert isinstance(claim(m.workload(hostname="anything"), outcome=outcome, vm=unnamed), Act)
+    assert refused(claim(m.workload(created_at=m.ago(days=9)), outcome=outcome, vm=unnamed), "older")
 
 
 @pytest.mark.parametrize("outcome", [AgentOutcome.PAIRED, AgentOutcome.ALREADY_PAIRED])
@@ -101,6 +131,8 @@ def test_an_address_that_two_vms_have_is_no_proof_but_for_a_fresh_pairing_with_t
     for hostname in ("twin", ""):
         verdict = claim(m.workload(hostname=hostname), outcome=AgentOutcome.PAIRED, rivals=rivals)
         assert refused(verdict, "twin has it too")
+    unnamed = m.vm(computer_name="")
+    assert refused(claim(m.workload(), outcome=AgentOutcome.PAIRED, rivals=rivals, vm=unnamed), "twin has it too")
 
 
 def test_a_person_vouches_for_one_workload_and_no_other() -> None:

@@ -214,6 +214,16 @@ def test_labels_and_groups_of_the_mapping_that_do_not_exist_are_named(examine: E
     assert "nobody-made-it" in checks["checkpoint", "mapping's groups"]["text"]
 
 
+def test_labels_of_a_type_that_the_pce_lacks_are_named_although_the_operator_creates_labels(examine: Examine) -> None:
+    def spoil(documents: Documents) -> None:
+        carry(documents, MAPPING.replace("app: {", "tier: {").replace("{app: [", "{tier: ["))
+        spec(documents)["illumio"]["createLabels"] = True
+
+    code, checks = examine(spoil)
+    assert (code, checks["illumio", "labels"]["result"]) == (2, "bad")
+    assert "no label of the type tier" in checks["illumio", "labels"]["text"]
+
+
 def test_a_mapping_that_would_be_refused_says_where_and_one_that_is_not_there_is_missed(examine: Examine) -> None:
     code, checks = examine(lambda documents: carry(documents, MAPPING.replace("onMiss", "onMis")))
     assert (code, checks["mapping", "document"]["result"]) == (2, "bad")

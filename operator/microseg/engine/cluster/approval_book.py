@@ -58,6 +58,8 @@ class ApprovalBook:
         self._names: frozenset[str] = frozenset()
         self._read_at: datetime | None = None
         self._problem = ""
+        self.looked = False
+        """Whether they were asked for since the start: before that nobody knows what persons approved."""
 
     async def run(self) -> None:
         """Look for ever."""
@@ -72,6 +74,9 @@ class ApprovalBook:
                 if str(error) != self._problem:
                     log.warning("approvals not read or written", extra={"error": str(error)})
                 self._problem = str(error)
+            if not self.looked:
+                self.looked = True
+                self._table.wake.set()
             await asyncio.sleep(self._runtime.pauses.approvals)
 
     async def _look(self) -> None:

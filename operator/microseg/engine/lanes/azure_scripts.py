@@ -16,6 +16,8 @@ from microseg.model.agent_record import INSTALL, AgentRecord
 from microseg.model.azure_facts import RunCommand, Vm
 from microseg.model.illumio_facts import PairingProfile
 from microseg.model.names import INTENT_TAG, OWNER_TAG, VM_ID_TAG
+from microseg.model.secret import Secret
+from microseg.scripts import Parameter
 from microseg.stages.context import Timing
 
 
@@ -73,7 +75,7 @@ class ScriptBuilder:
 
     def build(self, vm: Vm, record: AgentRecord, key: PairingKey | None) -> Script:
         """The constant script with this VM's parameters, and the key of an installer."""
-        protected = {"MICROSEG_ACTIVATION_CODE": key.secret} if key is not None else {}
+        protected: dict[str, Secret] = {Parameter.ACTIVATION_CODE: key.secret} if key is not None else {}
         assert record.seals_at is not None  # noqa: S101 - `_next` sets it
         assert record.intended_at is not None  # noqa: S101 - and this
         windows = vm.record.os_type == "Windows"
@@ -83,14 +85,14 @@ class ScriptBuilder:
             windows=windows,
             text=scripts.WINDOWS if windows else scripts.LINUX,
             parameters={
-                "MICROSEG_MODE": record.mode,
-                "MICROSEG_VM_ID": vm.vm_id,
-                "MICROSEG_PCE": self._pairing.endpoint,
-                "MICROSEG_PCE_PATH_VERSION": self._pairing.path_version,
-                "MICROSEG_PROFILE_ID": str(key.profile.number if key is not None else 0),
-                "MICROSEG_NOT_AFTER": str(int(record.seals_at.timestamp())),
-                "MICROSEG_DEADLINE": str(int(self._timing.pairing)),
-                "MICROSEG_NONCE": record.nonce,
+                Parameter.MODE: record.mode,
+                Parameter.VM_ID: vm.vm_id,
+                Parameter.PCE: self._pairing.endpoint,
+                Parameter.PCE_PATH_VERSION: self._pairing.path_version,
+                Parameter.PROFILE_ID: str(key.profile.number if key is not None else 0),
+                Parameter.NOT_AFTER: str(int(record.seals_at.timestamp())),
+                Parameter.DEADLINE: str(int(self._timing.pairing)),
+                Parameter.NONCE: record.nonce,
             },
             protected=protected,
             timeout=int(self._timing.script_timeout),

@@ -185,6 +185,8 @@ class Elector:
         """It may have been ourselves: a renewal whose answer was lost. Anybody else's writing ends the term."""
         try:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
+        except NotFound as error:
+            raise LeaseLost("another replica took the Lease, and it was deleted since") from error
         except KubeError as error:
             term.check()
             log.warning("lease not readable", extra={"lease": self._name, "error": str(error)})
@@ -194,7 +196,11 @@ class Elector:
         self._lease = lease
 
     async def _renew(self, term: LeaseTerm, report: str = "") -> bool:
-        """Try to renew once; return whether it worked. Failures are borne until the term's own deadline."""
+        """Try to renew once; return whether it worked. Failures are borne until the term's own deadline.
+
+        A Lease that somebody deleted is made again by the PUT (kubernetes, registry/coordination/lease: create on
+        update), unless another replica has made it meanwhile: that is a Conflict.
+        """
         assert self._lease is not None  # noqa: S101 - acquired before held
         began = self._monotonic()
         try:

@@ -96,8 +96,9 @@ class MappingController:
         rollout = self.rollout
         rollout.refresh(self._estate_status.estate)
         rollout.weigh(self._estate_status.estate)
-        if rollout.admitted is not None and rollout.hold is not None:
-            await self._admit(rollout.admitted, rollout.hold)
+        if rollout.admitted is not None and rollout.approved is not None:
+            await self._admit(rollout.admitted, rollout.approved)
+            rollout.weigh(self._estate_status.estate)
         hold = rollout.hold
         if hold is not None and hold.digest not in self._reported_holds:
             how = command(ApprovalAction.PLAN, hold.approval)

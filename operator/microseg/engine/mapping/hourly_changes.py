@@ -3,16 +3,17 @@
 A script that takes a tag off 200 VMs would otherwise take their labels and groups within seconds. Hosts whose answer
 changed are counted over an hour; once they are too many, those that were not let through yet stay as they are until a
 person approves, or until the hour has gone by. A host is looked at when it is to be decided again, never without
-news.
+news. The record of each host keeps when it changed last, so the hour goes on after a restart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from microseg.engine.ground.ports import Clock
+from microseg.engine.mapping.approved_changes import ApprovedChanges
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.latest import Latest
 from microseg.model.approval import ApprovalAction
@@ -20,11 +21,9 @@ from microseg.model.desired import Desired
 from microseg.model.estate import Estate
 from microseg.model.estate_status import UsedApproval
 from microseg.model.names import Annotation
-from microseg.planning import guard
+from microseg.planning import guard, hourly_guard
 from microseg.planning.approvals import open_for
 from microseg.planning.known_names import Known, added, as_read
-
-_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,16 @@ class HourlyChanges:
         """Whether the estate publishes every address of a VM, else the primary one alone."""
         self._let: dict[str, _Answer] = {}
         """VmId -> the answer that was let through last."""
-        self._at: dict[str, datetime] = {}
-        """VmId -> when it was let through another one than before, within the last hour."""
+        self._at: dict[str, datetime] | None = None
+        """VmId -> when it was let through another one than before, within the last hour. None: not read yet."""
+        self._approved = ApprovedChanges(table)
         self.hold: guard.PlanHold | None = None
         self.admitted: UsedApproval | None = None
+        """An approval of a list of which some are held."""
+        self.part: guard.PlanHold | None = None
+        """What of the hold it lets through."""
+        self._shown: guard.PlanHold | None = None
+        """The list that the person saw."""
         self.weighed = False
         """Whether every host was weighed since Azure and the PCE were read first: a start finds its hold by that."""
 
@@ -65,34 +70,54 @@ class HourlyChanges:
         """
         now, commissioned = self._clock(), self._table.fleet.commissioned
         self._all_addresses = estate.spec.check_point.addresses != "primary"
-        self._at = {vm_id: at for vm_id, at in self._at.items() if now - at < _HOUR}
+        counted = self._counted(now)
         for gone in self._let.keys() - self._table.hosts.keys():
             del self._let[gone]
         held = self.hold.hosts if self.hold is not None else frozenset[str]()
         asked = ((set(vm_ids) | held) & commissioned) - elsewhere
         answers = {vm_id: answer for vm_id in asked if (answer := self._answer(vm_id, now)) is not None}
         changing = {vm_id: kinds for vm_id, answer in answers.items() if (kinds := self._kinds(vm_id, answer, now))}
-        hold = guard.judge_hour(
-            changing, self._at, commissioned=len(commissioned), percent=estate.spec.guard.max_changed_percent
+        self._approved.resume(changing, estate, now)
+        for vm_id in self._approved.begin(changing, now):
+            del changing[vm_id]
+        hold = hourly_guard.judge(
+            changing, counted, commissioned=len(commissioned), percent=estate.spec.guard.max_changed_percent
         )
-        if hold is not None and not self._let and _approved_lately(estate, hold, now):
-            hold = None
         if hold is not None:
             hold = replace(hold, lacking=self._lacking(hold, answers, estate))
         self._let |= {vm_id: answer for vm_id, answer in answers.items() if vm_id not in changing or hold is None}
         if hold is None:
-            self._at |= dict.fromkeys(changing, now)
-        self._set_hold(hold, estate, now)
+            counted |= dict.fromkeys(changing, now.replace(microsecond=0))
+        self._set_hold(hold, answers, estate, now)
         # The first reading of each has every host decided again, so those that were asked are all of them.
         self.weighed = self.weighed or None not in (self._table.latest.azure, self._table.latest.illumio)
 
-    def let_through(self, vm_ids: Iterable[str]) -> None:
-        """A person approved what these hosts would change. They do not count: the hour is for what nobody looked at."""
-        now, approved = self._clock(), frozenset(vm_ids)
-        self._let |= {vm_id: answer for vm_id in approved if (answer := self._answer(vm_id, now)) is not None}
-        if self.hold is not None and self.hold.hosts <= approved:
-            before, self.hold, self.admitted = self.hold.hosts, None, None
-            self._table.touch(before)
+    def changed_at(self, vm_id: str) -> datetime | None:
+        """When a change of the host was let through that nobody approved; None: not within the hour."""
+        return self._at.get(vm_id) if self._at is not None else None
+
+    def _counted(self, now: datetime) -> dict[str, datetime]:
+        """Those of the hour: at first from the records, which are read completely before anything is weighed."""
+        known = (
+            self._at
+            if self._at is not None
+            else hourly_guard.recorded(each.record for each in self._table.hosts.values())
+        )
+        self._at = hourly_guard.within_hour(known, now)
+        return self._at
+
+    def let_through(self) -> None:
+        """A person approved `part`: the next `weigh` lets it through. The hour is for what nobody looked at."""
+        if self.admitted is not None and self._shown is not None:
+            self._approved.take(self.admitted, self._shown.changes)
+            self.admitted = self.part = self._shown = None
+
+    def let_rules_through(self, vm_ids: Iterable[str], approval: UsedApproval | None) -> None:
+        """A person approved what a change of rules does to these hosts."""
+        now = self._clock()
+        if approval is not None:
+            self._approved.take(approval, {})
+        self._let |= {vm_id: answer for vm_id in vm_ids if (answer := self._answer(vm_id, now)) is not None}
 
     def _answer(self, vm_id: str, now: datetime) -> _Answer | None:
         """What is asked for the host now; None: nothing is known of it, or not everything yet."""
@@ -121,8 +146,8 @@ class HourlyChanges:
             return frozenset()
         record, desired = self._table.hosts[vm_id].record, self._table.latest.desired(vm_id, now)
         kinds = guard.difference(record, desired) if desired is not None else frozenset[str]()
-        kinds |= guard.moved(record, answer.addresses)
-        return kinds | {guard.PAIRED_ANEW} if answer.lost else kinds
+        kinds |= hourly_guard.moved(record, answer.addresses)
+        return kinds | {hourly_guard.PAIRED_ANEW} if answer.lost else kinds
 
     def _lacking(self, hold: guard.PlanHold, answers: Mapping[str, _Answer], estate: Estate) -> tuple[str, ...]:
         """What these hosts would get and the outside lacks."""
@@ -138,24 +163,27 @@ class HourlyChanges:
         """Whether the PCE says that the recorded workload is gone."""
         return self._table.hosts[vm_id].observed.unpaired_readings > 0
 
-    def _set_hold(self, hold: guard.PlanHold | None, estate: Estate, now: datetime) -> None:
+    def _set_hold(
+        self, hold: guard.PlanHold | None, answers: Mapping[str, _Answer], estate: Estate, now: datetime
+    ) -> None:
         """Hosts that came under the hold or left it are decided again."""
-        self.admitted = None
+        self.admitted = self.part = self._shown = None
         if hold is not None:
             annotation = estate.annotations.get(Annotation.APPROVE, "")
             used = guard.remembered(estate.status.approvals, annotation)
             given = open_for(ApprovalAction.PLAN, self._table.latest.approvals, used, now)
-            self.admitted = guard.admitting(hold, annotation, used, now, given)
+            self._approved.offer(hold)
+            for shown, part in self._approved.shown(hold, given, guard.parse_approvals(annotation)):
+                lacking = self._lacking(part, answers, estate)
+                self.admitted = guard.admitting(replace(shown, lacking=lacking), annotation, used, now, given)
+                if self.admitted is not None:
+                    self.part, self._shown = part, shown
+                    break
             hosts = guard.parse_approvals(annotation).get(hold.digest, 0)
             hold = replace(hold, used_at=guard.spent(hold.digest, hosts, used))
         before = self.hold.hosts if self.hold is not None else frozenset()
         self.hold = hold
         self._table.touch(before ^ (hold.hosts if hold is not None else frozenset()))
-
-
-def _approved_lately(estate: Estate, hold: guard.PlanHold, now: datetime) -> bool:
-    """After a start: whether a person approved so many hosts within the hour, and a process before was at it."""
-    return any(now - each.at < _HOUR and len(hold.hosts) <= each.max_hosts for each in estate.status.approvals)
 
 
 def known_names(estate: Estate, latest: Latest) -> Known | None:

@@ -15,12 +15,13 @@ from typing import Protocol
 from microseg.kube.errors import AlreadyExists
 from microseg.kube.revisions import MappingRevision
 from microseg.kube.secrets import ConfigMapData
-from microseg.mapping import SHOWN, MappingDocument, MappingError, parse
+from microseg.mapping import MappingDocument, MappingError, parse
 from microseg.model.approval import Approval
 from microseg.model.condition import ConditionStatus, Reason
 from microseg.model.estate_spec import MappingRef
 from microseg.model.estate_status import MappingState
 from microseg.model.names import Annotation
+from microseg.model.shown import DIGITS
 from microseg.planning import fitness
 from microseg.planning.estate_conditions import SystemState
 from microseg.planning.fitness import Allowed
@@ -184,7 +185,7 @@ class MappingRevisions:
             revision = self._kept(revisions, verdict, now)
             if named is not None:
                 self._store.prune(self._ref.name, {*named, instead})
-        message = f"Revision {revision.digest[:SHOWN]} of {self._ref.name} is in force."
+        message = f"Revision {revision.digest[:DIGITS]} of {self._ref.name} is in force."
         valid = SystemState(ConditionStatus.TRUE, Reason.ACCEPTED, message)
         return ActiveMapping(verdict.document, _state(revision, verdict.document), valid, (verdict.source,))
 
@@ -199,7 +200,7 @@ class MappingRevisions:
         document, state, told = _in_force(pinned, self._allowed)
         if document is None:
             return ActiveMapping(None, None, _invalid(Reason.MAPPING_INVALID, f"{by}: {told}"))
-        message = f"PINNED to revision {pinned.digest[:SHOWN]} by {by}: newer documents are not looked at."
+        message = f"PINNED to revision {pinned.digest[:DIGITS]} by {by}: newer documents are not looked at."
         return ActiveMapping(document, state, SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message))
 
     def _kept(self, revisions: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
@@ -246,7 +247,7 @@ def _in_force(
     if isinstance(document, str):
         log.error("kept revision not used", extra={"revision": revision.name, "why": document})
         return None, None, f"Kept revision {revision.name} is not used: {document}. None is in force."
-    return document, _state(revision, document), f"Revision {revision.digest[:SHOWN]} stays in force."
+    return document, _state(revision, document), f"Revision {revision.digest[:DIGITS]} stays in force."
 
 
 def _state(revision: MappingRevision, document: MappingDocument) -> MappingState:

@@ -50,17 +50,22 @@ class MappingRollout:
 
     @property
     def admitted(self) -> UsedApproval | None:
-        """An approval that covers the hold; `let_through` lets it through once it is written down."""
+        """An approval that covers `approved`; `let_through` lets it through once it is written down."""
         return self._admitted if self._hold is not None else self.hourly.admitted
 
+    @property
+    def approved(self) -> guard.PlanHold | None:
+        """What of the hold `admitted` lets through: a change of rules as a whole, others host by host."""
+        return self._hold or self.hourly.part
+
     def let_through(self) -> None:
-        """The hold is approved."""
-        if self._hold is None and self.hourly.hold is not None:
-            self.hourly.let_through(self.hourly.hold.hosts)
+        """What `admitted` covers is approved."""
+        if self._hold is None:
+            self.hourly.let_through()
         else:
-            approved = self._hold.hosts if self._hold is not None else frozenset()
+            approved, approval = self._hold.hosts, self._admitted
             self.release()
-            self.hourly.let_through(approved)
+            self.hourly.let_rules_through(approved, approval)
 
     @property
     def judged(self) -> bool:
@@ -119,7 +124,10 @@ class MappingRollout:
         if self.hourly.hold is not None and vm_id in self.hourly.hold.hosts:
             return held(guard.as_recorded(record, desired))
         as_recorded = vm_id in self._hold.hosts if self._hold is not None else not self.judged and self._settled(vm_id)
-        return replace(guard.as_recorded(record, desired), keeps_workload=True) if as_recorded else desired
+        if as_recorded:
+            return replace(guard.as_recorded(record, desired), keeps_workload=True)
+        changed_at = self.hourly.changed_at(vm_id)
+        return desired if changed_at is None else replace(desired, changed_at=changed_at)
 
     def changes_at(self, vm_id: str, now: datetime) -> datetime | None:
         """When the rules' answer for this host changes by time alone: the end of an override."""

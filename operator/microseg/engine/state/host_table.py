@@ -38,7 +38,7 @@ class HostTable:
         """Begin empty: nothing is known."""
         self.effects = AcceptedEffects(clock)
         self.hosts: dict[str, HostState] = {}
-        self.latest = Latest(lambda vm_id: self.fleet.workloads.get(vm_id, ""), clock)
+        self.latest = Latest(self.hosts.get, clock)
         self.actions = ActionQueues()
         self.fleet = FleetIndex()
         self.synced = False

@@ -26,8 +26,12 @@ from microseg.model.condition import ConditionType, Reason, find
 from microseg.model.desired import Desired
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, HostFacts, ObjectMatches, Seen, Unreadable
 from microseg.model.host import ManagedHost
+from microseg.model.illumio_facts import Workload
+from microseg.planning.approvals import standing
 from microseg.planning.desired import desired
 from microseg.stages.object_names import has_our_name, made_by_us, object_name
+from microseg.stages.proof import vouched_for
+from microseg.stages.stamps import Stamps, told_apart
 
 _UUID = 36
 """Characters of a vmId."""
@@ -36,9 +40,9 @@ _UUID = 36
 class Latest:
     """The outside as last seen. Memory only: every restart builds it anew."""
 
-    def __init__(self, recorded_workload: Callable[[str], str], clock: Clock) -> None:
-        """Begin with nothing read. `recorded_workload`: vmId -> href that the record names."""
-        self._recorded_workload = recorded_workload
+    def __init__(self, state_of: Callable[[str], HostState | None], clock: Clock) -> None:
+        """Begin with nothing read. `state_of`: vmId -> the host's row, if it has one."""
+        self._state_of, self._clock = state_of, clock
         self.azure: AzureSnapshot | None = None
         self.illumio: IllumioSnapshot | None = None
         self.check_point: CheckPointSnapshot | None = None
@@ -62,11 +66,11 @@ class Latest:
         """Everything known now about one host outside the cluster. `records`: vmId -> the record of another host."""
         vm_id = state.record.spec.vm_id
         vm, stone = self.vm(vm_id), self._stone(vm_id)
-        illumio = self.illumio
+        illumio, stamps = self.illumio, self._stamps(state, vm)
         return replace(
             state.observed,
             azure=self.azure.vm(vm_id) if self.azure else UNREADABLE,
-            illumio=Seen(illumio.matches(vm_id, vm, state.claimed, state.workload)) if illumio else UNREADABLE,
+            illumio=Seen(illumio.matches(vm, state.claimed, state.workload, stamps)) if illumio else UNREADABLE,
             check_point=self._object_matches(state.record, vm),
             rivals=rivals_of(vm, self.azure, self.check_point, records, self._stone) if vm and self.azure else {},
             tombstone=self._tombstone(stone),
@@ -79,10 +83,27 @@ class Latest:
         vm, mapping = self.vm(vm_id), mapping or self.mapping
         if mapping is None or vm is None:
             return None
-        workload = self.illumio.by_vm.get(vm_id) if self.illumio else None
-        as_held = self.tag_hold_down.as_read(vm)
-        read = self.illumio is not None and self.illumio.tells_of(vm_id, self._recorded_workload(vm_id))
-        return desired(mapping, as_held, workload, illumio_read=read, now=now)
+        workload, known = self._labelled(vm_id, vm)
+        return desired(mapping, self.tag_hold_down.as_read(vm), workload, illumio_read=known, now=now)
+
+    def _labelled(self, vm_id: str, vm: Vm) -> tuple[Workload | None, bool]:
+        """The workload whose labels are this host's, and whether it is known that there is none.
+
+        One that lost our stamp is still the host's: somebody took it off, and the host leaves no group for it (S4).
+        """
+        if self.illumio is None:
+            return None, False
+        state = self._state_of(vm_id)
+        if state is None:
+            return None, True
+        own, doubtful = self._stamps(state, vm)
+        if own is not None:
+            return own, True
+        recorded = self.illumio.workloads.get(state.workload)
+        if recorded is not None and recorded.external_reference.lower() in {"", vm_id}:
+            return recorded, True
+        gone = not state.workload or vm_id in self.illumio.lost
+        return None, recorded is None and not doubtful and gone
 
     def as_believed(self, vms: Iterable[Vm], recorded: Callable[[str], AzureRecord | None]) -> list[Vm]:
         """A poll's VMs, with what it does not tell (readiness, unreadable NICs) and the addresses that are believed."""
@@ -148,7 +169,7 @@ class Latest:
         marked = {vm_id: names[0] for vm_id in self.check_point.own if (names := self._object_names(vm_id))}
         stones = self.tombstones.values() if self.tombstones is not None else ()
         marked |= {stone.vm_id: stone.vm for stone in stones if stone.groups and stone.vm and stone.ended_at is None}
-        marked |= {vm_id: workload.hostname for vm_id, workload in self.illumio.by_vm.items() if workload.hostname}
+        marked |= {vm_id: each.hostname for vm_id, (each, *_) in self.illumio.by_vm.items() if each.hostname}
         return {
             vm_id: name
             for vm_id, name in marked.items()
@@ -219,6 +240,19 @@ class Latest:
         prefix = self.check_point.prefix if self.check_point is not None else ""
         addresses = [address.ip for address in vm.record.addresses()] if vm is not None else []
         return [object_name(prefix, record.name, ip) for ip in ("", *addresses)]
+
+    def _stamps(self, state: HostState, vm: Vm | None) -> Stamps:
+        """The workload with this host's stamp that is its own, and others that carry it."""
+        if self.illumio is None:
+            return None, ()
+        return told_apart(
+            self.illumio.by_vm.get(state.record.spec.vm_id, ()),
+            vm,
+            state.claimed,
+            state.workload,
+            listed=state.workload in self.illumio.workloads,
+            vouched=lambda each: vouched_for(state.record, each, lambda: standing(self.approvals, self._clock())),
+        )
 
     def _stone(self, vm_id: str) -> Tombstone | None:
         return self.tombstones.get(vm_id) if self.tombstones is not None else None

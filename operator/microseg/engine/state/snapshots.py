@@ -7,7 +7,7 @@ so that only those are decided again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject,
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, ObjectMatches, Seen, Unreadable, WorkloadMatches
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
 from microseg.model.spelling import short_hostname
+from microseg.stages.stamps import Stamps
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ class IllumioSnapshot:
     """By href."""
     labels: Mapping[tuple[str, str], str]
     profiles: Mapping[str, PairingProfile]
-    by_vm: Mapping[str, Workload]
+    by_vm: Mapping[str, Sequence[Workload]]
+    """VmId -> the workloads with its stamp: more than one where somebody else wrote it."""
     by_uuid: Mapping[str, Workload]
     unstamped: Mapping[str, tuple[Workload, ...]] = field(repr=False)
     """Lower-cased short hostname, or address -> workloads without any mark."""
@@ -128,7 +130,7 @@ class IllumioSnapshot:
             workloads={workload.href: workload for workload in listed},
             labels={(label.key, label.value): label.href for label in labels},
             profiles={profile.name: profile for profile in profiles},
-            by_vm={w.external_reference.lower(): w for w in listed if w.external_set == mark},
+            by_vm=_by_reference(workload for workload in listed if workload.external_set == mark),
             by_uuid={workload.uuid.lower(): workload for workload in listed},
             unstamped={key: tuple(workloads) for key, workloads in unstamped.items()},
             others_by_address={key: tuple(workloads) for key, workloads in others.items()},
@@ -138,11 +140,7 @@ class IllumioSnapshot:
             whole=whole,
         )
 
-    def tells_of(self, vm_id: str, recorded: str) -> bool:
-        """Whether it shows the host's recorded workload, or shows that it is gone; a host without one has none."""
-        return not recorded or recorded in self.workloads or vm_id in self.lost or vm_id in self.by_vm
-
-    def matches(self, vm_id: str, vm: Vm | None, claimed: str, recorded: str = "") -> WorkloadMatches:
+    def matches(self, vm: Vm | None, claimed: str, recorded: str = "", stamps: Stamps = (None, ())) -> WorkloadMatches:
         """What of it can be this host's. `claimed`: the uuid that the script printed; `recorded`: the record's href."""
         keys = (
             {address.ip for address in vm.record.addresses()} | {short_hostname(vm.record.computer_name)}
@@ -153,7 +151,8 @@ class IllumioSnapshot:
         named = self.by_uuid.get(claimed.lower()) if claimed else None
         first = next(iter(vm.record.addresses()), None) if vm and named else None
         return WorkloadMatches(
-            stamped=self.by_vm.get(vm_id),
+            stamped=stamps[0],
+            doubtful=stamps[1],
             claimed=named,
             claim_rivals=tuple(w for w in self.others_by_address.get(first.ip, ()) if w is not named) if first else (),
             recorded=self.workloads.get(recorded) if recorded else None,
@@ -163,10 +162,17 @@ class IllumioSnapshot:
     def changed(self, before: IllumioSnapshot, waiting: Callable[[Iterable[str]], set[str]]) -> set[str]:
         """VmIds whose workload differs. `waiting`: hostnames, addresses and uuids -> vmIds that wait for such a one."""
         differing = [w for href, w in self.workloads.items() if before.workloads.get(href) != w]
-        differing += [w for href, w in before.workloads.items() if href not in self.workloads]
+        differing += [w for href, w in before.workloads.items() if self.workloads.get(href) != w]
         keys = {key for w in differing for key in (short_hostname(w.hostname), w.uuid.lower(), *w.addresses)}
         touched = {workload.external_reference.lower() for workload in differing} | (self.lost ^ before.lost)
         return touched | waiting(keys - {""})
+
+
+def _by_reference(workloads: Iterable[Workload]) -> dict[str, list[Workload]]:
+    found: defaultdict[str, list[Workload]] = defaultdict(list)
+    for workload in workloads:
+        found[workload.external_reference.lower()].append(workload)
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)

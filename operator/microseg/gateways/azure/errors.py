@@ -13,9 +13,9 @@ from typing import assert_never
 
 import msgspec
 
-from microseg.gateways.http.client import HttpResponse, System, foreign_page, sanitize, throttled
+from microseg.gateways.http.client import HttpResponse, System, failed, foreign_page, sanitize, throttled
 from microseg.gateways.http.json_access import Json, get_object, get_objects, get_text
-from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Unreachable
+from microseg.gateways.ports import Busy, GatewayError, Refused, Rejected
 from microseg.model.secret import Secret
 
 SYSTEM = System.AZURE
@@ -190,15 +190,6 @@ def error_of(response: HttpResponse, *, effect: bool, secrets: tuple[Secret, ...
                 _detail(response, code, message, secrets),
             )
         case ErrorKind.OUTCOME_UNKNOWN:
-            return _failed(response, reason, effect=effect)
+            return failed(SYSTEM, response, reason, effect=effect)
         case _:
             assert_never(kind)
-
-
-def _failed(response: HttpResponse, reason: str, *, effect: bool) -> GatewayError:
-    """A failure between Resource Manager and the provider: a change may have happened all the same."""
-    if effect:
-        return OutcomeUnknown(f"Azure failed during a change ({reason})")
-    if response.header("Retry-After"):
-        return throttled(SYSTEM, response)
-    return Unreachable(f"Azure failed ({reason})")

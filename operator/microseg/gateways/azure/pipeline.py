@@ -112,7 +112,7 @@ class Pipeline:
 
     def volume(self) -> Volume:
         """For lists that are held together."""
-        return Volume(SYSTEM.display_name, self._limits.memory)
+        return Volume(SYSTEM.display_name, self._limits.memory, self._limits.shared)
 
     def _send_once(
         self, client: ComputeManagementClient, method: str, url: str, *, effect: bool, body: object

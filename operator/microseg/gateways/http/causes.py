@@ -19,7 +19,7 @@ def cause_of(error: BaseException) -> str:
 
 
 _CAUSES = (
-    ("AnswerTooLarge", "the answer is larger than allowed"),
+    ("AnswerTooLarge", "the answer is larger than allowed, or than other answers leave room for"),
     ("AnswerTooLate", "the answer took too long"),
     ("fingerprint", DISTRUST[0]),
     ("CERTIFICATE_VERIFY_FAILED|certificate verify|doesn't match", DISTRUST[1]),

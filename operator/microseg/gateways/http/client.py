@@ -95,9 +95,8 @@ class HttpClient:
         self.origin = tls.origin(url)
         self._url = url.rstrip("/")
         meter = wire.meter(system.value, observe)
-        limits = limits or tls.Limits()
-        self._most, self._proxy = limits.memory, proxy
-        self._session = tls.build_session(trust or tls.Trust(), limits, connections, meter, proxy)
+        self._limits, self._proxy = limits or tls.Limits(), proxy
+        self._session = tls.build_session(trust or tls.Trust(), self._limits, connections, meter, proxy)
 
     def send(
         self,
@@ -133,7 +132,7 @@ class HttpClient:
 
     def volume(self) -> Volume:
         """For the pages of one list."""
-        return Volume(self.system.display_name, self._most)
+        return Volume(self.system.display_name, self._limits.memory, self._limits.shared)
 
     def close(self) -> None:
         """Close the connections."""
@@ -169,6 +168,8 @@ def decode_response(
         if proxy is not None:
             raise _page(system, status, proxy, effect=effect) from None
         return HttpResponse(status, headers, None, is_json=False)
+    finally:
+        tls.let_go_of_answer()
 
 
 def _page(system: System, status: int, proxy: Proxy, *, effect: bool) -> GatewayError:
@@ -228,6 +229,15 @@ def foreign_page(system: System, response: HttpResponse) -> Unreachable | None:
         return None
     server = system.display_name.replace("The ", "the ")
     return Unreachable(f"Something else answers in place of {server} ({response.status}): is a proxy in between?")
+
+
+def failed(system: System, response: HttpResponse, reason: str, *, effect: bool) -> GatewayError:
+    """The error for a failure behind the address: a change may have happened all the same."""
+    if effect:
+        return OutcomeUnknown(f"{system.display_name} failed during a change ({reason})")
+    if response.header("Retry-After"):
+        return throttled(system, response)
+    return Unreachable(f"{system.display_name} failed ({reason})")
 
 
 def http_date(text: str) -> float | None:

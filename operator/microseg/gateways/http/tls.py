@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ from urllib3.util.retry import Retry
 
 from microseg.gateways.http.causes import DISTRUST, cause_of
 from microseg.gateways.http.proxy import LOGIN_PAUSE, Proxy, ProxyLoginRefused, no_tunnel
-from microseg.gateways.http.volume import decoded_size
+from microseg.gateways.http.volume import Held, Memory, decoded_size
 from microseg.gateways.http.wire import UNOBSERVED, Meter
 
 _CHUNK = 64 * 1024
@@ -41,6 +41,8 @@ class _SentRequest(threading.local):
 
     sent: bool = False
     decoded: int = 0
+    held: Held | None = None
+    """The memory of the answer, until it is decoded."""
 
 
 _latest_request = _SentRequest()
@@ -65,6 +67,8 @@ class Limits:
     memory: int = 512 * 1024 * 1024
     """Bytes that one answer, and all pages of one list together, may take once they are decoded: half of what the
     Deployment gives the Pod."""
+    shared: Memory = field(default_factory=Memory.of_process)
+    """The memory of all that is being read at one time."""
     token: float = 3.0
     """Seconds in which the token for an effect must be there, else it is not sent: a Lease of 15 seconds has as many
     left when it counts as lost."""
@@ -192,10 +196,11 @@ def _read_body(raw: urllib3.BaseHTTPResponse, limits: Limits, deadline: float) -
     """The decoded body, read in chunks as they come: a server that trickles bytes runs into the deadline."""
     chunks: list[bytes] = []
     remaining = limits.size
+    held = Held(limits.shared)
     try:
         while chunk := raw.read1(_CHUNK, decode_content=True):
             remaining -= len(chunk)
-            if remaining < 0:
+            if remaining < 0 or not held.take(len(chunk)):
                 raise AnswerTooLarge
             if time.monotonic() > deadline:
                 raise AnswerTooLate
@@ -207,8 +212,9 @@ def _read_body(raw: urllib3.BaseHTTPResponse, limits: Limits, deadline: float) -
     raw.release_conn()
     content = b"".join(chunks)
     _latest_request.decoded = decoded_size(content)
-    if _latest_request.decoded > limits.memory:
+    if _latest_request.decoded > limits.memory or not held.take(_latest_request.decoded):
         raise AnswerTooLarge
+    _latest_request.held = held
     return content
 
 
@@ -258,7 +264,12 @@ def build_session(
 
 def forget_sent_request() -> None:
     """Call it right before a request: `request_was_sent` then speaks of this one."""
-    _latest_request.sent, _latest_request.decoded = False, 0
+    _latest_request.sent, _latest_request.decoded, _latest_request.held = False, 0, None
+
+
+def let_go_of_answer() -> None:
+    """Call it when this thread's latest answer is decoded: whoever keeps what is in it counts that."""
+    _latest_request.held = None
 
 
 def latest_answer_size() -> int:

@@ -12,9 +12,9 @@ import enum
 from dataclasses import dataclass
 from typing import assert_never
 
-from microseg.gateways.http.client import HttpResponse, System, foreign_page, sanitize, throttled
+from microseg.gateways.http.client import HttpResponse, System, failed, foreign_page, sanitize, throttled
 from microseg.gateways.http.json_access import get_object, get_objects
-from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Unreachable
+from microseg.gateways.ports import Busy, GatewayError, Refused, Rejected, Unreachable
 
 SYSTEM = System.ILLUMIO
 
@@ -105,11 +105,7 @@ def error_of(response: HttpResponse, *, effect: bool) -> GatewayError:
                 vendor_error.message,
             )
         case ErrorKind.OUTCOME_UNKNOWN:
-            if effect:
-                return OutcomeUnknown(f"The PCE failed during a change ({reason})")
-            if response.header("Retry-After"):
-                return throttled(SYSTEM, response)
-            return Unreachable(f"The PCE failed ({reason})")
+            return failed(SYSTEM, response, reason, effect=effect)
         case _:
             assert_never(kind)
 

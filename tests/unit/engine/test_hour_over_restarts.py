@@ -1,0 +1,143 @@
+"""What changed within the hour is known after a restart and a take-over: the records say it (S6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+from tests.unit.engine.test_hourly_changes import MANY, change
+from tests.unit.engine.test_mapping_changes import SO, WEB, approve, told
+from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, effects, rounds
+from tests.unit.engine.test_retirement import held
+
+from lab.memory.world import Process, World, until, vm
+from microseg.engine.ground.workers import Workers
+from microseg.model.condition import Reason
+from microseg.model.estate_spec import DriftPolicy
+from microseg.model.host import HostStatus
+
+AT_ONCE = 5
+"""So many may change within an hour in an estate of any size."""
+
+
+def in_web(world: World) -> int:
+    return list(world.groups().values()).count(WEB)
+
+
+def changed_at(world: World, number: int) -> datetime | None:
+    timeline = world.host(vm(number)).status.timeline
+    return timeline.changed_at if timeline is not None else None
+
+
+def rewrite(world: World, numbers: range, with_time: Callable[[datetime | None], datetime | None]) -> None:
+    """Somebody, or a machine's clock, made the time of the latest change another one in these records."""
+    for number in numbers:
+        host = world.host(vm(number))
+        assert host.status.timeline is not None
+        timeline = msgspec.structs.replace(host.status.timeline, changed_at=with_time(host.status.timeline.changed_at))
+        status: HostStatus = msgspec.structs.replace(host.status, timeline=timeline)
+        world.hosts.put(msgspec.structs.replace(host, status=status))
+
+
+async def changed(workers: Workers) -> World:
+    """Eight commissioned hosts; five of them changed in the life of a process that is over."""
+    world = await commissioned(MANY, workers)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 1)
+        change(world, range(AT_ONCE), "Shop")
+        await until(lambda: in_web(world) == AT_ONCE and world.all_are(COMMISSIONED))
+    return world
+
+
+async def test_a_restart_between_two_slices_within_an_hour_grants_no_second_hour(workers: Workers) -> None:
+    world = await changed(workers)
+    before = effects(world)
+    change(world, range(AT_ONCE, MANY), "Shop")
+    second = Process(world, workers, term=5)
+    async with second.running():
+        await until(lambda: held(world).endswith(":3"))
+        await rounds(world, 1)
+        assert (effects(world), in_web(world)) == (before, AT_ONCE)
+    third = Process(world, workers, term=6)
+    async with third.running():
+        await rounds(world, 2)
+        assert (effects(world), held(world).endswith(":3")) == (before, True)
+        third.later(minutes=61)
+        await until(lambda: in_web(world) == MANY and held(world) == "")
+
+
+async def test_slices_that_a_restart_follows_each_time_are_counted_together(workers: Workers) -> None:
+    world = await commissioned(MANY, workers)
+    for number in range(AT_ONCE):
+        async with Process(world, workers, term=4 + number).running():
+            change(world, range(number, number + 1), "Shop")
+            await until(lambda: in_web(world) == number + 1 and world.all_are(COMMISSIONED))  # noqa: B023
+    change(world, range(AT_ONCE, AT_ONCE + 1), "Shop")
+    async with Process(world, workers, term=9).running():
+        await until(lambda: held(world).endswith(":1"))
+        await rounds(world, 1)
+    assert world.groups()[str(AT_ONCE)] == SO
+
+
+async def test_an_edit_of_the_spec_grants_no_second_hour(workers: Workers) -> None:
+    world = await changed(workers)
+    world.spec(drift=DriftPolicy.REPORT)
+    change(world, range(AT_ONCE, MANY), "Shop")
+    async with Process(world, workers, term=5).running():
+        await until(lambda: held(world).endswith(":3"))
+        await rounds(world, 1)
+    assert in_web(world) == AT_ONCE
+
+
+async def test_hosts_without_an_answer_and_with_moved_addresses_count_after_a_restart_as_well(workers: Workers) -> None:
+    world = await commissioned(MANY, workers)
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 1)
+        change(world, range(2), "Unknown")
+        change(world, range(2, AT_ONCE), "moved")
+        missing = {Reason.MAPPING_MISS.value}
+        await until(lambda: {world.host(vm(number)).status.reason for number in range(2)} == missing)
+        await until(lambda: all(changed_at(world, number) is not None for number in range(AT_ONCE)))
+        await until(lambda: world.stages()["vm4"] == COMMISSIONED)
+    change(world, range(AT_ONCE, AT_ONCE + 1), "Shop")
+    async with Process(world, workers, term=5).running():
+        await until(lambda: held(world).endswith(":1"))
+
+
+async def test_what_a_person_approved_counts_after_a_restart_as_little_as_before(workers: Workers) -> None:
+    world = await commissioned(MANY, workers)
+    process = Process(world, workers, term=4)
+    async with process.running():
+        await rounds(world, 1)
+        change(world, range(7), "Shop")
+        await until(lambda: held(world).endswith(":7"))
+        approve(process, held(world))
+        await until(lambda: in_web(world) == 7 and world.all_are(COMMISSIONED))
+    change(world, range(7, MANY), "Shop")
+    async with Process(world, workers, term=5).running():
+        await until(lambda: in_web(world) == MANY and world.all_are(COMMISSIONED))
+    assert told(world, "PlanHeld") == 1
+
+
+async def test_a_time_from_the_future_counts_for_an_hour_and_not_for_longer(workers: Workers) -> None:
+    world = await changed(workers)
+    rewrite(world, range(AT_ONCE), lambda at: at + timedelta(days=400) if at is not None else None)
+    change(world, range(AT_ONCE, AT_ONCE + 1), "Shop")
+    process = Process(world, workers, term=5)
+    async with process.running():
+        await until(lambda: held(world).endswith(":1"))
+        await until(lambda: all((at := changed_at(world, n)) is not None and at <= world.now() for n in range(AT_ONCE)))
+        process.later(minutes=61)
+        await until(lambda: in_web(world) == AT_ONCE + 1 and held(world) == "")
+
+
+async def test_a_settled_fleet_writes_nothing_when_the_hour_is_over(workers: Workers) -> None:
+    world = await changed(workers)
+    process = Process(world, workers, term=5)
+    async with process.running():
+        await rounds(world, 2)
+        writes = world.count("hosts.patch_status")
+        process.later(minutes=61)
+        await rounds(world, 2)
+        assert world.count("hosts.patch_status") == writes
