@@ -58,6 +58,7 @@ def promtool() -> Path:
     return _CACHE / hashlib.sha256(content).hexdigest()[:16] / "promtool"
 
 
+@pytest.mark.timeout(300)  # 17 s of a processor, more than a minute on a busy one
 @pytest.mark.skipif(not promtool().exists(), reason="`make monitoring-check` builds promtool")
 def test_promtool_proves_every_rule() -> None:
     ran = subprocess.run(
