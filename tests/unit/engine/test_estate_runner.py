@@ -235,6 +235,15 @@ async def test_a_lost_lease_closes_everything_and_waits_for_it_anew(desk: Desk) 
         ]  # fmt: skip
 
 
+async def test_the_log_says_why_the_lease_was_lost(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    async with desk.running():
+        await until(lambda: desk.runner.running is not None)
+        desk.built[0].end.set_exception(ExceptionGroup("errors in the lanes", [LeaseLost("taken by another")]))
+        await until(lambda: len(desk.built) == 2)
+    (lost,) = [record for record in caplog.records if record.message == "lease lost"]
+    assert vars(lost)["why"] == "taken by another"
+
+
 @pytest.mark.parametrize(("choice", "deleted"), [("Keep", 0), ("Delete", 1), ("something else", 0)])
 async def test_a_deleted_estate_lets_go_and_its_records_go_only_by_its_wish(
     workers: Workers, choice: str, deleted: int

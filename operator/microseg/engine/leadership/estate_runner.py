@@ -156,7 +156,7 @@ class EstateRunner:
                     holding.cancel()
             except* LeaseLost as lost:
                 self._ports.metrics.count(metric.LEASES, "lost")
-                log.warning("lease lost", extra={"estate": self.estate.name, "why": str(lost.exceptions[0])})
+                log.warning("lease lost", extra={"estate": self.estate.name, "why": _first(lost)})
             finally:
                 self.leading = False
                 await asyncio.shield(self._elector.release(term))
@@ -224,7 +224,7 @@ class EstateRunner:
         if isinstance(ended, BaseExceptionGroup):
             lost, other = ended.split(LeaseLost)
             if lost is not None:
-                raise LeaseLost(str(lost.exceptions[0]))
+                raise LeaseLost(_first(lost))
             other = other.split(SpecChanged)[1] if other is not None else None
             if other is not None:
                 log.error("reconciler failed", exc_info=other, extra={"estate": self.estate.name})
@@ -266,3 +266,11 @@ class EstateRunner:
             else:
                 log.info("records deleted with their estate", extra={"estate": self.estate.name, "records": deleted})
                 return
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> str:
+    """What the first error of a group says: a task group inside of another brings a group of groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
