@@ -46,15 +46,16 @@ def names_cause(sentences: Iterable[str]) -> bool:
 
 def false_conditions(rig: Rig) -> list[str]:
     """Return the True conditions that contradict the systems, for hosts whose VM exists."""
+    # The records first: what one says was so already, and this scenario takes nothing away again.
+    hosts = rig.hosts()
     vms = {vm["vmId"] for vm in rig.worlds.get("/azure/vms")["vms"]}
     workloads = {each["external_data_reference"]: each for each in rig.worlds.get("/illumio/workloads")["workloads"]}
     objects = rig.worlds.get("/checkpoint/objects", type="host")["objects"]
     firewall = {each["comments"].rpartition(" ")[2]: each for each in objects}
     installed = _installed(rig)
-    # Read last: what is True now was already so outside when the systems were read.
     return [
         f"{host.vm} says {sentence}"
-        for host in rig.hosts()
+        for host in hosts
         if host.vm_id in vms
         for sentence in _contradictions(host, workloads.get(host.vm_id), firewall.get(host.vm_id), installed=installed)
     ]
