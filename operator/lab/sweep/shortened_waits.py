@@ -7,6 +7,7 @@ points fit into minutes. Only the numbers in one table are replaced; order and l
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from functools import partial
 
 from lab.overrides import override
@@ -30,6 +31,8 @@ _SHORTER: tuple[tuple[str, str, object], ...] = (
     ("microseg.engine.lanes.checkpoint_flush", "_TASK_PATIENCE", 20.0),
     ("microseg.engine.lanes.checkpoint_installs", "_PATIENCE", 15.0),
     ("microseg.engine.lanes.checkpoint_installs", "_RETRY", 3.0),
+    ("microseg.engine.lanes.checkpoint_installs", "_REFUSED", 5.0),
+    ("microseg.engine.state.accepted_effects", "REFUSED_PAUSE", timedelta(seconds=5)),
     ("microseg.engine.lanes.schedule", "_LONGEST_PAUSE", 6.0),
     ("microseg.application", "RunnerPauses", partial(RunnerPauses, restart=3.0)),
 )
