@@ -38,7 +38,7 @@ TEMPO = Tempo(
     retry_pause=0.5,
     task_pause=0.1,
     install_patience=3,
-    lease_seconds=5,
+    lease_seconds=10,  # an API server that many stories share leaves a renewal without an answer now and then
 )
 PATIENCE = 180.0
 """Seconds to wait for one thing; only a failure takes so long."""
