@@ -91,10 +91,11 @@ def _refused(evidence: Evidence) -> Check:
 def _held(evidence: Evidence) -> Check:
     host = evidence.host(fleet.HELD)
     reasons = [host.condition(kind).reason for kind in ("Labelled", "Grouped")]
-    placed = [each["name"] for each in evidence.objects if host.vm_id in each["comments"] and each["groups"]]
+    groups = {group for each in evidence.objects if host.vm_id in each["comments"] for group in each["groups"]}
     return Check(
-        reasons == ["MappingMiss"] * 2 and not host.true("Ready") and not host.blocked and not placed,
-        f"{fleet.HELD} waits for the mapping ({'/'.join(reasons)}); it has its agent and is in no group",
+        reasons == ["MappingMiss"] * 2 and not host.true("Ready") and not host.blocked and groups == {"az-web"},
+        f"{fleet.HELD} waits for the mapping ({'/'.join(reasons)}); it has its agent, and of the groups only"
+        " az-web, which asks nothing of its unknown application",
     )
 
 
