@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from lab.memory import samples as m
+from microseg.model.checkpoint_facts import HostObject
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
 from microseg.model.desired import Desired
 from microseg.model.host import HostStatus, ManagedHost, MappingRecord, Timeline
@@ -95,7 +96,7 @@ def test_what_one_system_showed_stays_when_the_other_one_is_read() -> None:
     ],
 )
 def test_a_newcomer_has_nothing_to_lose(
-    labels: tuple[tuple[str, str], ...], objects: tuple[m.HostObject, ...] | None, *, has: bool
+    labels: tuple[tuple[str, str], ...], objects: tuple[HostObject, ...] | None, *, has: bool
 ) -> None:
     assert has_something_to_lose(m.stamped(*labels), objects) is has
     assert not has_something_to_lose(None, objects)
