@@ -38,7 +38,7 @@ def is_blank(host: ManagedHost) -> bool:
 
 
 def is_ungrouped(host: ManagedHost) -> bool:
-    """Whether nothing was decided about its groups since the record was made, so objects of it are not this record's."""
+    """Whether nothing was decided about its groups since the record was made: its objects were there before."""
     grouped = find(host.status.conditions, ConditionType.GROUPED)
     return grouped is None or grouped.reason in _UNDECIDED
 
