@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Literal, assert_never
 
 from simulators.azure import render
 from simulators.azure.fleet import Fleet
-from simulators.azure.machine import Vm, vm_key
+from simulators.azure.machine import Vm
 from simulators.azure.timing import Traits
 
 Kind = Literal["vms", "statuses", "nics"]
@@ -46,16 +45,6 @@ def scale_sets(fleet: Fleet, traits: Traits) -> list[list[Vm]]:
         if vm.scale_set and vm.group.lower() not in traits.denied:
             members.setdefault((vm.group.lower(), vm.scale_set.name.lower()), []).append(vm)
     return list(members.values())
-
-
-def find_nic(vms: Iterable[Vm], subscription: str, group: str, name: str) -> dict[str, Any] | None:
-    """Return the network interface with this ARM id; None: no VM has it."""
-    wanted = vm_key(subscription, group, name)
-    for vm in vms:
-        for number, nic in enumerate(vm.nics if not is_hidden(vm) else ()):
-            if vm_key(vm.subscription, nic.group or vm.group, nic.name) == wanted:
-                return render.nics(vm)[number]
-    return None
 
 
 def _shown(vm: Vm, kind: Kind, traits: Traits) -> bytes:

@@ -19,9 +19,8 @@ from aiohttp import web
 from simulators.azure import errors, render, render_commands, routes_resources
 from simulators.azure.bodies import read_run_command
 from simulators.azure.command import Operation
-from simulators.azure.lists import Kind, find_nic, page, scale_sets
-from simulators.azure.machine import Vm
-from simulators.azure.rights import ACTIONS
+from simulators.azure.lists import Kind, is_hidden, page, scale_sets
+from simulators.azure.machine import Vm, vm_key
 from simulators.azure.throttle import Policy
 from simulators.azure.world import World
 from simulators.server import changed
@@ -61,21 +60,22 @@ async def list_nics(world: World, request: web.Request, parts: Parts) -> web.Res
     return _page(world, request, parts, "nics")
 
 
+async def get_nic(world: World, _: web.Request, parts: Parts) -> web.Response:
+    """Get a network interface, which may lie in another resource group than its VM."""
+    if {parts["group"].lower(), parts["nic"].lower()} & world.traits.denied:
+        raise errors.forbidden(world.directory.client_id, "Microsoft.Network/networkInterfaces/read")
+    wanted = vm_key(parts["sub"], parts["group"], parts["nic"])
+    for vm in world.all():
+        for number, nic in enumerate(() if is_hidden(vm) else vm.nics):
+            if vm_key(vm.subscription, nic.group or vm.group, nic.name) == wanted:
+                return web.json_response(render.nics(vm)[number])
+    raise errors.nic_not_found(parts["group"], parts["nic"])
+
+
 async def list_scale_sets(world: World, _: web.Request, parts: Parts) -> web.Response:
     """List all scale sets."""
     found = scale_sets(world.fleet(parts["sub"]), world.traits)
     return web.json_response({"value": [render.scale_set(members) for members in found]})
-
-
-async def get_nic(world: World, _: web.Request, parts: Parts) -> web.Response:
-    """Get a network interface."""
-    group, name = parts["group"], parts["nic"]
-    if world.traits.denied & {group.lower(), name.lower()}:
-        raise errors.forbidden(world.directory.client_id, ACTIONS["nics.get"])
-    found = find_nic(world.all(), parts["sub"], group, name)
-    if found is None:
-        raise errors.nic_not_found(group, name)
-    return web.json_response(found)
 
 
 async def query_graph(world: World, request: web.Request, _: Parts) -> web.Response:
@@ -187,8 +187,14 @@ _SUBSCRIPTION = f"{_ONE}/providers"
 ROUTES = (
     _route("vms.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Compute/virtualMachines", list_vms, "HighCostGet"),
     _route("nics.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Network/networkInterfaces", list_nics, "NetworkGet"),
-    _route("nics.get", "GET", f"{_GROUP}/Microsoft.Network/networkInterfaces/(?P<nic>[^/]+)", get_nic, "NetworkGet"),
     _route(GRAPH, "POST", "/providers/Microsoft.ResourceGraph/resources", query_graph, None),
+    _route(
+        "nics.get",
+        "GET",
+        f"{_GROUP}/Microsoft.Network/networkInterfaces/(?P<nic>[^/]+)",
+        get_nic,
+        "NetworkGet",
+    ),
     _route(
         "scale-sets.list",
         "GET",
