@@ -139,6 +139,13 @@ def test_what_is_wanted_waits_for_azures_budget_only() -> None:
     assert made.after(40).due()
 
 
+def test_a_graph_that_does_not_answer_is_asked_again_after_the_lists() -> None:
+    made = Pace()
+    made.pace.want()
+    assert made.pace.next_in(blind=True) == 100.0
+    assert made.after(100).due()
+
+
 def test_a_person_waits_for_nothing() -> None:
     assert Pace().pace.due(asked=True)
 

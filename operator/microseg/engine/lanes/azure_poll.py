@@ -98,7 +98,7 @@ class AzurePolls:
                 if look.shown:
                     self._count()
                 message, problems = self._told
-                self._schedule.looked(message, (*problems, *self._trouble), pace.next_in())
+                self._schedule.looked(message, (*problems, *self._trouble), pace.next_in(blind=bool(self._trouble)))
                 return
         await self._list(tasks)
 
@@ -179,6 +179,8 @@ class AzurePolls:
         self._schedule.interval = self._pace.interval
         if self._pace.rare:
             self._changes.lists_answered()
+        else:
+            self._trouble = ()  # nobody looks
         rows = [text for listing in listed.values() for text in listing.unreadable]
         problems = [*rows, *(text for listing in listed.values() for text in listing.problems), *problems]
         message, doubt = _verdict(len(vms), failed, unreadable, nics)

@@ -64,7 +64,9 @@ class ListPace:
             return True
         return self.allowed and (self._wanted or self._monotonic() - self._read_at >= RAREST)
 
-    def next_in(self) -> float:
-        """Seconds until the next poll."""
-        left = self._read_at + self._pause - self._monotonic()
-        return min(self._shortest, max(left, 0.0)) if self._wanted else self._shortest
+    def next_in(self, *, blind: bool = False) -> float:
+        """Seconds until the next poll, after a look. `blind`: it showed nothing, so the lists are next."""
+        left = max(self._read_at + self._pause - self._monotonic(), 0.0)
+        if blind:
+            return left
+        return min(self._shortest, left) if self._wanted else self._shortest
