@@ -1,7 +1,7 @@
 """`python -m lab.bench` (`make bench`). BENCH_HOSTS: size of the fleet; a quarter of it runs first, for comparison.
 
-BENCH_SIZES="250,1000" sets the sizes, BENCH_QUIET the idle seconds (60) and BENCH_NAME the file in .bench/. BENCH_PICTURES:
-a folder for two pictures of the largest fleet, how it was commissioned and what the processor did meanwhile.
+BENCH_SIZES="250,1000" sets the sizes, BENCH_QUIET the idle seconds (60), BENCH_NAME the file in .bench/; BENCH_PICTURES
+is a folder for two pictures of the largest fleet, how it was commissioned and what the processor did meanwhile.
 Exit code: 0 if every check passed, 1 if one did not, 130 after an interrupt.
 """
 

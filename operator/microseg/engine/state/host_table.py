@@ -7,10 +7,9 @@ It is memory only: every restart builds it anew from the records and the outside
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Unpack
 
 import msgspec
@@ -166,16 +165,18 @@ class HostTable:
 
     # the Azure lane ---------------------------------------------------------------------------------------------
 
-    def saw_azure(self, vms: Iterable[Vm], unreadable_rows: int = 0, unread: Mapping[str, str] = {}) -> None:
+    def saw_azure(
+        self, vms: Collection[Vm], unreadable_rows: int = 0, unread: Mapping[str, str] = {}, *, some: bool = False
+    ) -> None:
         """A poll. Where a row or a subscription could not be read, nobody counts as missing (S5).
 
-        `unread`: subscription in lower case -> its source. Their VMs stay as they were seen last.
+        `unread`: subscription in lower case -> its source: its VMs stay as they were. `some`: only these were read.
         """
         latest, before = self.latest, self.latest.azure
-        shown = chain(latest.of_unread(unread, self.hosts.values()), vms)
-        snapshot = AzureSnapshot.of(latest.as_believed(shown, self._recorded_azure), unreadable_rows, unread)
+        old = latest.old(vms, unread, self.hosts.values(), some=some)
+        snapshot = AzureSnapshot.of(latest.as_believed(vms, self._recorded_azure, old), unreadable_rows, unread)
         changed = snapshot.changed(before)
-        missed = self.hosts.keys() - snapshot.vms.keys()
+        missed = self.hosts.keys() - snapshot.vms.keys() if not some else set[str]()
         if not snapshot.doubtful:
             for vm_id in missed:
                 self._observe(vm_id, missed_polls=self.hosts[vm_id].observed.missed_polls + 1)
@@ -185,7 +186,7 @@ class HostTable:
             observed = self.hosts[vm_id].observed
             if observed.missed_polls or observed.gone is not None or observed.retirement_held:
                 self._observe(vm_id, missed_polls=0, gone=None, retirement_held="")
-        settled = latest.saw_tags(snapshot, self._recorded_azure) if self.synced else set[str]()
+        settled = latest.saw_tags(snapshot, self._recorded_azure, old) if self.synced else set[str]()
         latest.azure = snapshot
         self.touch(changed | missed | settled | latest.sharing(changed, before))
 

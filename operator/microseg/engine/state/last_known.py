@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -25,11 +25,15 @@ class NicGaps:
         self._lacking: set[tuple[str, str]] = set()
         """VmId and lower-cased id of each NIC that the latest poll lacked."""
 
-    def bridged(self, vms: Sequence[Vm], before: Callable[[str], Vm | None]) -> Iterator[Vm]:
-        """A poll's VMs. `before`: vmId -> the VM as the poll before was believed."""
-        lacked, self._lacking = self._lacking, set(_lacking(vms))
+    def bridged(
+        self, vms: Sequence[Vm], before: Callable[[str], Vm | None], old: Container[str] = frozenset()
+    ) -> Iterator[Vm]:
+        """A poll's VMs. `before`: vmId -> the VM as the poll before was believed; `old`: vmIds that it did not read."""
+        lacked = self._lacking
+        self._lacking = {mark for mark in lacked if mark[0] in old}
+        self._lacking.update(_lacking(vm for vm in vms if vm.vm_id not in old))
         for vm in vms:
-            seen = before(vm.vm_id)
+            seen = before(vm.vm_id) if vm.vm_id not in old else None
             if seen is None or not any(nic.unreadable for nic in vm.record.nics):
                 yield vm
                 continue

@@ -36,7 +36,7 @@ from microseg.model.fields import clip
 _OUTPUT_LENGTH = 4096
 """Characters at the end of a run-command's output: what Azure keeps of it at most."""
 _LONGEST_ID = 1024
-_MOST_NICS, _MOST_ADDRESSES = 16, 64
+MOST_NICS, _MOST_ADDRESSES = 16, 64
 """Per VM, and per NIC: what a record can hold. Azure allows more addresses (256 per NIC): what is cut is told."""
 
 
@@ -135,15 +135,15 @@ class VmParser:
         """The VM's NICs in its own order; one that is not known where the VM does not say which it has."""
         if not isinstance(get_value(properties, "networkProfile", "networkInterfaces"), list):
             return (Nic(id="", primary=True, unreadable=True),)
-        references = get_list(properties, "networkProfile", "networkInterfaces")[:_MOST_NICS]
+        references = get_list(properties, "networkProfile", "networkInterfaces")[:MOST_NICS]
         return tuple(self._nic(get_object(reference), only=len(references) == 1) for reference in references)
 
     def _cut(self, name: str, properties: Json) -> Iterator[str]:
         """What of the VM's network is more than a record holds: its objects and groups lack it."""
         references = get_objects(properties, "networkProfile", "networkInterfaces")
-        if len(references) > _MOST_NICS:
-            yield f"VM {name} has {len(references)} NICs, of which {_MOST_NICS} are taken"
-        for reference in references[:_MOST_NICS]:
+        if len(references) > MOST_NICS:
+            yield f"VM {name} has {len(references)} NICs, of which {MOST_NICS} are taken"
+        for reference in references[:MOST_NICS]:
             nic = decoded(self._nics_by_id.get(get_text(reference, "id").lower()))
             shown = len(get_objects(nic, "properties", "ipConfigurations"))
             if shown > _MOST_ADDRESSES:
