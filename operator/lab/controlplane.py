@@ -62,6 +62,10 @@ class ControlPlane:
 
     programs = ""
     """Which programs it needs; see `lab.programs`."""
+    loopback = "127.0.0.1"
+    """The one address on which the API server listens."""
+    services = "10.96.0.0/24"
+    """The addresses of Services, of the same family."""
 
     def __init__(self, folder: Path, *, audit: bool = False) -> None:
         """Prepare to run in `folder`, with its state or a new one. Nothing runs yet."""
@@ -92,7 +96,8 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self._ports.api}"
+        host = f"[{self.loopback}]" if ":" in self.loopback else self.loopback
+        return f"https://{host}:{self._ports.api}"
 
     @property
     def ca_file(self) -> Path:
@@ -191,9 +196,9 @@ class ControlPlane:
         serving = Pair(self._pki / "apiserver.crt", self._pki / "apiserver.key")
         tokens = Pair(self._pki / "tokens.pub", self._pki / "tokens.key")
         flags: dict[str, object] = {
-            "bind-address": "127.0.0.1",
+            "bind-address": self.loopback,
             "secure-port": self._ports.api,
-            "advertise-address": "127.0.0.1",  # otherwise it looks for a network, which a sandbox may not have
+            "advertise-address": self.loopback,  # otherwise it looks for a network, which a sandbox may not have
             "endpoint-reconciler-type": "none",  # nobody uses the Service `kubernetes`
             "tls-cert-file": serving.certificate,
             "tls-private-key-file": serving.key,
@@ -207,7 +212,7 @@ class ControlPlane:
             "service-account-key-file": tokens.certificate,
             "authorization-mode": "RBAC",
             "enable-admission-plugins": "NodeRestriction",
-            "service-cluster-ip-range": "10.96.0.0/24",
+            "service-cluster-ip-range": self.services,
             "profiling": "false",
         }
         if self.audit_log is not None:

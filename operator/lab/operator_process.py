@@ -83,6 +83,8 @@ class Operator:
             "MICROSEG_LOG": "text",
             **settings,
         }
+        host = self._environment["MICROSEG_PROBE_HOST"]
+        self._probes = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         self._process: Process | None = None
 
     @property
@@ -100,17 +102,17 @@ class Operator:
     @property
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/readyz")
+        return answers(f"{self._probes}/readyz")
 
     @property
     def healthy(self) -> bool:
         """Whether /healthz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/healthz")
+        return answers(f"{self._probes}/healthz")
 
     def metrics(self) -> str:
         """Return /metrics, or a comment with the error."""
         try:
-            return fetch(f"http://127.0.0.1:{self.port}/metrics").decode()
+            return fetch(f"{self._probes}/metrics").decode()
         except OSError as error:
             return f"# no metrics: {error}\n"
 

@@ -130,7 +130,8 @@ async def serve(
     await web.TCPSite(runner, address, port, ssl_context=ssl_context, backlog=1024).start()
     bound = int(runner.addresses[0][1])
     scheme = "https" if ssl_context else "http"
-    return Served(url=f"{scheme}://{address}:{bound}", port=bound, runner=runner)
+    host = f"[{address}]" if ":" in address else address
+    return Served(url=f"{scheme}://{host}:{bound}", port=bound, runner=runner)
 
 
 def _prepare(request: web.Request, name: str) -> None:
