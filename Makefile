@@ -36,7 +36,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping bench-questions
+.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes soak
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -56,6 +56,14 @@ bench-mapping: $(READY) ## how fast a mapping plans 10,000 hosts, beside a naive
 bench-questions: $(READY) controlplane ## how long `microseg status` and the other commands take on BENCH_HOSTS hosts (1000)
 	$(call say,bench-questions: $(BENCH_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.bench_questions --hosts $(BENCH_HOSTS)
+
+bench-writes: $(READY) controlplane ## status writes per second of the operator's writer, beside the least client, on BENCH_HOSTS records (1000)
+	$(call say,bench-writes: $(BENCH_HOSTS) records)
+	@exec $(BIN)/python -m lab.bench_writes --hosts $(BENCH_HOSTS)
+
+soak: $(READY) controlplane ## changes and faults at random for SOAK_MINUTES (120): what leaks, what breaks. SOAK_HOSTS (100), SOAK_SEED (1)
+	$(call say,soak)
+	@exec $(BIN)/python -m lab.soak
 
 ##@ Install it
 .PHONY: image image-lock e2e charts

@@ -25,6 +25,7 @@ _OURS_AT_CHECK_POINT = "microseg"
 _SHORTEST_SECRET = 8
 _PCE_CALLS_PER_MINUTE = 500
 """A PCE's limit per API key."""
+_HOUR = 3600.0
 _TAKES_AWAY = (
     "workloads.unpair",
     "vens.unpair",
@@ -108,17 +109,20 @@ def nothing_of_the_living_is_taken_away(evidence: Evidence) -> Iterator[str]:
 
 
 def no_more_go_than_may(evidence: Evidence) -> Iterator[str]:
-    """S6: no more VMs are retired than one hour allows and Approvals name; a scenario is shorter than an hour."""
+    """S6: in no hour are more VMs retired than it allows and Approvals name."""
     bounds = evidence.estate.get("spec", {}).get("retirement", {}).get("maxPerHour", {})
     approved = "microseg.dev/approve" in evidence.estate.get("metadata", {}).get("annotations", {})
     if not evidence.estate or approved:
         return
-    gone = {vm_id for vm_id, _ in _taken_away(evidence)} & {
-        entry.changed[0] for entry in evidence.of("azure", "world.vm-deleted")
-    }
-    most = max(bounds.get("count", 5), bounds.get("percent", 5) * (len(evidence.hosts) + len(gone)) // 100)
-    if len(gone) > most + evidence.may_go:
-        yield f"{len(gone)} VMs were retired; {most} per hour are allowed, and Approvals name {evidence.may_go}"
+    deleted = {entry.changed[0] for entry in evidence.of("azure", "world.vm-deleted")}
+    began: dict[str, float] = {}
+    for vm_id, entry in _taken_away(evidence):
+        if vm_id in deleted:
+            began[vm_id] = min(entry.at, began.get(vm_id, entry.at))
+    gone = max((sum(0 <= other - at < _HOUR for other in began.values()) for at in began.values()), default=0)
+    most = max(bounds.get("count", 5), bounds.get("percent", 5) * (len(evidence.hosts) + gone) // 100)
+    if gone > most + evidence.may_go:
+        yield f"{gone} VMs were retired; {most} per hour are allowed, and Approvals name {evidence.may_go}"
 
 
 def _taken_away(evidence: Evidence) -> Iterator[tuple[str, Entry]]:

@@ -1,4 +1,4 @@
-"""The benchmark's VMs: all can be commissioned. `lab.bench.run` creates them."""
+"""The benchmarks' VMs: all can be commissioned. `lab.bench` and `lab.soak` create them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _ROLES = ("web", "db")
 _EVERY_WINDOWS, _EVERY_PCI = 4, 11
 
 
-def orders(count: int, subscriptions: Sequence[str]) -> list[dict[str, Any]]:
-    """Return `count` running VMs for the control port, spread evenly over the subscriptions."""
-    return [_order(number, subscriptions[number % len(subscriptions)]) for number in range(count)]
+def orders(count: int, subscriptions: Sequence[str], *, first: int = 0) -> list[dict[str, Any]]:
+    """Return `count` running VMs for the control port, numbered from `first`, spread evenly over the subscriptions."""
+    return [_order(number, subscriptions[number % len(subscriptions)]) for number in range(first, first + count)]
 
 
 def _order(number: int, subscription: str) -> dict[str, Any]:

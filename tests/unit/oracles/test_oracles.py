@@ -69,6 +69,11 @@ DROPPED: Line = ("checkpoint", "delete-host", US, (f"az-web1-{digest(VM_A)}",), 
 OTHER_DELETED: Line = ("azure", "world.vm-deleted", "", (VM_B, "web2"), "")
 APPROVED = {"metadata": {"annotations": {"microseg.dev/approve": "d:1"}}}
 FEW: dict[str, Any] = {"spec": {"retirement": {"maxPerHour": {"count": 0, "percent": 5}}}}
+ONE: dict[str, Any] = {"spec": {"retirement": {"maxPerHour": {"count": 1, "percent": 5}}}}
+BOTH_GONE = (
+    CREATED, ("azure", "world.vm-created", "", (VM_B, "web2"), ""), DELETED, OTHER_DELETED, DROPPED,
+    ("checkpoint", "delete-host", US, (f"az-web2-{digest(VM_B)}",), ""),
+)  # fmt: skip
 ONE_MAY_GO = {"spec": {"action": "Retirement", "what": f"{'0' * 64}:1"}}
 ONE_MAY_CHANGE = {"spec": {"action": "Plan", "what": f"{'0' * 64}:1"}}
 INSTALL: Line = ("checkpoint", "install-policy", US, (), "")
@@ -101,6 +106,7 @@ BROKEN: list[tuple[Oracle, Evidence]] = [
     (oracles.nothing_of_the_living_is_taken_away, seen(CREATED, DROPPED, DELETED)),
     (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW)),
     (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW, approvals=(ONE_MAY_CHANGE,))),
+    (oracles.no_more_go_than_may, seen(*BOTH_GONE, estate=ONE, apart=3599.0)),
     (oracles.no_session_is_left, seen(sessions=({"name": "microseg/ns/respiro/3"},))),
     (oracles.no_secret_leaves, seen(secrets=("very-secret-key",), places={"a log": "it is very-secret-key"})),
     (oracles.an_address_has_one_holder, seen(objects=(thing("az-a"), thing("az-b", comments=f"{MARK} {VM_B}")))),
@@ -126,6 +132,7 @@ WHOLE: list[tuple[Oracle, Evidence]] = [
     (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate={"spec": {}})),
     (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW | APPROVED)),
     (oracles.no_more_go_than_may, seen(CREATED, DELETED, DROPPED, estate=FEW, approvals=(ONE_MAY_GO,))),
+    (oracles.no_more_go_than_may, seen(*BOTH_GONE, estate=ONE, apart=3601.0)),
     (oracles.no_session_is_left, seen(sessions=({"name": "microseg/other/respiro/3"}, {"name": "alice@console"}))),
     (oracles.no_secret_leaves, seen(secrets=("very-secret-key", "abc"), places={"a log": "abc"})),
     (oracles.an_address_has_one_holder, seen(objects=(thing("az-a"), thing("az-b", groups=[])))),

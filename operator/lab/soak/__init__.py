@@ -1,0 +1,1 @@
+"""`make soak`: a fleet that changes all the time under faults at random, for hours: what leaks, and what breaks."""
