@@ -26,6 +26,7 @@ from lab.pki import Authority, Pair, make_token_key
 from lab.processes import Process, answers, free_port
 from lab.programs import find_programs
 from simulators.certificates import write_file
+from simulators.server import in_url
 
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 24 * 3600
@@ -63,9 +64,7 @@ class ControlPlane:
     programs = ""
     """Which programs it needs; see `lab.programs`."""
     loopback = "127.0.0.1"
-    """The one address on which the API server listens."""
-    services = "10.96.0.0/24"
-    """The addresses of Services, of the same family."""
+    """The one address on which the API server listens; Services have addresses of its family."""
 
     def __init__(self, folder: Path, *, audit: bool = False) -> None:
         """Prepare to run in `folder`, with its state or a new one. Nothing runs yet."""
@@ -96,8 +95,7 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """The API server's address."""
-        host = f"[{self.loopback}]" if ":" in self.loopback else self.loopback
-        return f"https://{host}:{self._ports.api}"
+        return f"https://{in_url(self.loopback)}:{self._ports.api}"
 
     @property
     def ca_file(self) -> Path:
@@ -212,7 +210,7 @@ class ControlPlane:
             "service-account-key-file": tokens.certificate,
             "authorization-mode": "RBAC",
             "enable-admission-plugins": "NodeRestriction",
-            "service-cluster-ip-range": self.services,
+            "service-cluster-ip-range": "fd00:96::/112" if ":" in self.loopback else "10.96.0.0/24",
             "profiling": "false",
         }
         if self.audit_log is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.child import Begin, execute
 from lab.processes import Process, answers, fetch, free_port, wait_until
+from simulators.server import in_url
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0
@@ -83,8 +84,7 @@ class Operator:
             "MICROSEG_LOG": "text",
             **settings,
         }
-        host = self._environment["MICROSEG_PROBE_HOST"]
-        self._probes = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self._probes = f"http://{in_url(self._environment['MICROSEG_PROBE_HOST'])}:{self.port}"
         self._process: Process | None = None
 
     @property

@@ -20,7 +20,6 @@ class Ipv6ControlPlane(ControlPlane):
     """Its API server has no IPv4 address."""
 
     loopback = "::1"
-    services = "fd00:96::/112"
 
 
 def has_ipv6() -> bool:
