@@ -35,10 +35,7 @@ _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [
-        {"level": "RequestResponse", "resources": [{"group": "microseg.dev"}]},
-        {"level": "Metadata"},
-    ],
+    "rules": [{"level": "RequestResponse", "resources": [{"group": "microseg.dev"}]}, {"level": "Metadata"}],
 }
 """Metadata only for everything else: bodies of Secrets and tokens stay out of the log."""
 
