@@ -21,9 +21,9 @@ from lab.forked import fork
 from lab.operator_process import Operator, Tempo
 from lab.rig import Rig, Say
 from lab.worlds import Worlds
+from microseg.settings import Settings
 
-TEMPO = Tempo(scale=10.0, poll="6s", installer_expected=12.0, retry_pause=6.0, lease_seconds=15.0)
-"""The Lease is the product's own."""
+TEMPO = Tempo(scale=10.0, poll="6s", installer_expected=12.0, retry_pause=6.0, lease_seconds=Settings().lease_seconds)
 _LEASE = f"microseg-{NAME}"
 _VMS = 2
 
