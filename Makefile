@@ -36,7 +36,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping bench-questions storms soak replicas
+.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes storms soak replicas
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -56,6 +56,10 @@ bench-mapping: $(READY) ## how fast a mapping plans 10,000 hosts, beside a naive
 bench-questions: $(READY) controlplane ## how long `microseg status` and the other commands take on BENCH_HOSTS hosts (1000)
 	$(call say,bench-questions: $(BENCH_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.bench_questions --hosts $(BENCH_HOSTS)
+
+bench-writes: $(READY) controlplane ## status writes per second of the operator's writer, beside the least client, on BENCH_HOSTS records (1000)
+	$(call say,bench-writes: $(BENCH_HOSTS) records)
+	@exec $(BIN)/python -m lab.bench_writes --hosts $(BENCH_HOSTS)
 
 storms: $(READY) controlplane ## how long a new VM waits while a tenth is deleted or remapped, a system is away ...; about 9 min. STORM_HOSTS (200)
 	$(call say,storms)

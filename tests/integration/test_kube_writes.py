@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,7 +22,7 @@ from microseg.kube.estates import Estates
 from microseg.kube.events import Events
 from microseg.kube.hosts import Hosts
 from microseg.kube.leases import Lease, Leases
-from microseg.kube.resources import LEASES
+from microseg.kube.resources import LEASES, REVISIONS
 from microseg.kube.revisions import KEPT, MappingRevision, Revisions
 from microseg.kube.secrets import ConfigMapData, read_config_map, read_secret
 from microseg.model.agent_record import AgentOutcome, AgentRecord
@@ -279,6 +280,38 @@ def test_revisions_are_write_once_and_in_order(api: Api, namespace: str) -> None
     with pytest.raises(AlreadyExists):
         revisions.create(revision(2, "changed"))
     assert revisions.list("other") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "data", "fault"),
+    [
+        ("platform-2", 2, {"mapping": 7}, "its data is not what the operator writes"),
+        ("platform-2", 2, {}, "its data is not what the operator writes"),
+        ("other", 2, "copied", "its name, its number and its mapping do not belong together"),
+        ("platform-3", 2**63 - 1, "copied", "its name, its number and its mapping do not belong together"),
+        (f"platform-{2**63 - 1}", 2**63 - 1, "copied", "its name, its number and its mapping do not belong together"),
+    ],
+)
+def test_a_revision_that_somebody_else_wrote_costs_only_itself(
+    api: Api, namespace: str, name: str, number: int, data: Any, fault: str
+) -> None:
+    revisions = Revisions(api, namespace)
+    revisions.create(revision(1, "d1"))
+    if data == "copied":
+        data = json.loads(api.call("GET", REVISIONS.one(namespace, "platform-1")))["data"]
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {"name": name, "labels": {"microseg.dev/mapping-name": "platform"}},
+        "revision": number,
+        "data": data,
+    }
+    api.call("POST", REVISIONS.all(namespace), body=body)
+
+    found = revisions.list("platform")
+    assert [each for each in found if not each.fault] == [revision(1, "d1")]
+    assert [(each.name, each.fault) for each in found if each.fault] == [(name, fault)]
+    assert revisions.prune("platform", ()) == ()
 
 
 def test_old_revisions_are_deleted_unless_they_are_in_use(api: Api, namespace: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from lab.bench.restart import Restart
 from lab.bench.run import TEMPO, Quiet, Run, total
 
 _MEGABYTE = 1 << 20
@@ -33,6 +34,7 @@ def as_json(run: Run) -> dict[str, Any]:
     work = run.onboarding
     measured: dict[str, Any] = msgspec.to_builtins(run, str_keys=True)
     tempo: dict[str, Any] = msgspec.to_builtins(TEMPO)
+    measured["restart"] |= {"ratio": run.restart.ratio}
     measured["onboarding"] |= {"ratio": work.seconds / work.bound.seconds, "callsPerHost": _calls_per_host(run)}
     return measured | {
         "machine": {"cores": _cores(), "python": platform.python_version()},
@@ -42,7 +44,7 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def lines(run: Run) -> str:
     """Return the report of one run."""
-    return "\n".join([*_onboarding_lines(run), *_quiet_lines(run.quiet)])
+    return "\n".join([*_onboarding_lines(run), *_quiet_lines(run.quiet), *_restart_lines(run.restart)])
 
 
 def _onboarding_lines(run: Run) -> list[str]:
@@ -78,12 +80,23 @@ def _quiet_lines(quiet: Quiet) -> list[str]:
     ]
 
 
+def _restart_lines(again: Restart) -> list[str]:
+    calls = ", ".join(f"{system} {number}" for system, number in sorted(again.calls.items()))
+    listed = f"a bare client reads all records in {again.raw_list:.2f} s; ratio {again.ratio:.1f}"
+    return [
+        f"then stopped ({again.stopped:.1f} s) and started again:",
+        f"  deciding after {again.deciding:.1f} s; {listed}",
+        f"  all three systems read after {again.informed:.1f} s; calls until then: {calls}",
+    ]
+
+
 def judge(run: Run) -> list[Check]:
     """Return the checks of one run, which do not depend on its speed."""
-    work, quiet = run.onboarding, run.quiet
+    work, quiet, again = run.onboarding, run.quiet, run.restart
     return [
         Check(set(work.installers) == {1}, f"{run.hosts} hosts: one installer per VM ({_spread(work.installers)})"),
         Check(not quiet.writes, f"{run.hosts} hosts: no Kubernetes write while idle ({_sum(quiet.writes)})"),
+        Check(not again.effects, f"{run.hosts} hosts: nothing changed outside by a restart ({_sum(again.effects)})"),
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from lab.bench import fleet
 from lab.bench.bounds import Bound, lower_bound
 from lab.bench.counting import between, count, throttled
+from lab.bench.restart import Restart, restart
 from lab.operator_process import Tempo
 from lab.rig import Rig
 
@@ -71,6 +72,7 @@ class Run:
     hosts: int
     onboarding: Onboarding
     quiet: Quiet
+    restart: Restart
 
 
 def run(folder: Path, hosts: int, *, quiet: float, say: Say) -> Run:
@@ -82,7 +84,9 @@ def run(folder: Path, hosts: int, *, quiet: float, say: Say) -> Run:
         onboarding = _onboard(rig, hosts, say)
         _settle(rig)
         say(f"all {hosts} hosts are commissioned; {quiet:g} idle seconds follow")
-        return Run(hosts, onboarding, _be_quiet(rig, quiet))
+        idle = _be_quiet(rig, quiet)
+        say("the operator is stopped and started again")
+        return Run(hosts, onboarding, idle, restart(rig, hosts))
 
 
 def _polled(estate: dict[str, Any]) -> bool:

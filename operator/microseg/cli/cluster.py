@@ -43,6 +43,8 @@ class Live:
     revisions: tuple[MappingRevision, ...]
     """The oldest first."""
     now: datetime
+    not_ours: tuple[MappingRevision, ...] = ()
+    """ControllerRevisions with the mapping's label that the operator cannot have written."""
 
     @property
     def key(self) -> str:
@@ -178,10 +180,11 @@ class Cluster:
             estate = self._estate(mapping)
             self._name = estate.name
             records = Hosts(self._api, self.namespace).list(estate.name) if hosts else ()
-            revisions = Revisions(self._api, self.namespace).list(estate.spec.mapping.name)
+            stored = Revisions(self._api, self.namespace).list(estate.spec.mapping.name)
         except KubeError as error:
             raise self._command_error(error) from None
-        return Live(estate, records, revisions, datetime.now(UTC))
+        ours, not_ours = (tuple(each for each in stored if bool(each.fault) is faulty) for faulty in (False, True))
+        return Live(estate, records, ours, datetime.now(UTC), not_ours)
 
     def times(self) -> Times:
         """The times of the running operator; the defaults where its Deployment is not here or may not be read."""

@@ -42,6 +42,8 @@ def listed(live: Live) -> Report:
     name, pinned = live.estate.spec.mapping.name, live.estate.spec.mapping.pin
     kept = list(reversed(live.revisions))
     faults = {each.name: judged for each in kept if isinstance(judged := live.judged(each), str)}
+    refused = [f"{name}: {told}" for name, told in faults.items()]
+    refused += [f"{each.name}: {each.fault}" for each in live.not_ours]
     named = next((each for each in kept if each.digest == live.in_force), None)
     in_force = named if named is not None and named.name not in faults else None
     rows = [
@@ -57,6 +59,7 @@ def listed(live: Live) -> Report:
         "inForce": live.in_force or None,
         "pinned": pinned or None,
         "revisions": [_facts(each) | {"inForce": each is in_force, "notUsed": faults.get(each.name)} for each in kept],
+        "notOurs": {each.name: each.fault for each in live.not_ours},
     }
     hints = [
         "`microseg rollback REVISION` prints its document; `microseg plan --revision REVISION` what it would change."
@@ -67,7 +70,7 @@ def listed(live: Live) -> Report:
         Lines("", loud if pinned else [], loud=True),
         Lines("", [] if kept else none),
         Table(f"{live.key}: accepted revisions of {name}", _COLUMNS, rows),
-        Lines("Not used", [f"{name}: {told}" for name, told in faults.items()], loud=True),
+        Lines("Not used", refused, loud=True),
         Lines("", hints if kept else []),
     )
     return Report(data, sections)

@@ -154,7 +154,7 @@ class EstateReconciler:
         """Decide one host: its status is offered to the writer where it differs, its actions go to the lanes."""
         now, claimed = self._clock(), state.claimed
         facts, desired = self._table.facts(vm_id), self._mapping.rollout.desired(vm_id)
-        decision = decide(state.record, facts, context, desired, now, repair=repair)
+        decision = decide(self._mapping.rollout.record(vm_id), facts, context, desired, now, repair=repair)
         self._table.decided(vm_id, decision)
         if state.claimed != claimed:
             self._table.touch((vm_id,))  # the script named a workload: what the PCE shows of it is a new fact

@@ -11,7 +11,7 @@ import contextlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +22,8 @@ from microseg.kube.resources import REVISIONS
 from microseg.kube.serialization import Metadata
 from microseg.model.names import MAPPING_NAME_LABEL, Annotation
 
+_HIGHEST = 10**9
+"""More acceptances than there will ever be. A number near the largest that Kubernetes takes would leave no next one."""
 KEPT = 20
 """Revisions of a mapping that are kept, besides those that are still in use."""
 
@@ -41,11 +43,14 @@ class MappingRevision:
     accepted_at: datetime
     commit: str = ""
     author: str = ""
+    fault: str = ""
+    """Why it cannot be one of ours, whoever wrote it: then it has no digest and no document, only the name below."""
+    stored_as: str = ""
 
     @property
     def name(self) -> str:
         """Name of its ControllerRevision."""
-        return f"{self.mapping}-{self.number}"
+        return self.stored_as or f"{self.mapping}-{self.number}"
 
 
 class Revisions:
@@ -57,11 +62,13 @@ class Revisions:
         self._namespace = namespace
 
     def list(self, mapping: str) -> tuple[MappingRevision, ...]:
-        """All kept revisions of a mapping, oldest first."""
+        """All kept revisions of a mapping, oldest first; each that cannot be one of ours with its `fault`."""
         query = {"labelSelector": f"{MAPPING_NAME_LABEL}={mapping}"}
         answer = self._api.get(REVISIONS.all(self._namespace), _RevisionList, query=query, timeout=30.0)
         return tuple(
-            sorted((_revision(serialized) for serialized in answer.items), key=lambda revision: revision.number)
+            sorted(
+                (_revision(serialized, mapping) for serialized in answer.items), key=lambda revision: revision.number
+            )
         )
 
     def create(self, revision: MappingRevision) -> MappingRevision:
@@ -85,9 +92,11 @@ class Revisions:
             ),
         }
         try:
-            return _revision(self._api.create(REVISIONS.all(self._namespace), body, _SerializedRevision))
+            made = self._api.create(REVISIONS.all(self._namespace), body, _SerializedRevision)
+            return _revision(made, revision.mapping)
         except AlreadyExists:
-            existing = _revision(self._api.get(REVISIONS.one(self._namespace, revision.name), _SerializedRevision))
+            found = self._api.get(REVISIONS.one(self._namespace, revision.name), _SerializedRevision)
+            existing = _revision(found, revision.mapping)
             if existing.digest != revision.digest:
                 raise
             return existing
@@ -97,7 +106,8 @@ class Revisions:
 
         Returns the names of the deleted ControllerRevisions.
         """
-        old = [revision for revision in self.list(mapping)[:-KEPT] if revision.digest not in in_use]
+        ours = [revision for revision in self.list(mapping) if not revision.fault]
+        old = [revision for revision in ours[:-KEPT] if revision.digest not in in_use]
         for revision in old:
             with contextlib.suppress(NotFound):
                 self._api.delete(REVISIONS.one(self._namespace, revision.name))
@@ -115,7 +125,8 @@ class _Data(msgspec.Struct, rename="camel"):
 class _SerializedRevision(msgspec.Struct):
     metadata: Metadata
     revision: int
-    data: _Data
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    """Any object, because whoever may write ControllerRevisions may write any."""
 
 
 class _RevisionList(msgspec.Struct):
@@ -136,15 +147,27 @@ def _as_go_writes(data: _Data) -> msgspec.Raw:
 _ESCAPED = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
 
 
-def _revision(serialized: _SerializedRevision) -> MappingRevision:
-    annotations = serialized.metadata.annotations
+def _revision(serialized: _SerializedRevision, mapping: str) -> MappingRevision:
+    """One ControllerRevision with the label of `mapping`; one that cannot be ours costs only itself."""
+    annotations, name, number = serialized.metadata.annotations, serialized.metadata.name, serialized.revision
+    try:
+        data = msgspec.json.decode(serialized.data, type=_Data)
+    except msgspec.DecodeError:
+        return _faulty(mapping, number, name, "its data is not what the operator writes")
+    if data.mapping != mapping or name != f"{mapping}-{number}" or not 0 < number < _HIGHEST:
+        return _faulty(mapping, number, name, "its name, its number and its mapping do not belong together")
     return MappingRevision(
-        mapping=serialized.data.mapping,
-        number=serialized.revision,
-        digest=serialized.data.digest,
-        document=serialized.data.document,
-        source=serialized.data.source,
-        accepted_at=serialized.data.accepted_at,
+        mapping=data.mapping,
+        number=number,
+        digest=data.digest,
+        document=data.document,
+        source=data.source,
+        accepted_at=data.accepted_at,
         commit=annotations.get(Annotation.COMMIT, ""),
         author=annotations.get(Annotation.AUTHOR, ""),
     )
+
+
+def _faulty(mapping: str, number: int, name: str, fault: str) -> MappingRevision:
+    never = datetime.min.replace(tzinfo=UTC)
+    return MappingRevision(mapping, number, "", "", "", accepted_at=never, fault=fault, stored_as=name)

@@ -262,10 +262,18 @@ def remembered(used: Iterable[UsedApproval], annotation: str) -> tuple[UsedAppro
 
 
 def commissioned(hosts: Iterable[ManagedHost]) -> tuple[ManagedHost, ...]:
-    """Hosts that were commissioned once: the ones that a change of rules could take protection from."""
+    """The hosts that a change of rules could take protection from."""
     return tuple(host for host in hosts if was_commissioned(host))
 
 
 def was_commissioned(host: ManagedHost) -> bool:
-    """Whether the record says that all stages held once."""
-    return host.status.timeline is not None and host.status.timeline.commissioned_at is not None
+    """Whether the record says that all stages held once, or that it was made again for a host with protection."""
+    held_once = host.status.timeline is not None and host.status.timeline.commissioned_at is not None
+    return held_once or is_made_again(host)
+
+
+def is_made_again(host: ManagedHost) -> bool:
+    """Whether the record is what the systems showed in place of a lost one, and no rules decided about it since."""
+    status = host.status
+    held_once = status.timeline is not None and status.timeline.commissioned_at is not None
+    return not held_once and status.mapping is not None and not status.mapping.revision

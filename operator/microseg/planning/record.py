@@ -13,6 +13,7 @@ from microseg.model.desired import Desired
 from microseg.model.facts import Absent, ObjectMatches, Seen
 from microseg.model.fields import clip
 from microseg.model.host import HostStatus, ManagedHost, MappingRecord, RetirementRecord
+from microseg.model.illumio_facts import Workload
 from microseg.model.illumio_record import IllumioRecord, LabelRecord
 from microseg.model.plan import Action, SetLabels
 from microseg.model.verdict import Done, Verdict, Wait
@@ -119,16 +120,21 @@ def _labels(status: HostStatus, verdict: Verdict, context: HostContext) -> HostS
     if not isinstance(verdict, Done):
         return status
     carried = {label.key for label in matches.value.stamped.labels}
-    labels = tuple(
-        LabelRecord(key=clip(label.key, 64), value=clip(label.value), href=clip(label.href))
-        for label in sorted(matches.value.stamped.labels, key=lambda label: label.key)
-    )
+    labels = label_records(matches.value.stamped)
     return msgspec.structs.replace(
         status,
         illumio=msgspec.structs.replace(
             status.illumio, labels=labels, owned_keys=tuple(key for key in status.illumio.owned_keys if key in carried)
         ),
         mapping=_mapping_record(status, context, changed=_differ(status.illumio.labels, labels, desired)),
+    )
+
+
+def label_records(workload: Workload) -> tuple[LabelRecord, ...]:
+    """The workload's labels in the record's form."""
+    return tuple(
+        LabelRecord(key=clip(label.key, 64), value=clip(label.value), href=clip(label.href))
+        for label in sorted(workload.labels, key=lambda label: label.key)
     )
 
 
@@ -168,7 +174,7 @@ def _check_point(status: HostStatus, verdict: Verdict, context: HostContext) -> 
     if not isinstance(matches, Seen) or desired is None or not (isinstance(verdict, Done) or _partly(verdict)):
         return status
     before = status.check_point or CheckPointRecord()
-    hosts = tuple(_object(item) for item in sorted(matches.value.own, key=lambda item: item.name))
+    hosts = tuple(firewall_object(item) for item in sorted(matches.value.own, key=lambda item: item.name))
     kept = _partly(verdict) and verdict.reason != Reason.MAPPING_MISS  # there `desired` has the kept ones
     groups = tuple(sorted(_groups_with_kept(before, desired, matches.value) if kept else desired.groups))
     put_right = any(each.open and each.stage == ConditionType.GROUPED for each in status.drift)
@@ -201,7 +207,7 @@ def _groups_with_kept(before: CheckPointRecord, desired: Desired, matches: Objec
     return set(before.groups) | (set(desired.groups) & joined)
 
 
-def _object(item: HostObject) -> FirewallObject:
+def firewall_object(item: HostObject) -> FirewallObject:
     """One object in the record's form."""
     if ":" in item.address:
         return FirewallObject(name=clip(item.name), uid=clip(item.uid), ipv6=clip(item.address, 45))

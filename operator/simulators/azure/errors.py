@@ -68,6 +68,16 @@ def vm_not_found(group: str, name: str) -> ArmError:
     )
 
 
+def nic_not_found(group: str, name: str) -> ArmError:
+    """404 for a network interface that does not exist."""
+    return ArmError(
+        404,
+        "ResourceNotFound",
+        f"The Resource 'Microsoft.Network/networkInterfaces/{name}' under resource group '{group}' was not found. "
+        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+    )
+
+
 def parent_not_found(name: str) -> ArmError:
     """404 for a write below a VM that does not exist."""
     return ArmError(

@@ -18,6 +18,7 @@ ACTIONS = {
     "vms.get": f"{_VM}/read",
     "vms.instance-view": f"{_VM}/instanceView/read",
     "nics.list": "Microsoft.Network/networkInterfaces/read",
+    "nics.get": "Microsoft.Network/networkInterfaces/read",
     "scale-sets.list": "Microsoft.Compute/virtualMachineScaleSets/read",
     "operations.get": "Microsoft.Compute/locations/operations/read",
     "commands.list": f"{_VM}/runCommands/read",

@@ -58,6 +58,18 @@ async def list_nics(world: World, request: web.Request, parts: Parts) -> web.Res
     return _page(world, request, parts, "nics")
 
 
+async def get_nic(world: World, request: web.Request, parts: Parts) -> web.Response:
+    """Get a network interface, which may lie in another resource group than its VM."""
+    if {parts["group"].lower(), parts["nic"].lower()} & world.traits.denied:
+        raise errors.forbidden(world.directory.client_id, "Microsoft.Network/networkInterfaces/read")
+    path = request.path.rstrip("/").lower()
+    for vm in world.fleet(parts["sub"]).vms:
+        for nic in render.nics(vm):
+            if nic["id"].lower() == path:
+                return web.json_response(nic)
+    raise errors.nic_not_found(parts["group"], parts["nic"])
+
+
 async def list_scale_sets(world: World, _: web.Request, parts: Parts) -> web.Response:
     """List all scale sets."""
     return web.json_response({"value": world.scale_sets(parts["sub"])})
@@ -165,6 +177,13 @@ _SUBSCRIPTION = f"{_ONE}/providers"
 ROUTES = (
     _route("vms.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Compute/virtualMachines", list_vms, "HighCostGet"),
     _route("nics.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Network/networkInterfaces", list_nics, "NetworkGet"),
+    _route(
+        "nics.get",
+        "GET",
+        f"{_ONE}/resourceGroups/(?P<group>[^/]+)/providers/Microsoft.Network/networkInterfaces/(?P<nic>[^/]+)",
+        get_nic,
+        "NetworkGet",
+    ),
     _route(
         "scale-sets.list",
         "GET",

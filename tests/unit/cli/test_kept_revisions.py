@@ -70,6 +70,13 @@ def test_the_list_of_revisions_tells_which_are_not_used_and_why(
     assert (second["revision"], second["inForce"], second["notUsed"]) == (REVISION, True, None)
 
 
+def test_the_list_of_revisions_tells_which_cannot_be_the_operators(cluster: FakeCluster, capsys: Capture) -> None:
+    odd = MappingRevision("platform", 9, "", "", "", NOW, fault="its data is odd", stored_as="evil")
+    cluster.now = replace(cluster.now, not_ours=(odd,))
+    assert "evil: its data is odd" in run(["rollback"], capsys)[1]
+    assert json.loads(run(["rollback", "-o", "json"], capsys)[1])["notOurs"] == {"evil": "its data is odd"}
+
+
 def test_what_a_forged_revision_says_is_not_what_hosts_are_compared_with(cluster: FakeCluster, capsys: Capture) -> None:
     bad = MappingRevision("platform", 1, REVISION, MOVED, "ns/cm uid@1", NOW)
     cluster.now = replace(cluster.now, revisions=(bad,))

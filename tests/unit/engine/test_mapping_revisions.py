@@ -58,6 +58,23 @@ def test_a_revision_as_it_was_accepted_stays_in_force_without_its_document_and_p
         assert found.document.digest == digest
 
 
+def test_revisions_that_cannot_be_ours_are_told_and_neither_take_a_number_nor_the_last_accepted_one_out_of_force() -> (
+    None
+):
+    store = FakeRevisions()
+    in_force(store, LIVE)
+    for number, name in ((2, "platform-2"), (2**63 - 1, "platform-3")):
+        store.kept.append(MappingRevision("platform", number, "", "", "", m.NOW, fault="it is odd", stored_as=name))
+    found = in_force(store)
+    assert found.document is not None
+    assert (
+        "stays in force. Not used are the ControllerRevisions platform-2 (it is odd), platform-3" in found.valid.message
+    )
+    other = ConfigMapData("mapping", "plant", "uid", "2", {KEY: RULES}, {})
+    assert in_force(store, other).valid.status == ConditionStatus.TRUE
+    assert [each.name for each in store.kept if not each.fault] == ["platform-1", "platform-4"]
+
+
 def test_a_mapping_that_reads_a_tag_which_a_source_does_not_record_is_refused() -> None:
     spec = estate().spec
     listed = msgspec.structs.replace(spec.azure.sources[0], recorded_tags=("App", "env"))

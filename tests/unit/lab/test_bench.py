@@ -10,8 +10,19 @@ import msgspec
 from lab.bench import fleet, report
 from lab.bench.bounds import lower_bound
 from lab.bench.counting import kubernetes_writes
+from lab.bench.restart import Restart, effects, is_deciding, is_informed
 from lab.bench.run import Onboarding, Quiet, Run
+from simulators.ledger import Ledger
 
+_HOLDER = """\
+# TYPE microseg_hosts_by_reason gauge
+microseg_hosts_by_reason{namespace="microseg",estate="respiro",stage="Commissioned",reason="Commissioned"} 198.0
+microseg_hosts_by_reason{namespace="microseg",estate="respiro",stage="Blocked",reason="NoResult"} 2.0
+microseg_queue_length{namespace="microseg",estate="respiro",queue="decide"} 0.0
+microseg_queue_length{namespace="microseg",estate="respiro",queue="status"} 3.0
+microseg_last_reading_timestamp_seconds{namespace="microseg",estate="respiro",system="azure"} 1.9e+09
+microseg_last_reading_timestamp_seconds{namespace="microseg",estate="respiro",system="illumio"} 1.9e+09
+"""
 _METRICS = """\
 # HELP apiserver_request_total Counter
 apiserver_request_total{code="200",group="microseg.dev",resource="managedhosts",subresource="status",verb="PATCH"} 12
@@ -28,7 +39,8 @@ def _run(hosts: int, *, calls: int, cpu: float = 1.0) -> Run:
         conflicts=0, calls={"azure": Counter(get=calls)}, throttled=Counter(), cpu=cpu, memory=1 << 20,
         installers=Counter({1: hosts}), starts=(1.0, 2.0, 3.0), load=0.0,
     )  # fmt: skip
-    return Run(hosts, work, Quiet(60.0, Counter(), {"azure": Counter(list=10)}, 1.0, 1 << 20))
+    restart = Restart(4.0, 6.0, 0.5, 2.0, Counter(), Counter(azure=8))
+    return Run(hosts, work, Quiet(60.0, Counter(), {"azure": Counter(list=10)}, 1.0, 1 << 20), restart)
 
 
 def test_writes_are_counted_by_resource_without_reads_and_lease_renewals() -> None:
@@ -51,12 +63,13 @@ def test_calls_that_grow_with_the_square_of_the_fleet_fail_the_comparison() -> N
     assert [check.sentence.split(":")[0] for check in checks if not check.passed] == ["outside calls"]
 
 
-def test_a_second_installer_or_a_quiet_write_fails_the_run() -> None:
+def test_a_second_installer_a_quiet_write_or_a_restart_that_changes_something_fails_the_run() -> None:
     run = _run(10, calls=10)
     twice = replace(run, onboarding=replace(run.onboarding, installers=Counter({1: 9, 2: 1})))
     written = replace(run, quiet=replace(run.quiet, writes=Counter(events=1)))
-    assert [check.passed for each in (run, twice, written) for check in report.judge(each)] == [
-        True, True, False, True, True, False,
+    acted = replace(run, restart=replace(run.restart, effects=Counter({"azure commands.put": 1})))
+    assert [check.passed for each in (run, twice, written, acted) for check in report.judge(each)] == [
+        True, True, True, False, True, True, True, False, True, True, True, False,
     ]  # fmt: skip
 
 
@@ -70,3 +83,24 @@ def test_the_fleet_is_spread_evenly_and_has_no_name_twice() -> None:
     ordered = fleet.orders(100, ["s1", "s2"])
     assert Counter(each["subscription"] for each in ordered) == {"s1": 50, "s2": 50}
     assert len({each["name"] for each in ordered}) == 100
+
+
+def test_an_operator_decides_when_it_has_every_record_and_none_waits() -> None:
+    assert is_deciding(_HOLDER, 200)
+    assert not is_deciding(_HOLDER, 201)
+    assert not is_deciding(_HOLDER.replace('queue="decide"} 0.0', 'queue="decide"} 1.0'), 200)
+    assert not is_deciding("# no metrics: refused\n", 0)
+
+
+def test_an_operator_is_informed_when_all_three_systems_were_read_since_its_start() -> None:
+    read = _HOLDER + 'microseg_last_reading_timestamp_seconds{system="checkpoint"} 1.9e+09\n'
+    assert is_informed(read, since=1.8e9)
+    assert not is_informed(read, since=1.95e9)
+    assert not is_informed(_HOLDER, since=1.8e9)
+
+
+def test_the_effects_of_a_restart_are_the_requests_that_changed_something() -> None:
+    ledger = Ledger()
+    ledger.append("azure", "vms.list")
+    ledger.append("azure", "commands.put", changed=("run-command microseg-1 of vm",))
+    assert effects(ledger.entries()) == {"azure commands.put": 1}

@@ -153,6 +153,21 @@ def test_nics_refer_to_their_vm_in_another_letter_case_than_the_vm_list(azure: A
     ]
 
 
+def test_one_nic_is_read_by_its_own_group_in_any_letter_case_and_denied_with_it(azure: Azure) -> None:
+    azure.add({"name": "web", "nics": [{"resourceGroup": "net-rg", "addresses": ["10.0.9.4"]}]})
+    (listed,) = pages(azure, f"{NICS}?{VERSION}")[0]["value"]
+    with azure.session() as session:
+
+        def read(path: str) -> tuple[int, Any]:
+            answer = session.get(f"{azure.url}{path}?{VERSION}", timeout=5)
+            return answer.status_code, answer.json()
+
+        assert read(listed["id"].upper()) == (200, listed)
+        assert read(listed["id"] + "x")[1]["error"]["code"] == "ResourceNotFound"
+        azure.world.traits.change({"denied": ["net-rg"]})
+        assert read(listed["id"])[0] == 403
+
+
 def test_flexible_members_are_listed_and_uniform_ones_are_not(azure: Azure) -> None:
     azure.add(
         {"name": "flex1", "scaleSet": {"name": "flex", "mode": "flexible"}},

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from microseg.engine.ground.ports import Clock
 from microseg.engine.mapping.approved_changes import ApprovedChanges
+from microseg.engine.mapping.lost_records import LostRecords
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.latest import Latest
 from microseg.model.approval import ApprovalAction
@@ -43,9 +44,9 @@ class _Answer:
 class HourlyChanges:
     """Keeps the answers that were let through, and the hold."""
 
-    def __init__(self, table: HostTable, clock: Clock) -> None:
+    def __init__(self, table: HostTable, clock: Clock, records: LostRecords) -> None:
         """Begin without a hold."""
-        self._table, self._clock = table, clock
+        self._table, self._clock, self._records = table, clock, records
         self._all_addresses = True
         """Whether the estate publishes every address of a VM, else the primary one alone."""
         self._let: dict[str, _Answer] = {}
@@ -74,7 +75,7 @@ class HourlyChanges:
         for gone in self._let.keys() - self._table.hosts.keys():
             del self._let[gone]
         held = self.hold.hosts if self.hold is not None else frozenset[str]()
-        asked = ((set(vm_ids) | held) & commissioned) - elsewhere
+        asked = {vm_id for vm_id in (set(vm_ids) | held) - elsewhere if self._is_judged(vm_id)}
         answers = {vm_id: answer for vm_id in asked if (answer := self._answer(vm_id, now)) is not None}
         changing = {vm_id: kinds for vm_id, answer in answers.items() if (kinds := self._kinds(vm_id, answer, now))}
         self._approved.resume(changing, estate, now)
@@ -91,6 +92,10 @@ class HourlyChanges:
         self._set_hold(hold, answers, estate, now)
         # The first reading of each has every host decided again, so those that were asked are all of them.
         self.weighed = self.weighed or None not in (self._table.latest.azure, self._table.latest.illumio)
+
+    def _is_judged(self, vm_id: str) -> bool:
+        """Whether the guard counts the host, and all is known of it that a change is told by."""
+        return self._records.settled(vm_id) and not self._records.is_half_known(vm_id)
 
     def changed_at(self, vm_id: str) -> datetime | None:
         """When a change of the host was let through that nobody approved; None: not within the hour."""
@@ -144,8 +149,10 @@ class HourlyChanges:
         """The kinds of change; none where the answer is the one that was let through: what differs then is drift."""
         if self._let.get(vm_id) == answer:
             return frozenset()
-        record, desired = self._table.hosts[vm_id].record, self._table.latest.desired(vm_id, now)
-        kinds = guard.difference(record, desired) if desired is not None else frozenset[str]()
+        record, desired = self._records.record(vm_id), self._table.latest.desired(vm_id, now)
+        if record is None or desired is None:
+            return frozenset()
+        kinds = guard.difference(record, desired)
         kinds |= hourly_guard.moved(record, answer.addresses)
         return kinds | {hourly_guard.PAIRED_ANEW} if answer.lost else kinds
 
@@ -155,13 +162,16 @@ class HourlyChanges:
         if known is None:
             return ()
         asked = [
-            added(self._table.hosts[vm_id].record, answers[vm_id].labels, answers[vm_id].groups) for vm_id in hold.hosts
+            added(record, answers[vm_id].labels, answers[vm_id].groups)
+            for vm_id in hold.hosts
+            if (record := self._records.record(vm_id)) is not None
         ]
         return known.lacking({one for labels, _ in asked for one in labels}, {one for _, each in asked for one in each})
 
     def _lost(self, vm_id: str) -> bool:
         """Whether the PCE says that the recorded workload is gone."""
-        return self._table.hosts[vm_id].observed.unpaired_readings > 0
+        state = self._table.hosts.get(vm_id)
+        return state is not None and state.observed.unpaired_readings > 0
 
     def _set_hold(
         self, hold: guard.PlanHold | None, answers: Mapping[str, _Answer], estate: Estate, now: datetime

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import count
 from typing import Protocol
 
 from microseg.kube.errors import AlreadyExists
@@ -156,24 +157,27 @@ class MappingRevisions:
         `named`: digests that hosts name, which must stay readable; None: not known yet, so none is deleted.
         `instead`: the digest that a hold names; its rules are returned, too. `pin`: an Approval of a revision.
         """
-        revisions = self._store.list(self._ref.name)
+        stored = self._store.list(self._ref.name)
+        revisions = [revision for revision in stored if not revision.fault]
         if pin is not None or self._ref.pin:
             active = self._pinned(revisions, pin)
         else:
-            active = self._newest(revisions, live, now, named, instead)
+            active = self._newest(stored, live, now, named, instead)
+        active = replace(active, valid=_with_faults(active.valid, stored))
         earlier = next((revision for revision in reversed(revisions) if revision.digest == instead), None)
         rules = _verified(earlier, self._allowed) if earlier is not None else None
         return replace(active, instead=rules if isinstance(rules, MappingDocument) else None) if instead else active
 
     def _newest(
         self,
-        revisions: Sequence[MappingRevision],
+        stored: Sequence[MappingRevision],
         live: Sequence[ConfigMapData],
         now: datetime,
         named: Collection[str] | None,
         instead: str,
     ) -> ActiveMapping:
         """The newest document that is fit, kept from now on."""
+        revisions = [revision for revision in stored if not revision.fault]
         verdict = judge(self._ref, live, self._allowed)
         if isinstance(verdict, Refused):
             document, state, stays = _in_force(revisions[-1] if revisions else None, self._allowed)
@@ -182,7 +186,7 @@ class MappingRevisions:
         if revisions and revisions[-1].digest == verdict.document.digest:
             revision = revisions[-1]
         else:
-            revision = self._kept(revisions, verdict, now)
+            revision = self._kept(stored, verdict, now)
             if named is not None:
                 self._store.prune(self._ref.name, {*named, instead})
         message = f"Revision {revision.digest[:DIGITS]} of {self._ref.name} is in force."
@@ -203,25 +207,29 @@ class MappingRevisions:
         message = f"PINNED to revision {pinned.digest[:DIGITS]} by {by}: newer documents are not looked at."
         return ActiveMapping(document, state, SystemState(ConditionStatus.TRUE, Reason.MAPPING_PINNED, message))
 
-    def _kept(self, revisions: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
+    def _kept(self, stored: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
         """Keep an accepted document, also where somebody took the next number since `kept` was read.
 
         That is another estate of the same mapping, or the holder of the Lease before us.
         """
         try:
-            return self._write(revisions, candidate, now)
+            return self._write(stored, candidate, now)
         except AlreadyExists:
-            revisions = self._store.list(self._ref.name)
+            stored = self._store.list(self._ref.name)
+            revisions = [revision for revision in stored if not revision.fault]
             same = bool(revisions) and revisions[-1].digest == candidate.document.digest
-            return revisions[-1] if same else self._write(revisions, candidate, now)
+            return revisions[-1] if same else self._write(stored, candidate, now)
 
-    def _write(self, revisions: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
-        """Keep an accepted document."""
+    def _write(self, stored: Sequence[MappingRevision], candidate: Candidate, now: datetime) -> MappingRevision:
+        """Keep an accepted document under the next number whose name is free."""
+        taken = {revision.name for revision in stored}
+        latest = max((revision.number for revision in stored if not revision.fault), default=0)
+        number = next(each for each in count(latest + 1) if f"{self._ref.name}-{each}" not in taken)
         source = candidate.source
         return self._store.create(
             MappingRevision(
                 mapping=self._ref.name,
-                number=revisions[-1].number + 1 if revisions else 1,
+                number=number,
                 digest=candidate.document.digest,
                 document=source.data[KEY],
                 source=f"{source.namespace}/{source.name} {source.uid}@{source.resource_version}",
@@ -230,6 +238,16 @@ class MappingRevisions:
                 author=source.annotations.get(Annotation.AUTHOR, ""),
             )
         )
+
+
+def _with_faults(valid: SystemState, stored: Sequence[MappingRevision]) -> SystemState:
+    """What is said of the live document, and which ControllerRevisions cannot be ours."""
+    faulty = [f"{revision.name} ({revision.fault})" for revision in stored if revision.fault]
+    if not faulty:
+        return valid
+    more = f" and {len(faulty) - _MOST_SHOWN} more" if len(faulty) > _MOST_SHOWN else ""
+    told = f"Not used are the ControllerRevisions {', '.join(faulty[:_MOST_SHOWN])}{more}: somebody else wrote them."
+    return replace(valid, message=f"{valid.message} {told}")
 
 
 def _verified(revision: MappingRevision, allowed: Allowed) -> MappingDocument | str:

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 
 from microseg.engine.ground.ports import Clock
 from microseg.engine.mapping.hourly_changes import HourlyChanges, held, known_names
+from microseg.engine.mapping.lost_records import LostRecords
 from microseg.engine.state.host_table import HostTable
 from microseg.mapping import MappingDocument, override_ends
 from microseg.model.approval import ApprovalAction
 from microseg.model.desired import Desired
 from microseg.model.estate import Estate
 from microseg.model.estate_status import UsedApproval
+from microseg.model.host import ManagedHost
 from microseg.model.names import Annotation
 from microseg.planning import guard
 from microseg.planning.approvals import listed, open_for
@@ -40,7 +42,12 @@ class MappingRollout:
         self._admitted: UsedApproval | None = None
         self._offered: dict[str, guard.PlanHold] = {}
         """Digest -> a hold that a person may have looked at: a living fleet makes another of it every few seconds."""
-        self.hourly = HourlyChanges(table, clock)
+        self._judged_with: frozenset[str] = frozenset()
+        """VmIds of all hosts that were looked at when the hold was judged."""
+        self._first_rules = False
+        """Whether the Estate had no rules before this process began, so that none of its hosts has a past."""
+        self._records = LostRecords(table, clock, lambda: self._released)
+        self.hourly = HourlyChanges(table, clock, self._records)
         """What changes without a change of rules."""
 
     @property
@@ -93,17 +100,21 @@ class MappingRollout:
         mapping = latest.mapping
         if mapping is None or not (self._due(now) or self._mended(estate, mapping)):
             return
+        self._first_rules = self._first_rules or estate.status.mapping is None
         if self._released is None and _was_let_through(estate, mapping):
             self._released = mapping
         if self._released is not None and self._released.digest == mapping.digest:
             self.release(mapping)
         elif latest.azure is not None and (known := known_names(estate, latest)) is not None:
-            self._judge(estate, mapping, now, known.lacking_of(mapping))
+            settled = self._records.all_settled()
+            if not any(map(self._records.is_half_known, settled)):
+                self._judge(estate, mapping, now, known.lacking_of(mapping), settled)
 
     def weigh(self, estate: Estate) -> None:
         """Before hosts are decided: what of them changes without a change of rules."""
         if self.judged and self._table.latest.mapping is not None:
-            elsewhere = self._hold.hosts if self._hold is not None else frozenset()
+            held = self._hold.hosts if self._hold is not None else frozenset[str]()
+            elsewhere = held | {vm_id for vm_id in self._table.dirty if self._stays(vm_id)}
             self.hourly.weigh(self._table.dirty, estate, elsewhere=elsewhere)
         self._table.latest.lacking = self.hold is not None and bool(self.hold.lacking)
 
@@ -113,6 +124,7 @@ class MappingRollout:
         self._judged_at = self._clock()
         self._admitted = None
         self._offered.clear()
+        self._judged_with = frozenset()
         self._set_hold(None)
 
     def desired(self, vm_id: str) -> Desired | None:
@@ -120,12 +132,17 @@ class MappingRollout:
         desired = self._table.latest.desired(vm_id, self._clock())
         if desired is None:
             return None
-        record = self._table.hosts[vm_id].record
-        if self.hourly.hold is not None and vm_id in self.hourly.hold.hosts:
+        record = self.record(vm_id)
+        held_now = self.hourly.hold is not None and vm_id in self.hourly.hold.hosts
+        stays = held_now or self._stays(vm_id)
+        if held_now or self._records.is_half_known(vm_id) or (stays and guard.is_made_again(record)):
             return held(guard.as_recorded(record, desired))
-        as_recorded = vm_id in self._hold.hosts if self._hold is not None else not self.judged and self._settled(vm_id)
-        if as_recorded:
+        if stays:
             return replace(guard.as_recorded(record, desired), keeps_workload=True)
+        judged = self.judged or self._first_rules
+        unclear = self._records.until_the_pce_is_read(vm_id, desired, judged=judged)
+        if unclear is not None:
+            return unclear
         changed_at = self.hourly.changed_at(vm_id)
         return desired if changed_at is None else replace(desired, changed_at=changed_at)
 
@@ -134,8 +151,15 @@ class MappingRollout:
         mapping = self._table.latest.mapping
         return None if mapping is None else override_ends(mapping, vm_id, now)
 
-    def _settled(self, vm_id: str) -> bool:
-        return vm_id in self._table.fleet.commissioned
+    def record(self, vm_id: str) -> ManagedHost:
+        """What the host is decided by: its record; where that was lost, as the systems show the host."""
+        return self._records.record(vm_id) or self._table.hosts[vm_id].record
+
+    def _stays(self, vm_id: str) -> bool:
+        """Whether the host stays as recorded, because its change of rules is held or not judged yet."""
+        if self._hold is None:
+            return not self.judged and self._records.settled(vm_id)
+        return vm_id in self._hold.hosts or (vm_id not in self._judged_with and self._records.settled(vm_id))
 
     def _due(self, now: datetime) -> bool:
         if self._judged_at is None:
@@ -149,11 +173,13 @@ class MappingRollout:
         known = known_names(estate, self._table.latest)
         return known is not None and known.lacking_of(mapping) != self._hold.lacking
 
-    def _judge(self, estate: Estate, mapping: MappingDocument, now: datetime, lacking: tuple[str, ...]) -> None:
-        """Ask the guard about the whole fleet."""
+    def _judge(
+        self, estate: Estate, mapping: MappingDocument, now: datetime, lacking: tuple[str, ...], settled: set[str]
+    ) -> None:
+        """Ask the guard about the whole fleet. `settled`: vmIds of the hosts that count."""
         table, released = self._table, self._released
         _, hold = guard.evaluate(
-            (table.hosts[vm_id].record for vm_id in table.fleet.commissioned),
+            (record for vm_id in settled if (record := self._records.record(vm_id)) is not None),
             lambda host: table.latest.desired(host.spec.vm_id, now),
             lambda host: table.latest.desired(host.spec.vm_id, now, released) if released else None,
             estate.spec.guard.max_changed_percent,
@@ -164,6 +190,8 @@ class MappingRollout:
             self.release(mapping)
             return
         self._judge_hold(estate, hold, mapping.digest, now)
+        table.touch(settled - self._judged_with)
+        self._judged_with = frozenset(settled)
 
     def _judge_hold(self, estate: Estate, hold: guard.PlanHold, revision: str, now: datetime) -> None:
         """Hold it, unless a person approved it, or what it was when that person looked."""

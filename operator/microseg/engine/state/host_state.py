@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TypedDict
 
 from microseg.model.agent_record import AgentOutcome, AgentRecord
-from microseg.model.azure_facts import RunCommand
+from microseg.model.azure_facts import RunCommand, Vm
 from microseg.model.facts import UNREADABLE, Absent, HostFacts, Postponed, Seen, Unreadable
-from microseg.model.host import GoneProof, HostStatus, ManagedHost
+from microseg.model.host import GoneProof, HostSpec, HostStatus, ManagedHost, host_name
 from microseg.planning.decide import Decision
 
 
@@ -76,6 +76,12 @@ class HostState:
         """Href of the workload that the record names; empty: none."""
         illumio = self.record.status.illumio
         return illumio.workload if illumio is not None else ""
+
+
+def unrecorded(vm: Vm) -> HostState:
+    """A row for a VM without a record, as if it had one that knows nothing; it is in no table."""
+    name = host_name(vm.record.name, vm.vm_id)
+    return HostState(ManagedHost(name=name, namespace="", spec=HostSpec(estate="", vm_id=vm.vm_id)))
 
 
 def older(record: ManagedHost, than: ManagedHost) -> bool:

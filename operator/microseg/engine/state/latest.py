@@ -11,7 +11,7 @@ from datetime import datetime
 
 from microseg.engine.ground.ports import Clock
 from microseg.engine.state.address_hold_down import AddressHoldDown
-from microseg.engine.state.host_state import HostState
+from microseg.engine.state.host_state import HostState, unrecorded
 from microseg.engine.state.last_known import NicGaps, with_last_known
 from microseg.engine.state.rivals import rivals_of
 from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
@@ -93,9 +93,7 @@ class Latest:
         """
         if self.illumio is None:
             return None, False
-        state = self._state_of(vm_id)
-        if state is None:
-            return None, True
+        state = self._state_of(vm_id) or unrecorded(vm)
         own, doubtful = self._stamps(state, vm)
         if own is not None:
             return own, True
