@@ -1,83 +1,15 @@
 """The alerts: each with its expression, its runbook, and the series by which promtool proves that it fires, and does not.
 
-Names of metrics come from `microseg.metrics.table` only, so an alert cannot watch a series that is not there. A page is
-for a person now, a ticket for a person today.
+Names of metrics come from `microseg.metrics.table` only, so an alert cannot watch a series that is not there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from lab.monitoring.alert import BY, PROTECTED, PROTECTED_WITHIN, READ, READ_WITHIN, Alert, burn, condition, series
 from microseg.metrics import table as m
 
-PROTECTED_WITHIN = 1800
-"""Seconds within which a new VM is to be protected: a bucket's bound of the histogram."""
-PROTECTED = 0.95
-"""The share of new VMs for which that is promised."""
-READ_WITHIN = 900
-"""Seconds that a complete reading may be old."""
-READ = 0.99
-"""The share of time for which that is promised."""
-_ESTATE = 'namespace="ns",estate="e"'
-_KEY = {"namespace": "ns", "estate": "e"}
-_BY = "by (namespace, estate)"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert."""
-
-    name: str
-    severity: str
-    expr: str
-    lasts: str
-    """`for` of the rule."""
-    summary: str
-    meaning: str
-    action: str
-    fires: tuple[tuple[str, str], ...]
-    """(series, values) by the minute, in promtool's notation, with which it fires at `at`."""
-    quiet: tuple[tuple[str, str], ...]
-    """With which it does not."""
-    labels: tuple[tuple[str, str], ...] = ()
-    """Labels of the alert that fires, beside severity and those of the estate."""
-    of_estate: bool = True
-    at: str = "75m"
-
-
-def _series(metric: m.Metric, *labels: str, suffix: str = "") -> str:
-    return f"{metric.name}{suffix}{{{','.join((_ESTATE, *labels))}}}"
-
-
-def _gauge(
-    name: str, severity: str, lasts: str, selector: str, above: str, texts: tuple[str, str, str], *,
-    series: tuple[str, str, str], labels: tuple[tuple[str, str], ...] = (),
-) -> Alert:  # fmt: skip
-    """An alert on one gauge. `series`: (series, values that fire, values that do not)."""
-    return Alert(
-        name, severity, f"{selector} {above}", lasts, *texts,
-        fires=((series[0], series[1]),), quiet=((series[0], series[2]),), labels=labels,
-    )  # fmt: skip
-
-
-def _condition(name: str, condition: str, status: str, lasts: str, severity: str, texts: tuple[str, str, str]) -> Alert:
-    labels = (f'condition="{condition}"', f'status="{status}"')
-    selector = f"{m.CONDITION.name}{{{','.join(labels)}}}"
-    return _gauge(
-        name, severity, lasts, selector, "== 1", texts,
-        series=(_series(m.CONDITION, *labels), "1x240", "0x240"),
-        labels=(("condition", condition), ("status", status)),
-    )  # fmt: skip
-
-
-def burn(name: str, long: str, short: str, factor: float, budget: float) -> str:
-    """Both windows burn the error budget faster than `factor`: the long one says much, the short one says still."""
-    limit = f"{factor * budget:g}"
-    return f"microseg:{name}:error_ratio{long} > {limit} and microseg:{name}:error_ratio{short} > {limit}"
-
-
-_BUCKET = _series(m.TIME_TO_PROTECT, f'le="{PROTECTED_WITHIN:.1f}"', suffix="_bucket")
-_COUNT = _series(m.TIME_TO_PROTECT, suffix="_count")
+_BUCKET = series(m.TIME_TO_PROTECT, f'le="{PROTECTED_WITHIN:.1f}"', suffix="_bucket")
+_COUNT = series(m.TIME_TO_PROTECT, suffix="_count")
 _AZURE = 'system="azure"'
 
 ALERTS: tuple[Alert, ...] = (
@@ -89,21 +21,30 @@ ALERTS: tuple[Alert, ...] = (
         fires=(), quiet=((f'{m.BUILD_INFO.name}{{version="1"}}', "1x240"),), of_estate=False,
     ),
     Alert(
-        "MicrosegNobodyLeads", "page", f"sum {_BY} ({m.LEADER.name}) == 0", "3m",
+        "MicrosegNobodyLeads", "page", f"sum {BY} ({m.LEADER.name}) == 0", "3m",
         "Replicas run, and none holds the Lease of the estate.",
         "Nothing of the estate is reconciled.",
         "`microseg status` names the last holder. Look at the log for `lease not readable`, and at the RBAC for leases.",
-        fires=((_series(m.LEADER), "0x240"),), quiet=((_series(m.LEADER), "1x240"),),
+        fires=((series(m.LEADER), "0x240"),), quiet=((series(m.LEADER), "1x240"),),
     ),
     Alert(
-        "MicrosegSeveralLead", "page", f"sum {_BY} ({m.LEADER.name}) > 1", "2m",
+        "MicrosegSeveralLead", "page", f"sum {BY} ({m.LEADER.name}) > 1", "2m",
         "Two replicas say that they hold the Lease of the estate.",
         "A holder that lost its Lease stops before it ends, so this should never be seen for long.",
         "Delete the Pod whose name the Lease does not have; keep both logs.",
-        fires=((_series(m.LEADER, 'pod="a"'), "1x240"), (_series(m.LEADER, 'pod="b"'), "1x240")),
-        quiet=((_series(m.LEADER, 'pod="a"'), "1x240"), (_series(m.LEADER, 'pod="b"'), "0x240")),
+        fires=((series(m.LEADER, 'pod="a"'), "1x240"), (series(m.LEADER, 'pod="b"'), "1x240")),
+        quiet=((series(m.LEADER, 'pod="a"'), "1x240"), (series(m.LEADER, 'pod="b"'), "0x240")),
     ),
-    _condition("MicrosegEstateStalled", "Stalled", "true", "5m", "page", (
+    Alert(
+        "MicrosegLeaseFlaps", "ticket", f'sum {BY} (increase({m.LEASES.name}{{change="lost"}}[1h])) > 3', "5m",
+        "The Lease of the estate is lost again and again.",
+        "Each change of the holder begins with a reading of every system, so work is slower; nothing is done twice.",
+        "Look at restarts and the memory of the Pods, and at the latency of the API server: a holder that cannot renew its "
+        "Lease in time gives it up.",
+        fires=((series(m.LEASES, 'change="lost"'), "0+1x240"),),
+        quiet=((series(m.LEASES, 'change="lost"'), "0x240"),),
+    ),
+    condition("MicrosegEstateStalled", "Stalled", "true", "5m", "page", (
         "A person must change something before the estate is reconciled.",
         "Nothing of the estate is reconciled: a Secret, a permission, the schema or the spec cannot be used.",
         "`microseg status` shows the reason; `microseg doctor` names what to mend.",
@@ -113,8 +54,8 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.condition }} is not True.",
         "A system was not read completely for 20 minutes. What was confirmed stays; nothing new is concluded.",
         "`microseg status` shows the error; see [a system cannot be read](../operations.md#a-system-cannot-be-read).",
-        fires=((_series(m.CONDITION, 'condition="AzureReachable"', 'status="true"'), "0x240"),),
-        quiet=((_series(m.CONDITION, 'condition="AzureReachable"', 'status="true"'), "1x240"),),
+        fires=((series(m.CONDITION, 'condition="AzureReachable"', 'status="true"'), "0x240"),),
+        quiet=((series(m.CONDITION, 'condition="AzureReachable"', 'status="true"'), "1x240"),),
         labels=(("condition", "AzureReachable"), ("status", "true")),
     ),
     Alert(
@@ -122,30 +63,51 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.system }} was last read completely half an hour ago.",
         "The records are older than they look; a VM that came since is not protected.",
         "`microseg status` shows the latest error of the system.",
-        fires=((_series(m.READ_AT, _AZURE), "0x240"),), quiet=((_series(m.READ_AT, _AZURE), "0+60x240"),),
+        fires=((series(m.READ_AT, _AZURE), "0x240"),), quiet=((series(m.READ_AT, _AZURE), "0+60x240"),),
         labels=(("system", "azure"),),
     ),
-    _condition("MicrosegMappingRefused", "MappingValid", "false", "5m", "ticket", (
+    condition("MicrosegMappingRefused", "MappingValid", "false", "5m", "ticket", (
         "The newest mapping was refused; the previous one is in force.",
         "A commit did not take effect.",
         "`microseg validate` on that file names line and reason; commit it mended.",
     )),
     Alert(
-        "MicrosegPlanHeld", "ticket", f"{m.HELD.name} > 0", "30m",
+        "MicrosegPlanHeld", "ticket", f'{m.HELD.name}{{kind!="retirement"}} > 0', "30m",
         "A plan for {{ $value }} hosts waits for a person ({{ $labels.kind }}).",
-        "The guard holds a change of the mapping, or retirements: nothing of it is carried out.",
-        "`microseg plan` or `microseg status --retiring` shows what it would do; approve it as `microseg status` says, or "
-        "revert the mapping.",
-        fires=((_series(m.HELD, 'kind="mapping"'), "7x240"),), quiet=((_series(m.HELD, 'kind="mapping"'), "0x240"),),
+        "The guard holds a change of the mapping, or of tags and addresses: nothing of it is carried out.",
+        "`microseg plan` shows what it would do; approve it as `microseg status` says, or revert the mapping or the tags.",
+        fires=((series(m.HELD, 'kind="mapping"'), "7x240"),), quiet=((series(m.HELD, 'kind="mapping"'), "0x240"),),
         labels=(("kind", "mapping"),),
+    ),
+    Alert(
+        "MicrosegGuardTrips", "ticket", f"sum by (namespace, estate, kind) (increase({m.GUARD_TRIPS.name}[6h])) > 5", "5m",
+        "The guard begins to hold plans again and again ({{ $labels.kind }}).",
+        "Something changes many hosts at once, repeatedly: a script that writes tags, an address plan, or edits of the "
+        "mapping that nobody foresaw.",
+        "`microseg history --since 6h` shows what came through; the Estate's Events `PlanHeld` name what did not. Stop the "
+        "cause before you approve.",
+        fires=((series(m.GUARD_TRIPS, 'kind="facts"'), "0+0.1x240"),),
+        quiet=((series(m.GUARD_TRIPS, 'kind="facts"'), "1x240"),),
+        labels=(("kind", "facts"),), at="3h",
+    ),
+    Alert(
+        "MicrosegRetirementsHeld", "ticket", f'{m.HELD.name}{{kind="retirement"}} > 0', "6h",
+        "{{ $value }} VMs that are gone have waited for six hours to be retired.",
+        "More are gone than `maxPerHour` lets go, for hours: an estate that is being taken down, or one whose VMs the "
+        "operator no longer sees. Their objects, groups and workloads stay meanwhile.",
+        "`microseg status --retiring` lists them. If they are gone indeed, approve the list; if not, give the operator back "
+        "its sight of them.",
+        fires=((series(m.HELD, 'kind="retirement"'), "40x480"),),
+        quiet=((series(m.HELD, 'kind="retirement"'), "40x120 0x360"),),
+        labels=(("kind", "retirement"),), at="7h",
     ),
     Alert(
         "MicrosegHostsBlocked", "ticket", f'{m.HOSTS.name}{{standing="blocked"}} > 0', "1h",
         "{{ $value }} hosts need a person.",
         "They are not, or not fully, protected, and do not get on by themselves.",
         "`microseg status` counts them by reason, the oldest first; `microseg explain HOST` says what to do.",
-        fires=((_series(m.HOSTS, 'standing="blocked"'), "2x240"),),
-        quiet=((_series(m.HOSTS, 'standing="blocked"'), "0x240"),),
+        fires=((series(m.HOSTS, 'standing="blocked"'), "2x240"),),
+        quiet=((series(m.HOSTS, 'standing="blocked"'), "0x240"),),
         labels=(("standing", "blocked"),),
     ),
     Alert(
@@ -155,8 +117,8 @@ ALERTS: tuple[Alert, ...] = (
         "heard.",
         "`kubectl get mh` shows which; [VENOffline](../operations.md#a-host-that-is-done-or-continues-by-itself) says what to look at. Many at once: look at "
         "the way from the VMs to the PCE.",
-        fires=((_series(m.AGENTS, 'reason="VENOffline"'), "3x240"),),
-        quiet=((_series(m.AGENTS, 'reason="VENOffline"'), "0x240"),),
+        fires=((series(m.AGENTS, 'reason="VENOffline"'), "3x240"),),
+        quiet=((series(m.AGENTS, 'reason="VENOffline"'), "0x240"),),
         labels=(("reason", "VENOffline"),),
     ),
     Alert(
@@ -164,7 +126,7 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.system }} refuses calls of the operator, again and again.",
         "Something else uses the same limit, or it was lowered: work is slower than it should be.",
         "`microseg status --calls` shows what is asked; look for another client with the same identity.",
-        fires=((_series(m.THROTTLES, _AZURE), "0+10x240"),), quiet=((_series(m.THROTTLES, _AZURE), "0x240"),),
+        fires=((series(m.THROTTLES, _AZURE), "0+10x240"),), quiet=((series(m.THROTTLES, _AZURE), "0x240"),),
         labels=(("system", "azure"),),
     ),
     Alert(
@@ -176,55 +138,72 @@ ALERTS: tuple[Alert, ...] = (
         "The system answers errors, or not at all.",
         "`microseg status` shows the latest error; the log has each.",
         fires=(
-            (_series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="500"', suffix="_count"), "0+5x240"),
-            (_series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="200"', suffix="_count"), "0+5x240"),
+            (series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="500"', suffix="_count"), "0+5x240"),
+            (series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="200"', suffix="_count"), "0+5x240"),
         ),
         quiet=(
-            (_series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="500"', suffix="_count"), "0x240"),
-            (_series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="200"', suffix="_count"), "0+5x240"),
+            (series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="500"', suffix="_count"), "0x240"),
+            (series(m.REQUESTS, _AZURE, 'operation="vm"', 'outcome="200"', suffix="_count"), "0+5x240"),
         ),
         labels=(("system", "azure"),),
     ),
     Alert(
-        "MicrosegPublishesFail", "ticket", f'sum {_BY} (increase({m.PUBLISHES.name}{{outcome="failed"}}[1h])) > 3', "5m",
+        "MicrosegPublishesFail", "ticket", f'sum {BY} (increase({m.PUBLISHES.name}{{outcome="failed"}}[1h])) > 3', "5m",
         "Publishes to Check Point fail.",
         "Objects and memberships do not reach the firewall; new VMs are not grouped.",
         "`microseg status` shows Check Point's answer; look for a locked session or a refused object.",
-        fires=((_series(m.PUBLISHES, 'outcome="failed"'), "0+1x240"),),
-        quiet=((_series(m.PUBLISHES, 'outcome="failed"'), "0x240"),),
+        fires=((series(m.PUBLISHES, 'outcome="failed"'), "0+1x240"),),
+        quiet=((series(m.PUBLISHES, 'outcome="failed"'), "0x240"),),
     ),
     Alert(
         "MicrosegInstallsFail", "ticket",
-        f'sum {_BY} (increase({m.INSTALLS.name}{{outcome!="installed"}}[1h])) > 2', "5m",
+        f'sum {BY} (increase({m.INSTALLS.name}{{outcome!="installed"}}[1h])) > 2', "5m",
         "Policy installs fail.",
         "What is published is not in force on a gateway.",
         "`microseg status` and PolicyInstalled of a host name the gateway and its answer.",
-        fires=((_series(m.INSTALLS, 'outcome="refused"'), "0+1x240"),),
-        quiet=((_series(m.INSTALLS, 'outcome="refused"'), "0x240"),),
+        fires=((series(m.INSTALLS, 'outcome="refused"'), "0+1x240"),),
+        quiet=((series(m.INSTALLS, 'outcome="refused"'), "0x240"),),
     ),
     Alert(
         "MicrosegQueueStuck", "ticket", f'{m.QUEUE_AGE.name}{{queue=~"decide|status"}} > 900', "5m",
         "The queue {{ $labels.queue }} was not empty for a quarter of an hour.",
         "Decisions or their records lag: the API server is slow, or refuses writes.",
         "Look for `status not written` in the log, and at the API server's load.",
-        fires=((_series(m.QUEUE_AGE, 'queue="status"'), "0+60x240"),),
-        quiet=((_series(m.QUEUE_AGE, 'queue="status"'), "0x240"),),
+        fires=((series(m.QUEUE_AGE, 'queue="status"'), "0+60x240"),),
+        quiet=((series(m.QUEUE_AGE, 'queue="status"'), "0x240"),),
         labels=(("queue", "status"),),
     ),
     Alert(
-        "MicrosegDriftRepeats", "ticket", f"sum {_BY} (increase({m.DRIFT_REPAIRED.name}[1h])) > 10", "15m",
+        "MicrosegDriftRepeats", "ticket", f"sum {BY} (increase({m.DRIFT_REPAIRED.name}[1h])) > 10", "15m",
         "Somebody keeps changing what the operator repairs.",
         "More than ten changes from outside were repaired in an hour.",
         "`microseg history --since 1h` shows what was changed and by whom; settle who is right.",
-        fires=((_series(m.DRIFT_REPAIRED, 'stage="Labelled"'), "0+1x240"),),
-        quiet=((_series(m.DRIFT_REPAIRED, 'stage="Labelled"'), "0x240"),),
+        fires=((series(m.DRIFT_REPAIRED, 'stage="Labelled"'), "0+1x240"),),
+        quiet=((series(m.DRIFT_REPAIRED, 'stage="Labelled"'), "0x240"),),
+    ),
+    Alert(
+        "MicrosegDriftStays", "ticket",
+        f"sum {BY} (increase({m.DRIFT_FOUND.name}[6h])) "
+        f"- (sum {BY} (increase({m.DRIFT_REPAIRED.name}[6h])) or 0 * sum {BY} (increase({m.DRIFT_FOUND.name}[6h]))) > 5",
+        "15m",
+        "What was changed from outside stays as it was changed.",
+        "More than five changes of six hours were found and not repaired: `spec.drift` is Report, they are left alone after "
+        "three repairs (Contention), or a repair cannot be done.",
+        "`kubectl get mh` and `microseg explain HOST` say what differs and who wrote it last; put it right there, or set "
+        "`spec.drift: Repair`.",
+        fires=((series(m.DRIFT_FOUND, 'stage="Labelled"'), "0+0.1x240"),),
+        quiet=(
+            (series(m.DRIFT_FOUND, 'stage="Labelled"'), "0+0.1x240"),
+            (series(m.DRIFT_REPAIRED, 'stage="Labelled"'), "0+0.1x240"),
+        ),
+        at="3h",
     ),
     Alert(
         "MicrosegRowsLeftOut", "ticket", f"{m.PROBLEMS.name} > 0", "1h",
         "The list of {{ $labels.system }} has {{ $value }} items that cannot be read.",
         "Those items are not judged; with such a row of Azure, nobody is retired.",
         "The Estate's condition of the system quotes the first ones.",
-        fires=((_series(m.PROBLEMS, _AZURE), "1x240"),), quiet=((_series(m.PROBLEMS, _AZURE), "0x240"),),
+        fires=((series(m.PROBLEMS, _AZURE), "1x240"),), quiet=((series(m.PROBLEMS, _AZURE), "0x240"),),
         labels=(("system", "azure"),),
     ),
     Alert(
@@ -232,8 +211,8 @@ ALERTS: tuple[Alert, ...] = (
         "The estate is suspended.",
         "New VMs are not protected while it lasts.",
         "Set `spec.suspend: false` when the reason is over.",
-        fires=((_series(m.SUSPENDED, 'what="estate"'), "1x240"),),
-        quiet=((_series(m.SUSPENDED, 'what="estate"'), "0x240"),),
+        fires=((series(m.SUSPENDED, 'what="estate"'), "1x240"),),
+        quiet=((series(m.SUSPENDED, 'what="estate"'), "0x240"),),
         labels=(("what", "estate"),), at="3h",
     ),
     Alert(
@@ -255,7 +234,7 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.system }} is not read often enough: the error budget of a month is gone in two days.",
         f"For {READ:.0%} of the time a complete reading is to be younger than {READ_WITHIN // 60} minutes.",
         "`microseg status` shows the latest error of the system.",
-        fires=((_series(m.READ_AT, _AZURE), "0x240"),), quiet=((_series(m.READ_AT, _AZURE), "0+60x240"),),
+        fires=((series(m.READ_AT, _AZURE), "0x240"),), quiet=((series(m.READ_AT, _AZURE), "0+60x240"),),
         labels=(("system", "azure"),),
     ),
     Alert(
@@ -263,7 +242,7 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $labels.system }} is not read often enough: the error budget of a month is gone in five days.",
         f"For {READ:.0%} of the time a complete reading is to be younger than {READ_WITHIN // 60} minutes.",
         "`microseg status` shows the latest error of the system.",
-        fires=((_series(m.READ_AT, _AZURE), "0x240"),), quiet=((_series(m.READ_AT, _AZURE), "0+60x240"),),
+        fires=((series(m.READ_AT, _AZURE), "0x240"),), quiet=((series(m.READ_AT, _AZURE), "0+60x240"),),
         labels=(("system", "azure"),),
     ),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import requests
 import yaml
 
+from lab import estate
 from lab.demo import fleet
 from lab.monitoring.panels import BOARDS, Query
 from lab.monitoring.pictures import picture
@@ -27,6 +28,8 @@ _ROOT = Path(__file__).resolve().parents[3]
 PICTURES = _ROOT / "docs" / "pictures"
 _MAY_BE_EMPTY = {"Script runs", "Publishes and installs"}
 """Panels of which one query may be empty: no policy is installed where nothing was published."""
+_MAY_BE_QUIET = {"Throttles"}
+"""Panels that may show nothing: no system asks for a pause."""
 _WINDOW = 30.0
 """Seconds of settled time that are watched at the end."""
 
@@ -78,7 +81,7 @@ def _answers(url: str) -> bool:
 
 def work(rig: Rig) -> None:
     """Have the operator bring the demo's first VMs under protection."""
-    rig.apply_estate()
+    rig.apply_estate(_retire_soon)
     for order in fleet.first_wave(rig.worlds.described["azure"]["subscriptions"]):
         rig.worlds.post("/azure/vms", order)
     rig.operator.start()
@@ -86,7 +89,31 @@ def work(rig: Rig) -> None:
         lambda: sum(1 for host in rig.hosts() if host.stage == "Commissioned") >= _ENOUGH,
         seconds=240, what=f"{_ENOUGH} hosts are commissioned",
     )  # fmt: skip
+    _disturb(rig)
     time.sleep(_WINDOW)
+
+
+def _disturb(rig: Rig) -> None:
+    """What the counters of drift, of retirements and of the guard are for."""
+    drifting, leaving = [host for host in rig.hosts() if host.stage == "Commissioned" and host.os == "Linux"][:2]
+    rig.worlds.post(f"/illumio/workloads/{drifting.vm}/relabel", {"env": "Test"})
+    rig.wait_until(lambda: _repairs(rig, drifting.vm), seconds=60, what=f"the label of {drifting.vm} is put right")
+    rig.worlds.post(f"/azure/vms/{leaving.vm}/delete", {"at_once": True})
+    rig.wait_until(lambda: rig.host(leaving.vm) is None, seconds=240, what=f"{leaving.vm} is retired")
+    documents = estate.documents(rig.worlds, rig.namespace)
+    mapping = next(each for each in documents if each["metadata"].get("labels", {}).get("microseg.dev/mapping"))
+    moved = str(mapping["data"]["mapping.yaml"]).replace("Elsewhere", "Europe")
+    rig.apply_estate(_retire_soon, mapping=moved)
+    rig.wait_until(lambda: rig.estate()["status"].get("held"), seconds=60, what="the guard holds the mapping")
+
+
+def _retire_soon(document: dict[str, Any]) -> None:
+    document["spec"]["retirement"] = {"missedPolls": 2, "after": "1s"}
+
+
+def _repairs(rig: Rig, vm: str) -> bool:
+    host = rig.host(vm)
+    return host is not None and any(int(each.get("repairs", 0)) for each in host.raw["status"].get("drift", ()))
 
 
 _ENOUGH = 15
@@ -106,7 +133,8 @@ def main() -> int:
                 for panel in board.panels:
                     lines = [(query, prometheus.series(query, began, time.time())) for query in panel.queries]
                     lacking = [query.expr for query, found in lines if not found]
-                    if lacking and (panel.title not in _MAY_BE_EMPTY or len(lacking) == len(lines)):
+                    some = panel.title in _MAY_BE_EMPTY and len(lacking) < len(lines)
+                    if not (some or panel.title in _MAY_BE_QUIET):
                         empty += [f"{board.name}: {panel.title}: {expr}" for expr in lacking]
                     drawn[panel.title] = [(query.legend, each) for query, found in lines for each in found]
                 (PICTURES / f"{board.name}.svg").write_text(picture(board, drawn), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from microseg.cli import host_rules
 from microseg.cli import plan as plan_command
@@ -21,30 +21,41 @@ from microseg.planning import guard, retirement_guard
 _KINDS = {ApprovalAction.PLAN: ("mapping", "facts"), ApprovalAction.RETIREMENT: ("retirement",)}
 _SHORTEST = 6
 """Digits of a digest that name one."""
+_ONE_HOST = {ApprovalAction.CONFIRM_GONE, ApprovalAction.ADOPT}
+"""What is about one host each: of these a person may name several."""
 _MOST = {"groups": 64, "kinds": 32, "hosts": 5000}
 """What the CustomResourceDefinition takes; a longer list is not sent, and the digest stands alone."""
 
 
-def approve(where: ClusterOptions, word: str, what: str, reason: str, output: str) -> int:
-    """Create it, and say what to expect."""
+def approve(where: ClusterOptions, word: str, what: Sequence[str], reason: str, output: str) -> int:
+    """Create one for each that is named, all or, if one is not well named, none; and say what to expect."""
     action = next(each for each in ApprovalAction if each.word == word)
+    if len(what) > 1 and action not in _ONE_HOST:
+        raise CommandError(f"an approval of this kind is of one thing: {action.form}")
     with Cluster(where) as cluster:
-        live = cluster.live(hosts=action in _KINDS)
-        meant = _meant(live, action, what)
-        if re.fullmatch(action.pattern.strip("^$"), meant) is None:
-            raise CommandError(f"{what!r} is not what an approval of this kind names: {action.form}")
-        seen = _seen(live, action, meant)
-        spec = ApprovalSpec(
-            estate=live.estate.name, action=action, what=meant, by=cluster.user_name(), reason=reason, seen=seen
-        )
-        made = cluster.approve(spec)
-    lines = [
-        f"Approval {made.namespace}/{made.name} by {spec.by}: {action.value} {meant}.",
-        "The operator looks within seconds; `kubectl get approvals` then says what came of it. It is void after a day.",
-    ]
-    data = {"approval": made.name, "estate": live.key, "action": action.value, "what": meant, "by": spec.by}
-    show(Report(data | {"hosts": sum(len(each.hosts) for each in seen) or None}, (Lines("", lines),)), output)
+        live, by = cluster.live(hosts=action in _KINDS), cluster.user_name()
+        specs = [_spec(live, action, each, by, reason) for each in dict.fromkeys(what)]
+        made = [(cluster.approve(spec), spec) for spec in specs]
+    lines = [f"Approval {one.namespace}/{one.name} by {by}: {action.value} {spec.what}." for one, spec in made]
+    hint = (
+        "The operator looks within seconds; `kubectl get approvals` then says what came of it. It is void after a day."
+    )
+    data = [
+        {"approval": one.name, "estate": live.key, "action": action.value, "what": spec.what, "by": by,
+         "hosts": sum(len(each.hosts) for each in spec.seen) or None}
+        for one, spec in made
+    ]  # fmt: skip
+    show(Report(data[0] if len(data) == 1 else {"approvals": data}, (Lines("", [*lines, hint]),)), output)
     return 0
+
+
+def _spec(live: Live, action: ApprovalAction, what: str, by: str, reason: str) -> ApprovalSpec:
+    """One approval. Raises CommandError where nothing is so named."""
+    meant = _meant(live, action, what)
+    if re.fullmatch(action.pattern.strip("^$"), meant) is None:
+        raise CommandError(f"{what!r} is not what an approval of this kind names: {action.form}")
+    seen = _seen(live, action, meant)
+    return ApprovalSpec(estate=live.estate.name, action=action, what=meant, by=by, reason=reason, seen=seen)
 
 
 def _meant(live: Live, action: ApprovalAction, what: str) -> str:

@@ -170,7 +170,8 @@ def _add_approve(commands: _Commands) -> None:
     command = _add(commands, "approve", "let through what is held, under your name")
     words = [each.word for each in ApprovalAction]
     command.add_argument("action", metavar="ACTION", choices=words, help=", ".join(words))
-    command.add_argument("what", metavar="WHAT", help="as the message names it; of a digest, the beginning is enough")
+    told = "as the message names it; of a digest, the beginning is enough; of gone and adoption, several"
+    command.add_argument("what", metavar="WHAT", nargs="+", help=told)
     command.add_argument("-r", "--reason", required=True, help="why, for auditors: such as a change's number")
     _add_where(command)
     command.set_defaults(call=_approve)

@@ -50,6 +50,7 @@ examples:
 examples:
   microseg approve plan 3f2a9c0d1e4b -r CHG-7            what `microseg plan` shows as held
   microseg approve retirement 0c41d2f7a9b3 -r CHG-8      what `microseg status --retiring` lists
+  microseg approve adoption "${ADOPTIONS[@]}" -r CHG-9   several hosts at once, an Approval for each
   microseg approve pin previous -r INC-9                 keep a revision in force; `approve pin none` ends it
   kubectl get approvals                                  who approved what, and what came of it""",
     "rollback": """\

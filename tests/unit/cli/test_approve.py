@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -129,6 +130,31 @@ def test_what_names_nothing_is_refused_with_a_sentence(
     assert code == 1
     assert why in told
     assert cluster.approved == []
+
+
+def test_a_person_vouches_for_several_hosts_at_once_with_an_approval_for_each(
+    cluster: FakeCluster, capsys: Capture
+) -> None:
+    adoptions = [f"{VM_ID}@{VM_ID[:-1]}{last}" for last in "012"]
+    code, out, _ = run(["approve", "adoption", *adoptions, adoptions[0], *WHY, "-o", "json"], capsys)
+    assert code == 0
+    assert [(spec.action.word, spec.what) for spec in cluster.approved] == [("adoption", each) for each in adoptions]
+    assert [each["what"] for each in json.loads(out)["approvals"]] == adoptions
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["adoption", f"{VM_ID}@{VM_ID}", "typo"], "'typo' is not what an approval of this kind names"),
+        (["pin", "none", "previous"], "an approval of this kind is of one thing"),
+        (["plan", "0123456789ab", "0123456789cd"], "an approval of this kind is of one thing"),
+    ],
+)
+def test_of_several_that_are_named_none_is_approved_where_one_cannot_be(
+    cluster: FakeCluster, capsys: Capture, arguments: list[str], why: str
+) -> None:
+    code, _, told = run(["approve", *arguments, *WHY], capsys)
+    assert (code, why in told, cluster.approved) == (1, True, [])
 
 
 def test_without_a_reason_nothing_is_approved(cluster: FakeCluster, capsys: Capture) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from lab.monitoring.alerts import ALERTS
+from lab.monitoring.panels import BOARDS
 from microseg.metrics.table import ALL, Kind
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +34,12 @@ def test_every_rule_watches_series_that_there_are() -> None:
     }
     assert watched - known() == set()
     assert len(watched) > 10
+
+
+def test_every_metric_is_in_a_panel_or_an_alert() -> None:
+    queries = [query.expr for board in BOARDS for panel in board.panels for query in panel.queries]
+    watched = " ".join([*queries, *(alert.expr for alert in ALERTS)])
+    assert [metric.name for metric in ALL if metric.name not in watched] == []
 
 
 def test_the_resource_has_the_same_rules() -> None:

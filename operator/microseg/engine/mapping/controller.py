@@ -106,7 +106,7 @@ class MappingController:
                 f"{len(hold.hosts)} commissioned hosts stay as they are until `{how}`: "
                 f"{hold.summary(10)}.{hold.obstacle}"
             )
-            self._runtime.metrics.count(metric.GUARD_TRIPS, "mapping")
+            self._runtime.metrics.count(metric.GUARD_TRIPS, hold.cause)
             self._events.post_on_estate("PlanHeld", message, warning=True)
         if rollout.holds_known:
             self._reported_holds = {hold.digest} if hold is not None else set()
