@@ -91,6 +91,7 @@ charts: $(READY) controlplane ## tests of the charts, with Helm 4 and 3 on a rea
 	$(call say,charts)
 	@hack/controlplane/build helm4 >/dev/null
 	@hack/controlplane/build helm3 >/dev/null
+	@cd hack/prometheus-operator && go mod download github.com/prometheus-operator/prometheus-operator
 	@mkdir -p dist && cd hack/health && go build -o ../../dist/health .  # the first time takes longer than a test may
 	@GOLDEN=$(GOLDEN) $(BIN)/python -m pytest tests/charts $(PYTEST_ARGS)
 	@cd hack/health && GOFLAGS=-mod=readonly go tool actionlint ../../.github/workflows/*.yaml
