@@ -36,7 +36,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes soak
+.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes storms soak replicas
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -61,9 +61,17 @@ bench-writes: $(READY) controlplane ## status writes per second of the operator'
 	$(call say,bench-writes: $(BENCH_HOSTS) records)
 	@exec $(BIN)/python -m lab.bench_writes --hosts $(BENCH_HOSTS)
 
+storms: $(READY) controlplane ## how long a new VM waits while a tenth is deleted or remapped, a system is away ...; about 9 min. STORM_HOSTS (200)
+	$(call say,storms)
+	@exec $(BIN)/python -m lab.storms
+
 soak: $(READY) controlplane ## changes and faults at random for SOAK_MINUTES (120): what leaks, what breaks. SOAK_HOSTS (100), SOAK_SEED (1)
 	$(call say,soak)
 	@exec $(BIN)/python -m lab.soak
+
+replicas: $(READY) controlplane ## how REPLICAS (3) share ESTATES (12), and how long it takes when one is killed; about 4 min
+	$(call say,replicas)
+	@exec $(BIN)/python -m lab.replicas
 
 ##@ Install it
 .PHONY: image image-lock e2e charts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,17 +57,20 @@ class Operator:
         settings: Mapping[str, str],
         *,
         name: str = "operator",
+        also: Sequence[str] = (),
         module: str = "microseg",
         begin: Begin = execute,
     ) -> None:
         """Prepare; nothing runs yet. `settings`: environment variables in addition to the lab's.
 
-        `module`: what `python -m` runs; a replacement takes the product's arguments.
+        `also`: further namespaces with Estates. `module`: what `python -m` runs; a replacement takes the product's
+        arguments.
         """
         self.log = folder / f"{name}.log"
         self.port = free_port()
         self._name, self._begin = name, begin
-        self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
+        places = [word for place in (namespace, *also) for word in ("--namespace", place)]
+        self._argv = [sys.executable, "-m", module, "run", *places]
         # Not the caller's environment: a Pod has little more than this.
         self._environment = {
             "PATH": os.environ.get("PATH", ""),

@@ -46,7 +46,7 @@ class World:
         self.lists = ListCache(environment.clock, self.traits)
         self.group_locks: dict[str, float] = {}
         self.run_commands = RunCommandService(environment, timing, runner)
-        self.throttle = Throttle(enforced=lambda: environment.limits)
+        self.throttle = Throttle(enforced=lambda: environment.limits, exhausted=lambda: self.traits.exhausted)
         self.graph = ResourceGraph(environment.clock, self.traits, subscriptions, lambda: environment.limits)
         self._addresses = specs.Addresses()
         self._sequence = 0
