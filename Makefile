@@ -37,7 +37,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes bench-peers soak
+.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes bench-peers storms soak replicas
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -66,9 +66,17 @@ bench-peers: $(READY) controlplane ## BENCH_PEER_HOSTS VMs (200) by the SDKs' fl
 	$(call say,bench-peers: $(BENCH_PEER_HOSTS) hosts)
 	@exec $(BIN)/python -m lab.peers --hosts $(BENCH_PEER_HOSTS)
 
+storms: $(READY) controlplane ## how long a new VM waits while a tenth is deleted or remapped, a system is away ...; about 9 min. STORM_HOSTS (200)
+	$(call say,storms)
+	@exec $(BIN)/python -m lab.storms
+
 soak: $(READY) controlplane ## changes and faults at random for SOAK_MINUTES (120): what leaks, what breaks. SOAK_HOSTS (100), SOAK_SEED (1)
 	$(call say,soak)
 	@exec $(BIN)/python -m lab.soak
+
+replicas: $(READY) controlplane ## how REPLICAS (3) share ESTATES (12), and how long it takes when one is killed; about 4 min
+	$(call say,replicas)
+	@exec $(BIN)/python -m lab.replicas
 
 ##@ Install it
 .PHONY: image image-lock e2e charts
@@ -88,6 +96,7 @@ charts: $(READY) controlplane ## tests of the charts, with Helm 4 and 3 on a rea
 	$(call say,charts)
 	@hack/controlplane/build helm4 >/dev/null
 	@hack/controlplane/build helm3 >/dev/null
+	@cd hack/prometheus-operator && go mod download github.com/prometheus-operator/prometheus-operator
 	@mkdir -p dist && cd hack/health && go build -o ../../dist/health .  # the first time takes longer than a test may
 	@GOLDEN=$(GOLDEN) $(BIN)/python -m pytest tests/charts $(PYTEST_ARGS)
 	@cd hack/health && GOFLAGS=-mod=readonly go tool actionlint ../../.github/workflows/*.yaml

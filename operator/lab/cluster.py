@@ -122,15 +122,16 @@ class UserCluster:
         return view
 
 
-def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE) -> list[dict[str, Any]]:
-    """Apply CRDs and RBAC for an operator in `namespace`; return the applied objects.
+def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE, *, account_in: str = "") -> list[dict[str, Any]]:
+    """Apply CRDs and RBAC for Estates in `namespace`; return the applied objects.
 
-    Returns when the CRDs are served and the ServiceAccount may list hosts.
+    `account_in`: the namespace of the operator's ServiceAccount, if it is another one. Returns when the CRDs are served
+    and the ServiceAccount may list hosts.
     """
-    documents = _documents(cluster.kubectl("kustomize", str(BASE)), namespace)
+    documents = _documents(cluster.kubectl("kustomize", str(BASE)), namespace, account_in or namespace)
     apply(cluster, documents)
     await_definitions(cluster)
-    _await_rights(cluster, namespace)
+    _await_rights(cluster, namespace, account_in or namespace)
     return documents
 
 
@@ -162,8 +163,8 @@ def exists(cluster: Cluster, kind: str, name: str) -> bool:
     return bool(cluster.kubectl("get", kind, name, "--ignore-not-found", "-o", "name").strip())
 
 
-def _documents(rendered: str, namespace: str) -> list[dict[str, Any]]:
-    """Return the rendered base without what runs in Pods, for `namespace`."""
+def _documents(rendered: str, namespace: str, account_in: str) -> list[dict[str, Any]]:
+    """Return the rendered base without what runs in Pods, for `namespace` and an account in the same or another one."""
     documents = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in _KINDS]
     if namespace == OWN_NAMESPACE:
         return documents
@@ -175,13 +176,13 @@ def _documents(rendered: str, namespace: str) -> list[dict[str, Any]]:
             metadata["namespace"] = namespace
         for subject in document.get("subjects", ()):
             if subject["kind"] == "ServiceAccount":
-                subject["namespace"] = namespace
+                subject["namespace"] = account_in
     return documents
 
 
-def _await_rights(cluster: Cluster, namespace: str) -> None:
+def _await_rights(cluster: Cluster, namespace: str, account_in: str) -> None:
     """Wait until the API server's authorizer, which has a watch of its own, has seen the binding."""
-    who = f"--as=system:serviceaccount:{namespace}:{ACCOUNT}"
+    who = f"--as=system:serviceaccount:{account_in}:{ACCOUNT}"
 
     def allowed() -> bool:
         try:
@@ -197,7 +198,7 @@ def _await_rights(cluster: Cluster, namespace: str) -> None:
 def borrowed(kubeconfig: Path) -> Iterator[UserCluster]:
     """Use a person's cluster and leave it as it was. Raises AlreadyThere if microseg is installed there."""
     cluster = UserCluster(kubeconfig)
-    documents = _documents(cluster.kubectl("kustomize", str(BASE)), OWN_NAMESPACE)
+    documents = _documents(cluster.kubectl("kustomize", str(BASE)), OWN_NAMESPACE, OWN_NAMESPACE)
     for kind, name in (("namespace", OWN_NAMESPACE), ("crd", CRD_NAMES[0])):
         if exists(cluster, kind, name):
             raise AlreadyThere(f"{cluster.url} already has {kind}/{name}: nothing was changed there")

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab.child import Begin, execute
 from lab.processes import Process, answers, fetch, free_port, wait_until
+from simulators.server import in_url
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0
@@ -57,17 +58,20 @@ class Operator:
         settings: Mapping[str, str],
         *,
         name: str = "operator",
+        also: Sequence[str] = (),
         module: str = "microseg",
         begin: Begin = execute,
     ) -> None:
         """Prepare; nothing runs yet. `settings`: environment variables in addition to the lab's.
 
-        `module`: what `python -m` runs; a replacement takes the product's arguments.
+        `also`: further namespaces with Estates. `module`: what `python -m` runs; a replacement takes the product's
+        arguments.
         """
         self.log = folder / f"{name}.log"
         self.port = free_port()
         self._name, self._begin = name, begin
-        self._argv = [sys.executable, "-m", module, "run", "--namespace", namespace]
+        places = [word for place in (namespace, *also) for word in ("--namespace", place)]
+        self._argv = [sys.executable, "-m", module, "run", *places]
         # Not the caller's environment: a Pod has little more than this.
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
@@ -83,6 +87,7 @@ class Operator:
             "MICROSEG_LOG": "text",
             **settings,
         }
+        self._probes = f"http://{in_url(self._environment['MICROSEG_PROBE_HOST'])}:{self.port}"
         self._process: Process | None = None
 
     @property
@@ -100,17 +105,17 @@ class Operator:
     @property
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/readyz")
+        return answers(f"{self._probes}/readyz")
 
     @property
     def healthy(self) -> bool:
         """Whether /healthz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/healthz")
+        return answers(f"{self._probes}/healthz")
 
     def metrics(self) -> str:
         """Return /metrics, or a comment with the error."""
         try:
-            return fetch(f"http://127.0.0.1:{self.port}/metrics").decode()
+            return fetch(f"{self._probes}/metrics").decode()
         except OSError as error:
             return f"# no metrics: {error}\n"
 

@@ -1,4 +1,4 @@
-"""A fleet that is commissioned and at rest, and how to tell. `lab.soak` begins and ends with it."""
+"""A fleet that is commissioned and at rest, and how to tell. `lab.storms` and `lab.soak` begin and end with it."""
 
 from __future__ import annotations
 

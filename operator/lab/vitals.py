@@ -1,6 +1,6 @@
 """What a process holds: memory, handles, threads; what an operator's queues hold; and how such figures develop.
 
-`lab.soak` reads them. Linux only: they are read from /proc.
+`lab.storms` and `lab.soak` read them. Linux only: they are read from /proc.
 """
 
 from __future__ import annotations

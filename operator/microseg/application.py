@@ -19,6 +19,7 @@ from microseg.engine.leadership.estate_runner import (
     RunnerPorts,
     RunningReconciler,
 )
+from microseg.engine.leadership.fair_share import FairShare
 from microseg.engine.leadership.registry import EstateRegistry
 from microseg.engine.leadership.spec_faults import spec_fault
 from microseg.engine.leadership.spec_limits import SpecLimits
@@ -56,7 +57,7 @@ class Application:
         self._api = connect(settings.kubeconfig)
         self.kube_workers, self._lease_workers = process_workers(), lease_workers()
         self.lists = Lists(self._api)
-        self._logins = RefusedLogins()
+        self._logins, self._share = RefusedLogins(), FairShare(settings.identity)
         self.registry = EstateRegistry(self._runner)
         self.metrics = Metrics(__version__, self.registry.numbers)
 
@@ -70,6 +71,7 @@ class Application:
             name=f"microseg-{estate.name}",
             identity=self.settings.identity,
             pace=LeasePace(duration=lease, renew=lease / 4, retry=lease / 8, margin=lease / 5),
+            share=self._share,
         )
         ports = RunnerPorts(
             estates=Estates(self._api),

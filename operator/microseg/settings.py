@@ -53,7 +53,7 @@ class Settings:
     """MICROSEG_TASK_PAUSE: seconds between two looks at a Check Point task."""
     install_patience: float = 60.0
     """MICROSEG_INSTALL_PATIENCE: seconds that a wanted install waits for publishes that still come."""
-    lease_seconds: float = 15.0
+    lease_seconds: float = 12.0
     """MICROSEG_LEASE_SECONDS: after so long without renewal another replica takes over."""
 
     shortest_poll: float = 10.0

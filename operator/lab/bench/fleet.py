@@ -1,4 +1,4 @@
-"""The benchmarks' VMs: all can be commissioned. `lab.bench` and `lab.soak` create them."""
+"""The benchmarks' VMs: all can be commissioned. `lab.bench`, `lab.storms` and `lab.soak` create them."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ _PERCENT = 1
 _PATIENCE_PER_HOST, _LEAST_PATIENCE = 1.5, 180.0
 _REST_WITHIN = 1200.0
 """Starts that were refused are tried again after pauses of up to a quarter of an hour."""
+_RETRY = "microseg.dev/retry=agent"
 _MEGABYTE = 1 << 20
 
 
@@ -44,6 +45,8 @@ class Soak:
     changes: int = 0
     hosts: int = 0
     """VMs in the end."""
+    asked: list[str] = field(default_factory=list)
+    """Hosts that asked a person in the end to let their installer be tried again."""
     broken: list[str] = field(default_factory=list)
     unfinished: str = ""
     calls: dict[str, int] = field(default_factory=dict)
@@ -112,10 +115,19 @@ def _line(rig: Rig, soak: Soak, churn: Churn, minute: int) -> str:
     )
 
 
+def _do_as_asked(rig: Rig) -> list[str]:
+    """Do what a blocked host asks of a person: three refusals in a row may have been three faults."""
+    asked = [host.name for host in rig.hosts() if host.blocked and _RETRY in host.condition("Stalled").message]
+    for name in asked:
+        rig.kubectl("annotate", f"mh/{name}", _RETRY)
+    return asked
+
+
 def _end(rig: Rig, churn: Churn, soak: Soak, say: Say) -> Soak:
     """No more changes and faults: everything must come to rest; then the oracles judge."""
     rig.worlds.delete("/faults")
-    say("no more changes and faults; the fleet comes to rest")
+    soak.asked = _do_as_asked(rig)
+    say(f"no more changes and faults; {len(soak.asked)} hosts asked for a person; the fleet comes to rest")
     soak.hosts = len(churn.alive)
     try:
         await_rest(rig, soak.hosts, seconds=_REST_WITHIN)

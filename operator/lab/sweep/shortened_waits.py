@@ -26,7 +26,7 @@ _SHORTER: tuple[tuple[str, str, object], ...] = (
     ("microseg.gateways.azure.credentials", "_LIMITS", Limits(read=_ANSWER_WITHIN, total=2 * _ANSWER_WITHIN)),
     ("microseg.gateways.checkpoint.gateway", "_LIMITS", Limits(read=_ANSWER_WITHIN, total=2 * _ANSWER_WITHIN)),
     ("microseg.gateways.http.client", "_DEFAULT_PAUSE", 2.0),
-    ("microseg.engine.lanes.azure_attempts", "_POSTPONED", 3.0),
+    ("microseg.engine.lanes.put_off_starts", "_PAUSE", 3.0),
     ("microseg.engine.lanes.checkpoint", "_REJECTED_PAUSE", 5.0),
     ("microseg.engine.lanes.checkpoint_flush", "_TASK_PATIENCE", 20.0),
     ("microseg.engine.lanes.checkpoint_installs", "_PATIENCE", 15.0),

@@ -154,11 +154,12 @@ def _lanes(lane: _Lane, ports: EnginePorts, settings: EngineSettings) -> Lanes:
     """The three lanes."""
     outside, workers, term = ports.outside, ports.workers, ports.term
     illumio_workers = PacedWorkers(workers.illumio, outside.illumio_budget, term.check)
+    azure = _azure_lane(lane, ports, illumio_workers, settings)
     return Lanes(
-        azure=_azure_lane(lane, ports, illumio_workers, settings),
+        azure=azure,
         illumio=IllumioLane(
             outside.illumio, mark(lane.estate.owner_id), lane.table, lane.schedule("illumio"),
-            illumio_workers, term, ports.clock,
+            illumio_workers, term, ports.clock, azure.pce_returned,
         ),
         check_point=_check_point_lane(lane, ports, settings),
     )  # fmt: skip
@@ -202,4 +203,5 @@ def _check_point_lane(lane: _Lane, ports: EnginePorts, settings: EngineSettings)
 def _endpoint(url: str) -> str:
     """host:port of the PCE, as the pairing script wants it."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 443}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or 443}"

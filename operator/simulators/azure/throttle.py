@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,8 @@ Verb = Literal["reads", "writes", "deletes"]
 Policy = Literal["LowCostGet", "HighCostGet", "UpdateVM", "GetOperation", "NetworkGet"]
 
 _TOO_MANY = 429
+_EMPTY_FOR = 10
+"""Retry-After, in seconds, while somebody else keeps a subscription's buckets empty."""
 FRONT_DOOR: dict[Verb, tuple[float, float]] = {"reads": (250, 25), "writes": (200, 10), "deletes": (200, 10)}
 """Resource Manager's burst per subscription and caller, and the refill per second."""
 _BY_SUBSCRIPTION: dict[Policy, tuple[float, float]] = {
@@ -54,10 +56,19 @@ class _Bucket:
 
 
 class Throttle:
-    """All buckets. With `enforced` False they only fill the headers and never refuse. `now`: their clock."""
+    """All buckets. With `enforced` False they only fill the headers and never refuse. `now`: their clock.
 
-    def __init__(self, *, enforced: Callable[[], bool], now: Callable[[], float] = time.monotonic) -> None:
-        self._enforced = enforced
+    `exhausted`: subscriptions (lower case) whose buckets at the resource provider somebody else keeps empty.
+    """
+
+    def __init__(
+        self,
+        *,
+        enforced: Callable[[], bool],
+        exhausted: Callable[[], Container[str]] = frozenset,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._enforced, self._exhausted = enforced, exhausted
         self.now = now
         self._buckets: dict[tuple[str, ...], _Bucket] = {}
 
@@ -72,6 +83,8 @@ class Throttle:
         if policy is None:
             return headers
         bucket = self._bucket(("rp", subscription, policy), *_BY_SUBSCRIPTION[policy])
+        if subscription in self._exhausted():
+            raise _refusal(bucket, f"subscription {subscription}", "OperationNotAllowed", policy, _EMPTY_FOR)
         self._take(bucket, f"subscription {subscription}", "OperationNotAllowed", policy)
         remaining = [f"Microsoft.Compute/{policy}Subscription;{int(bucket.left)}"]
         if vm and policy in _BY_VM:
@@ -92,12 +105,15 @@ class Throttle:
         wait = bucket.take(self.now())
         if not wait or not self._enforced():
             return
-        seconds = max(1, math.ceil(wait))
-        detail = {"operationGroup": policy, "allowedRequestCount": bucket.most, "measuredRequestCount": bucket.most + 1}
-        raise ArmError(
-            _TOO_MANY,
-            code,
-            f"The request limit for {scope} is reached. Please try again after {seconds} seconds.",
-            details=[{"code": "TooManyRequests", "target": policy, "message": json.dumps(detail)}],
-            headers={"Retry-After": str(seconds)},
-        )
+        raise _refusal(bucket, scope, code, policy, max(1, math.ceil(wait)))
+
+
+def _refusal(bucket: _Bucket, scope: str, code: str, policy: str, seconds: int) -> ArmError:
+    detail = {"operationGroup": policy, "allowedRequestCount": bucket.most, "measuredRequestCount": bucket.most + 1}
+    return ArmError(
+        _TOO_MANY,
+        code,
+        f"The request limit for {scope} is reached. Please try again after {seconds} seconds.",
+        details=[{"code": "TooManyRequests", "target": policy, "message": json.dumps(detail)}],
+        headers={"Retry-After": str(seconds)},
+    )

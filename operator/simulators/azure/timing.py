@@ -46,7 +46,8 @@ class Traits:
     NICs (lower case) that the caller may not read: lists omit them, a GET of a VM there is a 403; `unidentified`: VMs
     (lower case) whose rows of the VM list lack the vmId; `demanded_tags`: resource group (lower case) -> names of tags
     that an Azure Policy demands of every resource that is created there; `page_size`: how many VMs a page of a list has
-    at most, 1 at least; `lacking`: actions (lower case) that the caller's role does not have in any resource group.
+    at most, 1 at least; `lacking`: actions (lower case) that the caller's role does not have in any resource group;
+    `exhausted`: subscriptions (lower case) whose limits of the resource providers somebody else uses up: 429.
     """
 
     list_lag: float = 0.0
@@ -57,6 +58,7 @@ class Traits:
     demanded_tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
     page_size: float = 50.0
     lacking: set[str] = field(default_factory=set)
+    exhausted: set[str] = field(default_factory=set)
 
     def change(self, values: dict[str, object]) -> None:
         """Set traits by name; raises ValueError for an unknown name or a value of the wrong type."""
@@ -83,10 +85,11 @@ class Traits:
             "demanded_tags": {group: list(tags) for group, tags in self.demanded_tags.items()},
             "page_size": self.page_size,
             "lacking": sorted(self.lacking),
+            "exhausted": sorted(self.exhausted),
         }
 
 
-_NAMES = {"denied", "unidentified", "lacking"}
+_NAMES = {"denied", "unidentified", "lacking", "exhausted"}
 """Traits that are lists of names."""
 
 

@@ -45,7 +45,7 @@ class World:
         self.lists = ListCache(environment.clock, self.traits)
         self.group_locks: dict[str, float] = {}
         self.run_commands = RunCommandService(environment, timing, runner)
-        self.throttle = Throttle(enforced=lambda: environment.limits)
+        self.throttle = Throttle(enforced=lambda: environment.limits, exhausted=lambda: self.traits.exhausted)
         self._addresses = specs.Addresses()
         self._sequence = 0
         self.machines: list[Callable[[Vm, Machine], None]] = []

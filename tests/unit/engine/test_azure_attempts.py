@@ -222,8 +222,30 @@ async def test_a_start_that_is_refused_for_hours_is_tried_later_and_later_and_at
     assert pauses == [30, 60, 120, 240, 480, 900, 900, 900, 900, 900, 900]
     await bench.live(bench.clock.now + timedelta(seconds=900))
     assert len(bench.azure.puts) == 1
-    assert bench.attempts.refused_starts == {}
+    assert bench.attempts.put_off.refusals == {}
     assert keys(bench) == 1, "no key is made before Azure takes a start"
+
+
+async def test_a_start_that_the_pce_kept_from_its_key_goes_on_when_the_pce_returns_however_long_it_was_away(
+    bench: Bench,
+) -> None:
+    bench.illumio.fail("make_key", *[Unreachable("away")] * 6)
+    await bench.live(m.ahead(minutes=16))
+    postponed = bench.state.observed.postponed
+    assert postponed is not None
+    assert (bench.azure.puts, postponed.until - bench.clock.now > timedelta(minutes=5)) == ([], True)
+    bench.attempts.put_off.pce_returned()
+    await bench.decide()
+    await bench.live(bench.clock.now + timedelta(seconds=1))
+    assert len(bench.azure.puts) == 1
+
+
+async def test_a_start_that_azure_refused_waits_its_time_also_when_the_pce_returns(bench: Bench) -> None:
+    bench.azure.fail("start_run_command", Refused("AuthorizationFailed"))
+    await bench.act()
+    bench.attempts.put_off.pce_returned()
+    await bench.live(m.ahead(seconds=29))
+    assert bench.azure.puts == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint import one_publish
 from microseg.gateways.http.rate_limiter import RateLimiter
-from microseg.gateways.ports import Throttled
+from microseg.gateways.ports import Throttled, Unreachable
 from microseg.model.azure_facts import Vm, VmDetail
 from microseg.model.condition import ConditionStatus, ConditionType, find
 from microseg.model.facts import Absent
@@ -79,6 +79,16 @@ async def test_a_pause_of_one_subscription_holds_up_no_other(workers: Workers) -
         await until(lambda: any(state.observed.postponed for state in process.table.hosts.values()))
         world.add(*(in_subscription(vm(number), "s2") for number in range(100, 103)))
         await until(lambda: len(world.azure.puts) == 3, 15)
+
+
+async def test_starts_that_waited_for_the_pce_go_on_as_soon_as_it_is_read_again(workers: Workers) -> None:
+    world = World(vm(1))
+    world.illumio.fail("make_key", Unreachable("away"))
+    process = Process(world, workers)
+    async with process.running():
+        await until(lambda: any(state.observed.postponed for state in process.table.hosts.values()))
+        world.illumio.fail("workloads", Unreachable("away"))
+        await until(lambda: len(world.azure.puts) == 1, 20)
 
 
 @pytest.mark.parametrize("what", ["suspended", "paired by hand"])

@@ -81,13 +81,27 @@ def test_after_a_reading_it_is_due_an_interval_later(
 def test_failures_come_back_later_and_later_and_never_later_than_five_minutes(schedule: PollSchedule, now: Now) -> None:
     pauses = []
     for _ in range(12):
-        schedule.failed(Unreachable("away"))
+        schedule.failed(Refused("no"))
         pauses.append(schedule._due - now.value)
     assert pauses[:4] == [60.0, 120.0, 240.0, 300.0]
     assert set(pauses[3:]) == {300.0}
     schedule.read("back")
-    schedule.failed(Unreachable("away"))
+    schedule.failed(Refused("no"))
     assert schedule._due - now.value == 60.0, "a reading forgets the failures"
+
+
+@pytest.mark.parametrize(
+    ("interval", "pauses"), [(60.0, [60.0] * 4), (6.0, [6.0, 12.0, 20.0, 20.0]), (900.0, [300.0] * 4)]
+)
+def test_a_system_that_is_away_is_asked_at_its_usual_pace_so_that_its_return_is_seen(
+    now: Now, interval: float, pauses: list[float]
+) -> None:
+    schedule = PollSchedule("illumio", interval, lambda: None, Heartbeats(), now.monotonic)
+    seen = []
+    for _ in range(4):
+        schedule.failed(Unreachable("away"))
+        seen.append(schedule._due - now.value)
+    assert seen == pauses
 
 
 def test_a_throttled_reading_obeys_what_it_was_told(schedule: PollSchedule, now: Now) -> None:

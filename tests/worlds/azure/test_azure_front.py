@@ -17,7 +17,7 @@ from simulators.azure.errors import ArmError
 from simulators.azure.throttle import Throttle
 from simulators.faults import Fault
 
-from .conftest import CLIENT, SUBJECT, SUBSCRIPTION, TENANT, Azure
+from .conftest import CLIENT, OTHER_SUBSCRIPTION, SUBJECT, SUBSCRIPTION, TENANT, Azure
 
 SCOPE = "https://management.azure.com/.default"
 VMS = f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Compute/virtualMachines"
@@ -162,6 +162,16 @@ def test_a_vm_takes_twelve_commands_at_once_and_four_a_minute() -> None:
     throttle.admit("s", "me", "writes", "UpdateVM", "another")
     now[0] += 15
     throttle.admit("s", "me", "writes", "UpdateVM", "vm")
+
+
+def test_a_subscription_whose_limits_others_use_up_refuses_while_another_one_answers(azure: Azure) -> None:
+    azure.world.traits.change({"exhausted": [SUBSCRIPTION]})
+    with azure.session() as session:
+        refused = session.get(f"{azure.url}{VMS}?api-version=2024-07-01", timeout=5)
+        other = VMS.replace(SUBSCRIPTION, OTHER_SUBSCRIPTION)
+        assert session.get(f"{azure.url}{other}?api-version=2024-07-01", timeout=5).status_code == 200
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+    assert refused.json()["error"]["code"] == "OperationNotAllowed"
 
 
 def test_lists_are_high_cost_gets_of_their_subscription() -> None:

@@ -75,6 +75,10 @@ class AzureLane:
                 self._begin(tasks)
                 await self.schedule.pause()
 
+    def pce_returned(self) -> None:
+        """The PCE is read again after it could not be: starts that waited for it may go on."""
+        self._attempts.put_off.pce_returned()
+
     async def _poll(self, tasks: asyncio.TaskGroup) -> None:
         await self.polls.run(tasks)
         self.schedule.wake()

@@ -19,6 +19,7 @@ from microseg.engine.ground.ports import Clock
 from microseg.engine.lanes.azure_scripts import ScriptBuilder
 from microseg.engine.lanes.budgets import ResourceManagerCalls
 from microseg.engine.lanes.lost_attempts import LostAttempts
+from microseg.engine.lanes.put_off_starts import LONGEST_PAUSE, PutOffStarts
 from microseg.engine.lanes.unspent_keys import PairingKey
 from microseg.engine.lanes.used_run_commands import UsedRunCommands
 from microseg.engine.state.host_state import HostState
@@ -36,7 +37,7 @@ from microseg.gateways.ports import (
 from microseg.model.agent_record import INSTALL, PROBE, AgentOutcome, AgentRecord
 from microseg.model.azure_facts import RunCommand, Vm
 from microseg.model.condition import Reason
-from microseg.model.facts import ABSENT, UNREADABLE, Absent, Postponed, Seen
+from microseg.model.facts import ABSENT, UNREADABLE, Absent, Seen
 from microseg.model.host import GoneProof
 from microseg.model.illumio_facts import PairingProfile
 from microseg.model.plan import ProveGone, ReadRunCommand, StartScript
@@ -47,9 +48,6 @@ from microseg.stages.context import Timing
 P = ParamSpec("P")
 R = TypeVar("R")
 log = logging.getLogger(__name__)
-_POSTPONED = 30.0
-"""Seconds before a start is tried again that Azure or the PCE refused; twice as long after each further refusal."""
-_LONGEST_POSTPONEMENT = 900.0
 _FRESH = 10.0
 """Seconds for which a look at the VM is good enough to start a script on it."""
 
@@ -78,8 +76,7 @@ class ScriptAttempts:
         self._lost = LostAttempts(scripts, calls, timing)
         self.used = UsedRunCommands(scripts, calls, table, clock)
         """Deletes what nobody needs any more."""
-        self.refused_starts: dict[str, int] = {}
-        """VmId -> starts in a row that Azure or the PCE did not let begin."""
+        self.put_off = PutOffStarts(table, clock)
         self._gone_asked, self._shown_at = dict[str, float](), dict[str, float]()
         """VmId -> monotonic time at which Azure was last asked for the VM: whether it is gone; before a start."""
 
@@ -93,7 +90,7 @@ class ScriptAttempts:
                 return
             record = await self._next(gateway, vm, state, action.mode)
         except GatewayError as error:
-            self._refused(vm.vm_id, error)
+            self.put_off.refused(vm.vm_id, error)
             return
         if record is None:
             return
@@ -125,7 +122,8 @@ class ScriptAttempts:
         """Forget what was remembered of hosts that are no more."""
         self._scripts.unspent.keep_only(hosts)
         self.used.keep_only(hosts)
-        for memory in (self.refused_starts, self._gone_asked, self._shown_at):
+        self.put_off.keep_only(hosts)
+        for memory in (self._gone_asked, self._shown_at):
             for vm_id in [vm_id for vm_id in memory if vm_id not in hosts]:
                 memory.pop(vm_id)
 
@@ -162,7 +160,7 @@ class ScriptAttempts:
         detail = await self._calls.read(gateway.vm, vm.record.resource_id)
         if isinstance(detail, Absent) or detail.vm_id != vm.vm_id:
             sentence = "Azure shows no VM with this vmId under its id any more."
-            self._postpone(vm.vm_id, Reason.START_PUT_OFF, sentence, 60.0)
+            self.put_off.put_off(vm.vm_id, Reason.START_PUT_OFF, sentence, 60.0)
             return False
         self._shown_at[vm.vm_id] = time.monotonic()
         self._table.saw_detail(vm.vm_id, detail)
@@ -170,7 +168,7 @@ class ScriptAttempts:
             return False
         if not detail.agent_ready:
             sentence = "Azure's agent on the VM does not report ready yet."
-            self._postpone(vm.vm_id, Reason.AGENT_NOT_READY, sentence, self._timing.look_pause)
+            self.put_off.put_off(vm.vm_id, Reason.AGENT_NOT_READY, sentence, self._timing.look_pause)
             return False
         return True
 
@@ -192,7 +190,7 @@ class ScriptAttempts:
         profile = self._scripts.profile(vm.record.os_type)
         found = await self._lost.find(gateway, vm, previous, now)
         if found.foreign_running:
-            self._postpone(vm.vm_id, Reason.START_PUT_OFF, _not_ours(found.foreign_running), _LONGEST_POSTPONEMENT)
+            self.put_off.put_off(vm.vm_id, Reason.START_PUT_OFF, _not_ours(found.foreign_running), LONGEST_PAUSE)
             return None
         if found.follow is not None:
             return found.follow
@@ -237,7 +235,7 @@ class ScriptAttempts:
                 self._table.attempt_observed(vm.vm_id, concluded=AgentOutcome.NEVER_BEGAN)
                 return
             await self._calls.turn_to_write(vm.record.resource_id)
-            key = await self._scripts.key(vm, record)
+            key = await self._key(vm, record)
         except GatewayError as error:
             log.info("nothing was sent", extra=about | {"error": str(error)})
             self._never_began(vm.vm_id, error)
@@ -259,11 +257,19 @@ class ScriptAttempts:
             self._not_taken(vm.vm_id, key)
             self._table.attempt_observed(vm.vm_id, concluded=AgentOutcome.REFUSED, refusal=refusal)
             return
-        self.refused_starts.pop(vm.vm_id, None)
+        self.put_off.taken(vm.vm_id)
         started = RunCommand(record.run_command, "Pending", started_at=self._clock().replace(microsecond=0))
         self._table.attempt_observed(vm.vm_id, run_command=Seen(started), not_taken=False, key_until=None)
         log.info("script started", extra=about | {"mode": record.mode})
         await self.used.before(gateway, vm, record)
+
+    async def _key(self, vm: Vm, record: AgentRecord) -> PairingKey | None:
+        """The attempt's key; who gets none because the PCE is away is remembered until it returns."""
+        try:
+            return await self._scripts.key(vm, record)
+        except (Unreachable, OutcomeUnknown):
+            self.put_off.got_no_key(vm.vm_id)
+            raise
 
     def _not_taken(self, vm_id: str, key: PairingKey | None) -> None:
         """Azure certainly did not take the start: its key is kept, and no new one is made before Azure takes one."""
@@ -274,22 +280,7 @@ class ScriptAttempts:
     def _never_began(self, vm_id: str, error: GatewayError) -> None:
         """The intended attempt is over before it began: say why, and begin the next after a pause."""
         self._table.attempt_observed(vm_id, concluded=AgentOutcome.NEVER_BEGAN)
-        self._refused(vm_id, error)
-
-    def _refused(self, vm_id: str, error: GatewayError) -> None:
-        """A system did not let it begin: try when it says, or else later and later, and never give up (L3)."""
-        if isinstance(error, Throttled):
-            pause = error.retry_after
-        else:
-            refused = self.refused_starts.get(vm_id, 0)
-            pause = min(_POSTPONED * 2 ** min(refused, 8), _LONGEST_POSTPONEMENT)
-            self.refused_starts[vm_id] = refused + 1
-        self._postpone(vm_id, Reason.START_PUT_OFF, f"{error}.", pause)
-
-    def _postpone(self, vm_id: str, reason: Reason, message: str, pause: float) -> None:
-        """Nothing was started: say why, and try again after the pause."""
-        until = self._clock() + timedelta(seconds=pause)
-        self._table.attempt_observed(vm_id, postponed=Postponed(reason, message, until))
+        self.put_off.refused(vm_id, error)
 
 
 def _not_ours(name: str) -> str:

@@ -46,9 +46,10 @@ class IllumioLane:
         workers: PacedWorkers,
         term: Term,
         clock: Clock,
+        returned: Callable[[], None] = lambda: None,
     ) -> None:
-        """`mark`: our external data set."""
-        self._clock = clock
+        """`mark`: our external data set. `returned` is called when the PCE is read again after it could not be."""
+        self._clock, self._returned = clock, returned
         self._illumio, self._mark, self._table = illumio, mark, table
         self.schedule, self._workers, self._term = schedule, workers, term
         self._unlisted = UnlistedWorkloads(illumio, lambda reading: workers.read(reading, schedule))
@@ -94,6 +95,8 @@ class IllumioLane:
             read_at=began, ahead=ahead, lost=unlisted.lost, whole=not problems,
         )  # fmt: skip
         self._table.saw_illumio(snapshot)
+        if self.schedule.health.readable is False:
+            self._returned()
         self.schedule.read("The latest reading was complete.", (*unlisted.sentences(), *problems))
 
     async def _ask_for_unlisted(self, workloads: tuple[Workload, ...]) -> Unlisted:

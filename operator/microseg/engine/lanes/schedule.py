@@ -27,6 +27,9 @@ from microseg.model.condition import Reason
 
 log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 300.0
+_LONGEST_AWAY = 20.0
+"""Seconds, or one interval, after which a system is asked again that could not be reached: what that costs is what a
+reading costs when it is well, and nobody is protected before it is read again."""
 _CLOSEST_READINGS = 0.5
 """Seconds that lie at least between two readings."""
 _SHARED_READING = 6.0
@@ -133,11 +136,13 @@ class PollSchedule:
         self._set(SystemHealth(readable=False, reason=Reason.UNREACHABLE, message=message))
 
     def failed(self, error: GatewayError) -> None:
-        """The reading failed: look again later and later, never give up (L3)."""
+        """The reading failed: look again, later and later if it was answered, and never give up (L3)."""
         self._failures += 1
         self.metrics.count(table.POLLS, self.system, "failed")
         self._reading = False
-        pause = min(self.interval * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
+        away = isinstance(error, Unreachable) and not isinstance(error, ProxyRefused)
+        longest = max(self.interval, _LONGEST_AWAY) if away else _LONGEST_PAUSE
+        pause = min(self.interval * 2 ** min(self._failures - 1, 8), longest, _LONGEST_PAUSE)
         self._obey(error)
         self._due = max(self._monotonic() + pause, self._paused_until)
         reason = reason_of(error)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from microseg.engine.ground.ports import LeaseLost
 from microseg.engine.ground.workers import Workers
+from microseg.engine.leadership.fair_share import FairShare
 from microseg.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
 from microseg.kube.leases import Lease
 
@@ -82,13 +83,17 @@ class Elector:
         name: str,
         identity: str,
         pace: LeasePace = LeasePace(),
+        share: FairShare | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`identity`: who holds it, unique for this process."""
+        """`identity`: who holds it, unique for this process. `share`: of its electors, where there are several."""
         self._store, self._workers, self._pace, self._monotonic = store, workers, pace, monotonic
         self._namespace, self._name, self._identity = namespace, name, identity
+        self._share = share or FairShare(identity)
         self._lease: Lease | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+        self._runs_out = 0.0
+        """Monotonic time at which another's Lease runs out, if nobody renews it."""
 
     async def acquire(self) -> LeaseTerm:
         """Wait until the Lease is ours; returns the term."""
@@ -100,7 +105,8 @@ class Elector:
                 term = None
             if term is not None:
                 return term
-            await asyncio.sleep(self._pace.retry)
+            left = self._runs_out - self._monotonic()
+            await asyncio.sleep(min(left, self._pace.retry) if left > 0 else self._pace.retry)
 
     async def hold(self, term: LeaseTerm, report: Callable[[], str] = str) -> None:
         """Renew until it cannot be renewed in time; then end the term and raise LeaseLost.
@@ -118,6 +124,7 @@ class Elector:
     async def release(self, term: LeaseTerm) -> None:
         """Give it back, so that another replica takes over within one retry."""
         term.end()
+        self._share.saw(self._name, "")
         if self._lease is None:
             return
         try:
@@ -140,13 +147,31 @@ class Elector:
 
     async def _try(self) -> LeaseTerm | None:
         """One attempt to become the holder."""
-        began = self._monotonic()
+        began, lease = self._monotonic(), await self._read()
+        if not self._free(lease):
+            return None
+        async with self._share.turn() as waited:
+            if waited:
+                began, lease = self._monotonic(), await self._read()
+            if not self._free(lease) or self._share.is_for_others(self._name, lease.holder if lease else ""):
+                return None
+            return await self._take(lease, began)
+
+    async def _read(self) -> Lease | None:
+        """The Lease as it is; None: there is none."""
         try:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
         except NotFound:
             lease = None
-        if lease is not None and lease.holder not in {"", self._identity} and not self._expired(lease):
-            return None
+        self._share.saw(self._name, lease.holder if lease is not None else "")
+        return lease
+
+    def _free(self, lease: Lease | None) -> bool:
+        """Whether nobody else holds it."""
+        return lease is None or lease.holder in {"", self._identity} or self._expired(lease)
+
+    async def _take(self, lease: Lease | None, began: float) -> LeaseTerm | None:
+        """Write that it is ours; None: somebody was faster."""
         desired = self._ours(lease)
         try:
             if lease is None:
@@ -155,6 +180,7 @@ class Elector:
                 self._lease = await self._workers.call(self._store.replace, desired)
         except (Conflict, AlreadyExists):
             return None
+        self._share.saw(self._name, self._identity)
         term = LeaseTerm(self._lease.transitions, self._monotonic)
         term.extend(began + self._pace.duration - self._pace.margin)
         log.info("lease acquired", extra={"lease": self._name, "term": term.number})
@@ -164,8 +190,9 @@ class Elector:
         """Whether nobody renewed it for its whole duration, by our own clock: others' clocks are not trusted."""
         if self._seen[0] != lease.resource_version:
             self._seen = (lease.resource_version, self._monotonic())
+            self._runs_out = self._seen[1] + max(lease.duration, 1)
             return False
-        return self._monotonic() - self._seen[1] > max(lease.duration, 1)
+        return self._monotonic() > self._runs_out
 
     def _ours(self, lease: Lease | None) -> Lease:
         """The Lease as it is to be."""
