@@ -62,13 +62,13 @@ bench-writes: $(READY) controlplane ## status writes per second of the operator'
 	$(call say,bench-writes: $(BENCH_HOSTS) records)
 	@exec $(BIN)/python -m lab.bench_writes --hosts $(BENCH_HOSTS)
 
-bench-peers: $(READY) controlplane ## BENCH_PEER_HOSTS VMs (200) by the SDKs' flow, a tuned playbook (real Ansible) and the operator; about 40 min
-	$(call say,bench-peers: $(BENCH_PEER_HOSTS) hosts)
-	@exec $(BIN)/python -m lab.peers --hosts $(BENCH_PEER_HOSTS)
-
 storms: $(READY) controlplane ## how long a new VM waits while a tenth is deleted or remapped, a system is away ...; about 9 min. STORM_HOSTS (200)
 	$(call say,storms)
 	@exec $(BIN)/python -m lab.storms
+
+bench-peers: $(READY) controlplane ## BENCH_PEER_HOSTS VMs (200) by the SDKs' flow, a tuned playbook (real Ansible) and the operator; about 40 min
+	$(call say,bench-peers: $(BENCH_PEER_HOSTS) hosts)
+	@exec $(BIN)/python -m lab.peers --hosts $(BENCH_PEER_HOSTS)
 
 soak: $(READY) controlplane ## changes and faults at random for SOAK_MINUTES (120): what leaks, what breaks. SOAK_HOSTS (100), SOAK_SEED (1)
 	$(call say,soak)

@@ -77,7 +77,7 @@ THROTTLES = _counter("microseg_throttles_total", "Answers by which a system aske
 BUDGET = _gauge("microseg_budget_left", "Calls that the operator's own budget still allows at once; below zero: calls wait for their turn. Of several subscriptions the fullest. Check Point has none: one session asks one request at a time.", "system", "budget")
 
 # reading
-POLLS = _counter("microseg_polls_total", "Readings of a system by outcome: complete, doubtful (rows could not be read), failed.", *_SYSTEM, "outcome")
+POLLS = _counter("microseg_polls_total", "Readings of a system by outcome: complete, doubtful (rows could not be read), failed; changes (of Azure, between two complete ones).", *_SYSTEM, "outcome")
 READ_AT = _gauge("microseg_last_reading_timestamp_seconds", "When a system was last read completely, in seconds since the epoch.", "system")
 PROBLEMS = _gauge("microseg_list_problems", "Items that the latest complete reading of a system left out, because they could not be read.", "system")
 
