@@ -26,6 +26,7 @@ from lab.pki import Authority, Pair, make_token_key
 from lab.processes import Process, answers, free_port
 from lab.programs import find_programs
 from simulators.certificates import write_file
+from simulators.server import in_url
 
 _START_SECONDS = 60.0
 _TOKEN_SECONDS = 24 * 3600
@@ -34,10 +35,7 @@ _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [
-        {"level": "RequestResponse", "resources": [{"group": "microseg.dev"}]},
-        {"level": "Metadata"},
-    ],
+    "rules": [{"level": "RequestResponse", "resources": [{"group": "microseg.dev"}]}, {"level": "Metadata"}],
 }
 """Metadata only for everything else: bodies of Secrets and tokens stay out of the log."""
 
@@ -62,6 +60,8 @@ class ControlPlane:
 
     programs = ""
     """Which programs it needs; see `lab.programs`."""
+    loopback = "127.0.0.1"
+    """The one address on which the API server listens; Services have addresses of its family."""
 
     def __init__(self, folder: Path, *, audit: bool = False) -> None:
         """Prepare to run in `folder`, with its state or a new one. Nothing runs yet."""
@@ -92,7 +92,7 @@ class ControlPlane:
     @property
     def url(self) -> str:
         """The API server's address."""
-        return f"https://127.0.0.1:{self._ports.api}"
+        return f"https://{in_url(self.loopback)}:{self._ports.api}"
 
     @property
     def ca_file(self) -> Path:
@@ -191,9 +191,9 @@ class ControlPlane:
         serving = Pair(self._pki / "apiserver.crt", self._pki / "apiserver.key")
         tokens = Pair(self._pki / "tokens.pub", self._pki / "tokens.key")
         flags: dict[str, object] = {
-            "bind-address": "127.0.0.1",
+            "bind-address": self.loopback,
             "secure-port": self._ports.api,
-            "advertise-address": "127.0.0.1",  # otherwise it looks for a network, which a sandbox may not have
+            "advertise-address": self.loopback,  # otherwise it looks for a network, which a sandbox may not have
             "endpoint-reconciler-type": "none",  # nobody uses the Service `kubernetes`
             "tls-cert-file": serving.certificate,
             "tls-private-key-file": serving.key,
@@ -207,7 +207,7 @@ class ControlPlane:
             "service-account-key-file": tokens.certificate,
             "authorization-mode": "RBAC",
             "enable-admission-plugins": "NodeRestriction",
-            "service-cluster-ip-range": "10.96.0.0/24",
+            "service-cluster-ip-range": "fd00:96::/112" if ":" in self.loopback else "10.96.0.0/24",
             "profiling": "false",
         }
         if self.audit_log is not None:

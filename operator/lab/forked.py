@@ -18,13 +18,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 from lab.child import Child
 
 _PRELOADED = ["lab.preloaded"]
+_SOURCES = Path(__file__).parents[1]
 
 
 def preload(module: str) -> None:
@@ -46,6 +47,16 @@ def fork(argv: list[str], log: Path, env: Mapping[str, str] | None, cwd: Path | 
 def _context() -> ForkServerContext:
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
+    # The fork server looks for what it preloads in its own environment's path, which may lead to another checkout.
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(_SOURCES), before)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
     return context
 
 

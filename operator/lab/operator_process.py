@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lab.child import Begin, execute
 from lab.processes import Process, answers, fetch, free_port, wait_until
+from simulators.server import in_url
 
 _SOURCES = Path(__file__).parents[1]
 _READY_SECONDS = 60.0
@@ -86,6 +87,7 @@ class Operator:
             "MICROSEG_LOG": "text",
             **settings,
         }
+        self._probes = f"http://{in_url(self._environment['MICROSEG_PROBE_HOST'])}:{self.port}"
         self._process: Process | None = None
 
     @property
@@ -103,17 +105,17 @@ class Operator:
     @property
     def ready(self) -> bool:
         """Whether /readyz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/readyz")
+        return answers(f"{self._probes}/readyz")
 
     @property
     def healthy(self) -> bool:
         """Whether /healthz answers 200."""
-        return answers(f"http://127.0.0.1:{self.port}/healthz")
+        return answers(f"{self._probes}/healthz")
 
     def metrics(self) -> str:
         """Return /metrics, or a comment with the error."""
         try:
-            return fetch(f"http://127.0.0.1:{self.port}/metrics").decode()
+            return fetch(f"{self._probes}/metrics").decode()
         except OSError as error:
             return f"# no metrics: {error}\n"
 
@@ -147,12 +149,7 @@ class Operator:
 
     def usage(self) -> Usage:
         """Return CPU seconds and resident memory of the running process; zeros without /proc."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        if not stat.exists():
-            return Usage(0.0, 0)
-        fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
-        return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, pages * os.sysconf("SC_PAGE_SIZE"))
+        return usage(self.process.pid)
 
     def wait_for_log(self, text: str, *, seconds: float) -> None:
         """Wait until the log of any run has `text`."""
@@ -165,3 +162,13 @@ class Usage:
 
     cpu: float
     memory: int
+
+
+def usage(pid: int) -> Usage:
+    """Return CPU seconds and resident memory of a process; zeros without /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return Usage(0.0, 0)
+    fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, pages * os.sysconf("SC_PAGE_SIZE"))

@@ -1,5 +1,8 @@
 """Logs: one line per record, as JSON for machines or text for people. Called once, by `microseg run`.
 
+A warning that comes again and again, word for word, is written every five minutes, with how many were left out: while
+the API server is away, kopf alone would write two lines a second.
+
 A message, a value or an exception can have text of the outside in it. In both formats, whatever would begin a new line
 is spelled out, in tracebacks and in errors that nobody caught too: no text of others looks like a record of ours.
 """
@@ -10,14 +13,22 @@ import json
 import logging
 import sys
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TextIO
 
 log = logging.getLogger(__name__)
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _QUIET = ("azure", "urllib3", "kopf", "aiohttp.access", "msal")
 """Libraries whose own lines can hold URLs and headers: only their warnings pass."""
+_AGAIN = 300.0
+"""Seconds after which a warning that is the same is written again."""
+_GONE = 60.0
+"""Seconds after which a warning that did not come again is over: what was left out of it is told with other lines."""
+_MOST = 200
+"""Different warnings that are remembered."""
 
 
 class JsonLines(logging.Formatter):
@@ -48,9 +59,84 @@ class TextLines(logging.Formatter):
         return _on_one_line(f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text)
 
 
+@dataclass(slots=True)
+class _Written:
+    """A warning that was written, and what came again since."""
+
+    at: float
+    left_out: int = 0
+    latest: logging.LogRecord | None = None
+    """Without its traceback, which would keep every frame of it alive."""
+
+    def is_over(self, now: float) -> bool:
+        """Whether its like may be written again, and does not come."""
+        latest = self.latest.created if self.latest is not None else self.at
+        return not _is_recent(self.at, now) and abs(now - latest) > _GONE
+
+
+class SparingHandler(logging.StreamHandler[TextIO]):
+    """Leaves a warning out that is word for word one of the last five minutes, and tells later how many: `left_out`.
+
+    What is no warning is always written: each change outside has its line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Nothing was written yet."""
+        super().__init__(stream)
+        self._written: dict[tuple[object, ...], _Written] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, unless it is to be left out; before it, what was left out and did not come again."""
+        over = [key for key, written in self._written.items() if written.is_over(record.created)]
+        for key in over:
+            self._forget(key)
+        if record.levelno < logging.WARNING or self._is_news(record):
+            super().emit(record)
+
+    def close(self) -> None:
+        """Write what was left out and not told yet."""
+        for key in list(self._written):
+            self._forget(key)
+        super().close()
+
+    def _is_news(self, record: logging.LogRecord) -> bool:
+        """Whether it is to be written; with how many were left out since its like was."""
+        key = _words(record)
+        written = self._written.pop(key, None)
+        if written is not None and _is_recent(written.at, record.created):
+            written.left_out += 1
+            written.latest = logging.makeLogRecord(vars(record) | {"exc_info": None})
+            self._written[key] = written
+            return False
+        if written is not None and written.left_out:
+            record.left_out = written.left_out
+        self._written[key] = _Written(record.created)
+        if len(self._written) > _MOST:
+            self._forget(next(iter(self._written)))
+        return True
+
+    def _forget(self, key: tuple[object, ...]) -> None:
+        """Write the latest of those that were left out."""
+        written = self._written.pop(key)
+        if written.latest is not None:
+            written.latest.left_out = written.left_out - 1
+            super().emit(written.latest)
+
+
+def _is_recent(then: float, now: float) -> bool:
+    """Within five minutes before; a clock that was set back does not count."""
+    return 0 <= now - then < _AGAIN
+
+
+def _words(record: logging.LogRecord) -> tuple[object, ...]:
+    """What makes two records the same."""
+    error = record.exc_info[1] if record.exc_info else None
+    return record.name, record.levelno, record.getMessage(), repr(_extra(record)), repr(error)
+
+
 def set_up(log_format: str, *, verbose: bool) -> None:
     """Send all logs to standard error in one format."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = SparingHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

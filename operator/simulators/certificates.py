@@ -14,7 +14,7 @@ from pathlib import Path
 
 import trustme
 
-LOOPBACK = ("127.0.0.1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def make_authority(folder: Path) -> tuple[Path, Path]:

@@ -20,7 +20,7 @@ from aiohttp.payload import BytesIOPayload
 from simulators.environment import Environment
 from simulators.fault_injection import FaultInjector
 
-__all__ = ["KEEP_ALIVE", "Served", "build_app", "changed", "operation", "serve"]
+__all__ = ["KEEP_ALIVE", "Served", "build_app", "changed", "in_url", "operation", "serve"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NameOf = Callable[[web.Request], str]
@@ -130,7 +130,12 @@ async def serve(
     await web.TCPSite(runner, address, port, ssl_context=ssl_context, backlog=1024).start()
     bound = int(runner.addresses[0][1])
     scheme = "https" if ssl_context else "http"
-    return Served(url=f"{scheme}://{address}:{bound}", port=bound, runner=runner)
+    return Served(url=f"{scheme}://{in_url(address)}:{bound}", port=bound, runner=runner)
+
+
+def in_url(address: str) -> str:
+    """A name or address as it stands in a URL: one of IPv6 in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{address}]" if ":" in address else address
 
 
 def _prepare(request: web.Request, name: str) -> None:

@@ -25,7 +25,8 @@ from lab.processes import Process, wait_until
 
 RELEASE, CRD_RELEASE, CRD_NAMESPACE = "microseg", "microseg-crds", "microseg-system"
 _SELECTOR = "app.kubernetes.io/name=microseg,app.kubernetes.io/component=operator"
-_READY_SECONDS = 90.0
+_READY_SECONDS = 300.0
+"""Only a failure takes so long, or a machine with much other work."""
 Object = dict[str, Any]
 
 

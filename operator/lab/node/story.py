@@ -37,7 +37,7 @@ _TEMPO = Tempo(
     lease_seconds=6,
 )
 _FEW = 24
-_WAIT = 180.0
+_WAIT = 300.0
 
 
 def tell(folder: Path, hosts: int) -> None:

@@ -208,4 +208,5 @@ def _check_point_lane(lane: _Lane, ports: EnginePorts, settings: EngineSettings)
 def _endpoint(url: str) -> str:
     """host:port of the PCE, as the pairing script wants it."""
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or 443}"
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{host}:{parts.port or 443}"

@@ -66,6 +66,7 @@ async def _run(settings: Settings, application: Application) -> int:
 
 def _leave() -> int:
     """End the process, although a call of a system may still wait for its answer: Python would wait for its thread."""
+    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

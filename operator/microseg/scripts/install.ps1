@@ -42,7 +42,7 @@ function Test-Parameters {
     return ($MICROSEG_NONCE -cmatch '\A[0-9a-f]{8,64}\z') -and
         ($MICROSEG_MODE -cmatch '\A(install|probe)\z') -and
         ($MICROSEG_VM_ID -cmatch $Uuid) -and
-        ($MICROSEG_PCE -cmatch '\A[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5}\z') -and
+        ($MICROSEG_PCE -cmatch '\A([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}\z') -and
         ($MICROSEG_PCE_PATH_VERSION -cmatch '\A[0-9]{1,3}\z') -and
         ($MICROSEG_PROFILE_ID -cmatch '\A[0-9]{1,10}\z') -and
         ($MICROSEG_NOT_AFTER -cmatch '\A[1-9][0-9]{0,11}\z') -and

@@ -62,7 +62,7 @@ read_parameters() {
   nonce=$(checked MICROSEG_NONCE '^[0-9a-f]{8,64}$') || { nonce=-; finish script-failed 601; }
   mode=$(checked MICROSEG_MODE '^(install|probe)$') || finish script-failed 601
   vm_id=$(checked MICROSEG_VM_ID "$UUID") || finish script-failed 601
-  pce=$(checked MICROSEG_PCE '^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5}$') || finish script-failed 601
+  pce=$(checked MICROSEG_PCE '^([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}$') || finish script-failed 601
   version=$(checked MICROSEG_PCE_PATH_VERSION '^[0-9]{1,3}$' 18) || finish script-failed 601
   profile=$(checked MICROSEG_PROFILE_ID '^[0-9]{1,10}$' 0) || finish script-failed 601
   not_after=$(checked MICROSEG_NOT_AFTER '^[1-9][0-9]{0,11}$') || finish script-failed 601
@@ -186,7 +186,7 @@ download() {
   url="https://$pce/api/v$version/software/ven/image?pair_script=pair.sh&profile_id=$profile"
   status=$(
     ulimit -f $((LARGEST_SCRIPT / 1024))
-    curl --silent --proto '=https' --tlsv1.2 --no-insecure --no-location --connect-timeout 15 --max-time 300 \
+    curl --silent --globoff --proto '=https' --tlsv1.2 --no-insecure --no-location --connect-timeout 15 --max-time 300 \
       --max-filesize "$LARGEST_SCRIPT" -o "$work/pair.sh" -w '%{http_code}' "$url" </dev/null 2>/dev/null
   )
   result=$?

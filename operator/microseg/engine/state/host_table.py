@@ -1,7 +1,7 @@
 """The one table: all that is known now about each host, and which hosts are to be decided again.
 
-Every writer has methods of its own here, and nobody else writes into a row. All run on one event loop, so there are no
-locks. What the table holds is memory only: every restart builds it anew from the records and the outside.
+Every writer has methods of its own here, and nobody else writes into a row. All run on one event loop, without locks.
+It is memory only: every restart builds it anew from the records and the outside.
 """
 
 from __future__ import annotations
@@ -67,14 +67,15 @@ class HostTable:
         """Every host is to be decided again."""
         self.touch(self.hosts)
 
-    def decided(self, vm_id: str, decision: Decision) -> None:
-        """A host was decided with all that is known now: its actions are delivered to the lanes."""
+    def decided(self, vm_id: str, decision: Decision) -> bool:
+        """A host was decided with all that is known: its actions go to the lanes. Whether its status differs."""
         state = self.hosts[vm_id]
         self.fleet.decided(vm_id, state.decision, decision)
-        state.decision, state.stale = decision, False
+        differs = state.decided(decision)
         self.fleet.claimed(vm_id, state.claimed)
         self.effects.decided(vm_id, decision.verdicts)
         self.actions.deliver(vm_id, decision.actions)
+        return differs
 
     def _outdate(self, vm_id: str, state: HostState) -> None:
         if not state.stale:
@@ -146,11 +147,9 @@ class HostTable:
         The decision is older than the intent and must not be carried out; the host is decided again once the effect
         was tried, until then there is nothing to report.
         """
-        state = self.hosts.get(vm_id)
-        if state is None:
-            return
-        self._observe(vm_id, **NOTHING_OBSERVED)
-        self._outdate(vm_id, state)
+        if (state := self.hosts.get(vm_id)) is not None:
+            self._observe(vm_id, **NOTHING_OBSERVED)
+            self._outdate(vm_id, state)
 
     def owns(self, vm_id: str, keys: Iterable[str]) -> bool:
         """Whether the host's record, as the API server has it, says that these label keys are ours."""
@@ -158,8 +157,9 @@ class HostTable:
         return illumio is not None and set(keys) <= set(illumio.owned_keys)
 
     def _set_record(self, state: HostState, record: ManagedHost) -> None:
-        before, state.record = state.record, record
-        if (before.status.retirement is None) != (record.status.retirement is None):
+        was_retiring = state.record.status.retirement is not None
+        state.recorded(record)
+        if was_retiring != (record.status.retirement is not None):
             self.touch(self.latest.sharing((record.spec.vm_id,)))  # its addresses are free, or its own again
         self.fleet.recorded(record.spec.vm_id, record)
 

@@ -66,6 +66,15 @@ def with_last_known(vm: Vm, known: AzureRecord | None) -> Vm:
     return vm if record is vm.record else replace(vm, record=record)
 
 
+def held_once(vm: Vm, before: Vm | None, recorded: AzureRecord | None) -> Vm:
+    """The same VM as the poll before showed, or as its record has it, where nothing differs: memory holds it once."""
+    if before is not None and before == vm:
+        return before
+    if recorded is None or recorded is vm.record or recorded != vm.record:
+        return vm
+    return replace(vm, record=recorded)
+
+
 def _in_known_spelling(record: AzureRecord, known: AzureRecord) -> AzureRecord:
     """The record with names and ids in the letter case that they had: Azure changes it between calls.
 

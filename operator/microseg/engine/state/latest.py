@@ -12,7 +12,7 @@ from datetime import datetime
 from microseg.engine.ground.ports import Clock
 from microseg.engine.state.address_hold_down import AddressHoldDown
 from microseg.engine.state.host_state import HostState, unrecorded
-from microseg.engine.state.last_known import NicGaps, with_last_known
+from microseg.engine.state.last_known import NicGaps, held_once, with_last_known
 from microseg.engine.state.rivals import rivals_of
 from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
 from microseg.engine.state.tag_hold_down import TagHoldDown, Tags
@@ -116,7 +116,8 @@ class Latest:
             return before.record if before else recorded(vm_id)
 
         told = [with_last_known(vm, known(vm.vm_id)) for vm in (*old.values(), *vms)]
-        return self._address_hold_down.saw(self._nic_gaps.bridged(told, self.vm, old), known, old)
+        believed = self._address_hold_down.saw(self._nic_gaps.bridged(told, self.vm, old), known, old)
+        return [held_once(vm, self.vm(vm.vm_id), recorded(vm.vm_id)) for vm in believed]
 
     def waiting(self) -> set[str]:
         """VmIds whose change counts only when it is shown again."""

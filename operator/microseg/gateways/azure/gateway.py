@@ -22,6 +22,7 @@ from microseg.gateways.azure.versions import COMPUTE, NETWORK
 from microseg.gateways.http import tls
 from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.proxy import Proxy
+from microseg.gateways.http.rows import Page, Rows, decoded
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.http.wire import Observe, operation
 from microseg.gateways.ports import OutcomeUnknown, Reading, Refused, Rejected
@@ -165,7 +166,7 @@ class AzureArmGateway:
         """What the roles of the identity for run-commands allow in a VM's group (Permissions_ListForResourceGroup)."""
         path = self._own(resource_id).group_path
         url = f"{path}/providers/Microsoft.Authorization/permissions?{_AUTHORIZATION}"
-        return tuple(permission(item) for item in self._list_at_once(url, "permissions", self._effects))
+        return tuple(permission(decoded(item)) for item in self._list_at_once(url, "permissions", self._effects))
 
     def close(self) -> None:
         """Close the connections."""
@@ -185,9 +186,9 @@ class AzureArmGateway:
             return 0, 0
         return sum(parse.uniform_members(item) for item in sets), pages
 
-    def _list(self, url: str, volume: Volume) -> Reading[tuple[list[object], int]]:
-        """All items of a list, and its number of pages."""
-        items: list[object] = []
+    def _list(self, url: str, volume: Volume) -> Reading[tuple[Rows, int]]:
+        """All rows of a list, and its number of pages."""
+        items: Rows = []
         visited = {url}
         for pages in range(1, _MOST_PAGES + 1):
             value, next_link = yield from in_turn(partial(self._page, url), volume)
@@ -197,9 +198,9 @@ class AzureArmGateway:
             url = _unvisited(next_link, visited)
         raise unexpected("a list without an end")
 
-    def _list_at_once(self, url: str, name: str = "run-commands", way: Pipeline | None = None) -> list[object]:
+    def _list_at_once(self, url: str, name: str = "run-commands", way: Pipeline | None = None) -> Rows:
         """A list that is a page or two."""
-        items: list[object] = []
+        items: Rows = []
         visited = {url}
         while True:
             value, next_link = self._page(url, name, way)
@@ -208,14 +209,14 @@ class AzureArmGateway:
                 return items
             url = _unvisited(next_link, visited)
 
-    def _page(self, url: str, name: str = "list-vms", way: Pipeline | None = None) -> tuple[list[object], str | None]:
-        """The items of one page, and the link to the next. A page may be empty, but not without `value`."""
+    def _page(self, url: str, name: str = "list-vms", way: Pipeline | None = None) -> tuple[Rows, str | None]:
+        """The rows of one page, and the link to the next. A page may be empty, but not without `value`."""
         with operation(name):
-            body = object_of((way or self._pipeline).send("GET", url, effect=False))
-            value, next_link = body.get("value"), body.get("nextLink")
-            if not isinstance(value, list) or not isinstance(next_link, str | None):
+            response = (way or self._pipeline).send("GET", url, effect=False, into=Page)
+            if not isinstance(response.data, Page):
+                object_of(response)
                 raise unexpected("an incomplete list")
-            return value, self._own_link(next_link) if next_link else None
+            return response.data.value, self._own_link(response.data.next_link) if response.data.next_link else None
 
     def _own_link(self, link: str) -> str:
         """The next link, if it is of the configured origin: the token goes wherever the request goes."""
@@ -244,7 +245,7 @@ class AzureArmGateway:
         return parts
 
 
-def _by_id(parser: parse.VmParser, items: list[object], subscription: str) -> tuple[Vm, ...]:
+def _by_id(parser: parse.VmParser, items: Rows, subscription: str) -> tuple[Vm, ...]:
     """The VMs of a list, one per ARM id: a VM may be listed twice while pages shift."""
     vms_by_id: dict[str, Vm] = {}
     for item in items:
