@@ -17,6 +17,7 @@ PYTHON ?=
 PYTEST_ARGS ?=
 TEST_JOBS ?= 2
 BENCH_HOSTS ?= 1000
+BENCH_PEER_HOSTS ?= 200
 BENCH_VMS ?= 50000
 SWEEP ?=
 VERSIONS ?= 1.32.0 1.37.2
@@ -36,7 +37,7 @@ endif
 say = @printf '== %s\n' "$(1)"
 
 ##@ See it work
-.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes storms soak replicas
+.PHONY: demo bench bench-worlds bench-mapping bench-questions bench-writes bench-peers storms soak replicas
 demo: $(READY) $(DEMO_NEEDS) ## the whole job on this machine, about 3 min. KEEP=1: it stays; CHART=1: by the charts, on a real node; KUBECONFIG=...: your cluster
 	$(call say,demo)
 	@exec $(BIN)/python -m lab.demo
@@ -64,6 +65,10 @@ bench-writes: $(READY) controlplane ## status writes per second of the operator'
 storms: $(READY) controlplane ## how long a new VM waits while a tenth is deleted or remapped, a system is away ...; about 9 min. STORM_HOSTS (200)
 	$(call say,storms)
 	@exec $(BIN)/python -m lab.storms
+
+bench-peers: $(READY) controlplane ## BENCH_PEER_HOSTS VMs (200) by the SDKs' flow, a tuned playbook (real Ansible) and the operator; about 40 min
+	$(call say,bench-peers: $(BENCH_PEER_HOSTS) hosts)
+	@exec $(BIN)/python -m lab.peers --hosts $(BENCH_PEER_HOSTS)
 
 soak: $(READY) controlplane ## changes and faults at random for SOAK_MINUTES (120): what leaks, what breaks. SOAK_HOSTS (100), SOAK_SEED (1)
 	$(call say,soak)

@@ -149,12 +149,7 @@ class Operator:
 
     def usage(self) -> Usage:
         """Return CPU seconds and resident memory of the running process; zeros without /proc."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        if not stat.exists():
-            return Usage(0.0, 0)
-        fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1])
-        return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, pages * os.sysconf("SC_PAGE_SIZE"))
+        return usage(self.process.pid)
 
     def wait_for_log(self, text: str, *, seconds: float) -> None:
         """Wait until the log of any run has `text`."""
@@ -167,3 +162,13 @@ class Usage:
 
     cpu: float
     memory: int
+
+
+def usage(pid: int) -> Usage:
+    """Return CPU seconds and resident memory of a process; zeros without /proc."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return Usage(0.0, 0)
+    fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return Usage((int(fields[11]) + int(fields[12])) / _CLOCK_TICKS, pages * os.sysconf("SC_PAGE_SIZE"))

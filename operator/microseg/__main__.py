@@ -6,7 +6,6 @@ import gc
 import sys
 
 from microseg.cli.arguments import build_parser, parse
-from microseg.settings import SettingsError, load
 
 _COLLECT_AFTER = 100_000
 """New objects after which a command looks for garbage. By default it looks so often, while it loads modules and decodes
@@ -19,7 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     if command.command != "run":
         gc.set_threshold(_COLLECT_AFTER)
         return command.call()
-    from microseg.handlers.lifecycle import run  # noqa: PLC0415 - kopf and Azure's SDK are slow to load for a validate
+    # kopf, Azure's SDK and the stages are slow to load for a command
+    from microseg.handlers.lifecycle import run  # noqa: PLC0415
+    from microseg.settings import SettingsError, load  # noqa: PLC0415
 
     try:
         settings = load(namespaces=tuple(command.namespaces), verbose=command.verbose)

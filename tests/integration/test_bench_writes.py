@@ -26,9 +26,9 @@ def test_the_operators_writer_and_the_least_client_bring_every_record_to_the_sam
     store = Hosts(api, namespace)
     bench_writes.fill(store, 10, before)
 
-    asyncio.run(bench_writes.write_as_operator(store, store.list(NAME), after))
+    asyncio.run(bench_writes.write_as_operator(store, store.list(NAME), after, lambda: 0.0))
     assert [host.status for host in store.list(NAME)] == [after] * 10
-    bench_writes.write_bare(kubeconfig, store.list(NAME), before)
+    bench_writes.write_bare(kubeconfig, store.list(NAME), before, lambda: 0.0)
     assert [host.status for host in store.list(NAME)] == [before] * 10
     api.close()
 

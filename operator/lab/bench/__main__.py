@@ -1,6 +1,7 @@
 """`python -m lab.bench` (`make bench`). BENCH_HOSTS: size of the fleet; a quarter of it runs first, for comparison.
 
-BENCH_SIZES="250,1000" sets the sizes, BENCH_QUIET the idle seconds (60), BENCH_NAME the file in .bench/.
+BENCH_SIZES="250,1000" sets the sizes, BENCH_QUIET the idle seconds (60), BENCH_NAME the file in .bench/; BENCH_PICTURES
+is a folder for two pictures of the largest fleet, how it was commissioned and what the processor did meanwhile.
 Exit code: 0 if every check passed, 1 if one did not, 130 after an interrupt.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from lab.bench import report
+from lab.bench.pictures import makespan
 from lab.bench.run import TEMPO, Run, run
 from lab.cluster import ROOT
 from lab.controlplane import KubectlFailed
@@ -38,7 +40,7 @@ def main() -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     try:
-        runs = [_measure(size, quiet) for size in sizes]
+        runs = [_measure(size, quiet, _pictures() if size == sizes[-1] else None) for size in sizes]
     except KeyboardInterrupt:
         print("\nstopped: all processes of the benchmark have ended")
         return 130
@@ -62,12 +64,24 @@ def _sizes() -> list[int]:
     return [quarter, *sizes] if not os.environ.get("BENCH_SIZES") and quarter >= _LEAST else sizes
 
 
-def _measure(hosts: int, quiet: float) -> Run:
+def _pictures() -> Path | None:
+    """The folder for pictures; None: nobody wants any."""
+    named = os.environ.get("BENCH_PICTURES")
+    if not named:
+        return None
+    Path(named).mkdir(parents=True, exist_ok=True)
+    return Path(named)
+
+
+def _measure(hosts: int, quiet: float, pictures: Path | None) -> Run:
     """Measure one size, in its own folder with its own processes."""
     folder, began = _RESULTS / "run", time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     print(f"\n=== {hosts} hosts; vendors' rate limits on, vendors' latencies divided by {TEMPO.scale:g}", flush=True)
-    measured = run(folder, hosts, quiet=quiet, say=lambda text: _say(text, began))
+    flames = pictures / "bench-flames.svg" if pictures else None
+    measured = run(folder, hosts, quiet=quiet, say=lambda text: _say(text, began), flames=flames)
+    if pictures:
+        (pictures / "bench-makespan.svg").write_text(makespan(measured), encoding="utf-8")
     _section(f"{hosts} hosts", report.lines(measured))
     shutil.rmtree(folder, ignore_errors=True)
     return measured

@@ -15,6 +15,7 @@ from lab.bench import fleet
 from lab.bench.bounds import Bound, lower_bound
 from lab.bench.counting import between, count, throttled
 from lab.bench.restart import Restart, restart
+from lab.bench.sampler import sampled
 from lab.operator_process import Tempo
 from lab.rig import Rig
 
@@ -75,13 +76,14 @@ class Run:
     restart: Restart
 
 
-def run(folder: Path, hosts: int, *, quiet: float, say: Say) -> Run:
+def run(folder: Path, hosts: int, *, quiet: float, say: Say, flames: Path | None = None) -> Run:
     """Measure one size in `folder`. Raises NotInTime if the fleet is not commissioned in time."""
     with Rig.build(folder, tempo=TEMPO, world_options=_OPTIONS, say=say) as rig:
         rig.apply_estate()
         rig.operator.start()
         rig.wait_until(lambda: _polled(rig.estate()), seconds=_FIRST_POLL_SECONDS, what="a first complete poll")
-        onboarding = _onboard(rig, hosts, say)
+        with sampled(rig.operator.process.pid, flames):
+            onboarding = _onboard(rig, hosts, say)
         _settle(rig)
         say(f"all {hosts} hosts are commissioned; {quiet:g} idle seconds follow")
         idle = _be_quiet(rig, quiet)

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from lab.memory.scripted import Journal, Scripted
-from microseg.gateways.ports import Reading, Script, Wait
+from microseg.gateways.ports import Reading, Wait
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
+from microseg.model.azure_glimpse import Glimpse
 from microseg.model.facts import ABSENT, Absent
+from microseg.model.script import Script
 
 
 class FakeAzure(Scripted):
@@ -22,6 +24,10 @@ class FakeAzure(Scripted):
         self.vms = list(vms)
         self.unreadable = 0
         """Rows that the list has beside `vms` and that name no VM."""
+        self.graph: list[Vm] | None = None
+        """What Resource Graph shows; None: the same as the lists."""
+        self.requests = 0
+        """Pages that the lists count."""
         self.details: dict[str, VmDetail | Absent] = {
             vm.record.resource_id: VmDetail(vm.vm_id, vm.record.power_state, agent_ready=True) for vm in vms
         }
@@ -49,7 +55,19 @@ class FakeAzure(Scripted):
             unreadable_rows=self.unreadable,
             unreadable=self.left_out[: self.unreadable],
             problems=self.left_out[self.unreadable :],
+            requests=self.requests,
         )  # without a cost, so that no poll waits for Azure's limits
+
+    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+        yield Wait()
+        self.asked("glimpses")
+        return tuple(map(Glimpse.of, self.vms if self.graph is None else self.graph))
+
+    def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
+        yield Wait()
+        self.asked("read_vm", resource_id)
+        wanted = resource_id.lower()
+        return next((vm for vm in self.vms if vm.record.resource_id.lower() == wanted), ABSENT)
 
     def vm(self, resource_id: str) -> VmDetail | Absent:
         self.asked("vm", resource_id)

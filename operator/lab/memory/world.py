@@ -29,7 +29,6 @@ from microseg.engine.ground.workers import WorkerPools, Workers
 from microseg.engine.lanes.budgets import Budget, Budgets
 from microseg.engine.mapping.revisions import KEY
 from microseg.gateways.http.rate_limiter import RateLimiter
-from microseg.gateways.ports import Script
 from microseg.kube.reflector import Deleted, Event, Synced, Upserted
 from microseg.kube.secrets import ConfigMapData
 from microseg.model.azure_facts import Vm, VmDetail
@@ -37,6 +36,7 @@ from microseg.model.azure_record import Tag
 from microseg.model.condition import Condition, ConditionType, find
 from microseg.model.facts import ABSENT
 from microseg.model.host import ManagedHost
+from microseg.model.script import Script
 from microseg.stages.context import Timing
 
 PREFIX = "microseg/plant/respiro/"
@@ -214,7 +214,7 @@ class Process:
             azure={"main": world.azure},
             illumio=world.illumio,
             check_point=world.check_point,
-            resource_manager=Budgets(lambda: Budget(limiter(), limiter())),
+            resource_manager=Budgets(lambda: Budget(limiter(), limiter()), graph=limiter),
             illumio_budget=limiter(),
         )
         cluster = ClusterStores(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from microseg.cli.findings import Finding, bad, doubt, good
 from microseg.gateways.azure.gateway import AzureArmGateway
 from microseg.gateways.azure.permissions import lacking
-from microseg.gateways.ports import Refused
+from microseg.gateways.ports import GatewayError, Refused
 from microseg.gateways.readings import whole
 from microseg.model.azure_facts import VmListing
 from microseg.model.azure_spec import Source
@@ -50,6 +50,18 @@ def check(source: Source, gateway: AzureArmGateway, subscription: str, *, runs: 
     name, resource_id = next(iter(groups.items()))
     gateway.run_commands(resource_id)
     yield good(area, "run-commands", f"those of a VM in {name} can be read")
+
+
+def resource_graph(source: Source, gateway: AzureArmGateway) -> Iterator[Finding]:
+    """Whether Resource Graph answers, which no estate depends on."""
+    area = f"azure {source.name}"
+    try:
+        shown = whole(gateway.glimpses(), time.sleep)
+    except GatewayError as error:
+        text = f"it does not answer ({error}), so the lists are read each time, as those of a small estate are anyway"
+        yield doubt(area, "Resource Graph", text, "grant Microsoft.ResourceGraph/resources/read if the estate is large")
+    else:
+        yield good(area, "Resource Graph", f"it shows {len(shown)} VMs: where lists are long, it tells what changed")
 
 
 def _groups(listing: VmListing) -> dict[str, str]:

@@ -35,6 +35,7 @@ def check(estate: Estate, gateways: EstateGateways, document: MappingDocument | 
             runs = estate.spec.mode != Mode.ADOPT
             step = partial(doctor_azure.check, source, gateways.azure[source.name], subscription, runs=runs)
             yield from _guarded(f"azure {source.name}", step)
+        yield from doctor_azure.resource_graph(source, gateways.azure[source.name])
     yield from _guarded("illumio", lambda: _illumio(estate, gateways, document))
     yield from _guarded("checkpoint", lambda: _check_point(estate, gateways, document))
 

@@ -20,8 +20,10 @@ from microseg.engine.ground.workers import WorkerPools
 from microseg.engine.lanes import Lanes
 from microseg.engine.lanes.azure import AzureLane
 from microseg.engine.lanes.azure_attempts import ScriptAttempts
-from microseg.engine.lanes.azure_poll import AzurePolls, AzureSources
+from microseg.engine.lanes.azure_changes import AzureChanges
+from microseg.engine.lanes.azure_poll import AzurePolls
 from microseg.engine.lanes.azure_scripts import PairingInputs, ScriptBuilder
+from microseg.engine.lanes.azure_sources import AzureSources
 from microseg.engine.lanes.budgets import Budgets, PacedWorkers, ResourceManagerCalls
 from microseg.engine.lanes.checkpoint import CheckPointLane, Marks
 from microseg.engine.lanes.checkpoint_flush import CheckPointFlush
@@ -181,7 +183,10 @@ def _azure_lane(lane: _Lane, ports: EnginePorts, illumio: PacedWorkers, settings
     subscriptions = {one.lower(): source.name for source in estate.spec.azure.sources for one in source.subscriptions}
     sources, schedule = AzureSources(outside.azure, subscriptions), lane.schedule("azure")
     report_soon = lane.estate_status.report_soon
-    polls = AzurePolls(sources, outside.resource_manager, table, schedule, ports.workers.azure, report_soon)
+    budgets, threads = outside.resource_manager, ports.workers.azure
+    misses = estate.spec.retirement.missed_polls
+    changes = AzureChanges(sources, budgets, table, schedule, threads, misses)
+    polls = AzurePolls(sources, budgets, table, schedule, threads, report_soon, changes)
     return AzureLane(
         sources, polls, attempts, ports.cluster.hosts, table, schedule, ports.workers.kube, estate=estate.name
     )

@@ -155,14 +155,14 @@ class EstateReconciler:
         now, claimed = self._clock(), state.claimed
         facts, desired = self._table.facts(vm_id), self._mapping.rollout.desired(vm_id)
         decision = decide(self._mapping.rollout.record(vm_id), facts, context, desired, now, repair=repair)
-        self._table.decided(vm_id, decision)
+        differs = self._table.decided(vm_id, decision)
         if state.claimed != claimed:
             self._table.touch((vm_id,))  # the script named a workload: what the PCE shows of it is a new fact
         times = (decision.look_again, self._mapping.rollout.changes_at(vm_id, now))
         self._schedule(vm_id, min((at for at in times if at is not None), default=None), now)
         self._warn(vm_id, state)
         acted_on = Annotation.RETRY in state.record.annotations or seen_again(state.record)
-        if decision.status != state.record.status or acted_on:
+        if differs or acted_on:
             self.parts.host_status.offer(vm_id)
 
     def _warn(self, vm_id: str, state: HostState) -> None:

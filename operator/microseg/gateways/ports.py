@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
-from microseg.model.azure_facts import RunCommand, VmDetail, VmListing
+from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
+from microseg.model.azure_glimpse import Glimpse
 from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Package, Revision, Session, Task
 from microseg.model.facts import Absent
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
+from microseg.model.script import Script
 from microseg.model.secret import Secret
 
 T = TypeVar("T")
@@ -104,26 +106,17 @@ that fails is asked again, so what was read before it is kept (`gateways/reading
 # Azure ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A constant script with this VM's parameters. Azure never shows `protected` values again."""
-
-    name: str
-    location: str
-    windows: bool
-    text: str
-    parameters: Mapping[str, str]
-    protected: Mapping[str, Secret]
-    timeout: int
-    """Seconds."""
-    tags: Mapping[str, str]
-
-
 class AzureGateway(Protocol):
     """One source of the estate: subscriptions that are read with one identity."""
 
     def list_vms(self, subscription: str) -> Reading[VmListing]:
         """All VMs of one of its subscriptions."""
+
+    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+        """What Azure Resource Graph shows of the VMs of all its subscriptions: reasons to look, no facts."""
+
+    def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
+        """One VM with its NICs, as the lists would show it."""
 
     def vm(self, resource_id: str) -> VmDetail | Absent:
         """One VM with its instance view."""

@@ -22,14 +22,14 @@ _PAUSE = 0.5
 """Seconds before a request is asked again that failed; longer after each further failure."""
 
 
-def in_turn(request: Callable[[], T], volume: Volume) -> Reading[T]:
+def in_turn(request: Callable[[], T], volume: Volume, wait: Wait = Wait()) -> Reading[T]:  # noqa: B008 - frozen
     """The answer to one request of a list. It is asked again after a pause, or where it failed for the moment.
 
     `request`: sends it once, and raises a GatewayError unless the answer can be used. `volume`: the list's, to which
-    the answer is added. Raises the last error of `request`, and what `volume` raises.
+    the answer is added. `wait`: what even the first try waits for. Raises the last error of `request`, and what
+    `volume` raises.
     """
     failures = pauses = 0
-    wait = Wait()
     while True:
         yield wait
         tls.forget_sent_request()

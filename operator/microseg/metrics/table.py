@@ -77,7 +77,7 @@ THROTTLES = _counter("microseg_throttles_total", "Answers by which a system aske
 BUDGET = _gauge("microseg_budget_left", "Calls that the operator's own budget still allows at once; below zero: calls wait for their turn. Of several subscriptions the fullest. Check Point has none: one session asks one request at a time.", "system", "budget")
 
 # reading
-POLLS = _counter("microseg_polls_total", "Readings of a system by outcome: complete, doubtful (rows could not be read), failed.", *_SYSTEM, "outcome")
+POLLS = _counter("microseg_polls_total", "Readings of a system by outcome: complete, doubtful (rows could not be read), failed; changes (of Azure, between two complete ones).", *_SYSTEM, "outcome")
 READ_AT = _gauge("microseg_last_reading_timestamp_seconds", "When a system was last read completely, in seconds since the epoch.", "system")
 PROBLEMS = _gauge("microseg_list_problems", "Items that the latest complete reading of a system left out, because they could not be read.", "system")
 
@@ -107,6 +107,16 @@ RETIREMENTS = _counter("microseg_retirements_total", "Retirements that began and
 QUEUE = _gauge("microseg_queue_length", "Work that waits: hosts to decide, statuses to write, actions of the lanes.", "queue")
 QUEUE_AGE = _gauge("microseg_queue_age_seconds", "For how long there has been work in a queue without it once being empty.", "queue")
 # fmt: on
+
+FROM_ZERO: dict[Metric, tuple[str, ...]] = {
+    LEASES: ("acquired", "lost"),
+    GUARD_TRIPS: ("mapping", "facts", "retirement"),
+    RETIREMENTS: ("began", "ended"),
+    DRIFT_FOUND: ("AgentPaired", "Labelled", "Grouped", "PolicyInstalled"),
+    DRIFT_REPAIRED: ("AgentPaired", "Labelled", "Grouped", "PolicyInstalled"),
+}
+"""Counters of what is rare, with the values of their last label. They are there before the first event: of a series that
+begins with 1 no rate and no increase sees that (https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics)."""
 
 ALL: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 """Every metric of this operator."""

@@ -87,3 +87,5 @@ class VmListing:
     """Machines of uniform scale sets: no list of VMs shows them."""
     cost: int = 0
     """Pages of lists that Azure counts as expensive; the poll interval follows it."""
+    requests: int = 0
+    """Pages of all its lists."""

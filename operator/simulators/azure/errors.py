@@ -60,20 +60,19 @@ class SignInError(Exception):
 
 def vm_not_found(group: str, name: str) -> ArmError:
     """404 for a VM that does not exist."""
-    return ArmError(
-        404,
-        "ResourceNotFound",
-        f"The Resource 'Microsoft.Compute/virtualMachines/{name}' under resource group '{group}' was not found. "
-        "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
-    )
+    return _not_found("Microsoft.Compute/virtualMachines", group, name)
 
 
 def nic_not_found(group: str, name: str) -> ArmError:
     """404 for a network interface that does not exist."""
+    return _not_found("Microsoft.Network/networkInterfaces", group, name)
+
+
+def _not_found(kind: str, group: str, name: str) -> ArmError:
     return ArmError(
         404,
         "ResourceNotFound",
-        f"The Resource 'Microsoft.Network/networkInterfaces/{name}' under resource group '{group}' was not found. "
+        f"The Resource '{kind}/{name}' under resource group '{group}' was not found. "
         "For more details please go to https://aka.ms/ARMResourceNotFoundFix",
     )
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from simulators.azure import errors, rights
 from simulators.azure.errors import ArmError, SignInError
-from simulators.azure.routes import ROUTES, Parts, Route, base_url
+from simulators.azure.routes import GRAPH, ROUTES, Parts, Route, base_url
 from simulators.azure.routes_resources import endpoints
 from simulators.azure.throttle import Verb
 from simulators.azure.world import World
@@ -21,7 +21,9 @@ _TOKEN = re.compile("/(?P<tenant>[^/]+)/oauth2/v2.0/token", re.IGNORECASE)
 _METADATA = re.compile("/(?P<tenant>[^/]+)/v2.0/.well-known/openid-configuration", re.IGNORECASE)
 _ENDPOINTS = "/metadata/endpoints"
 _VERSION = re.compile(r"(\d{4}-\d{2}-\d{2})(-preview)?", re.IGNORECASE)
-_OLDEST = {"compute": "2021-03-01", "network": "2018-10-01", "resources": "2014-04-01"}
+_OLDEST = {
+    "compute": "2021-03-01", "network": "2018-10-01", "resourcegraph": "2019-04-01", "resources": "2014-04-01",
+}  # fmt: skip
 _FOUND = web.RequestKey("found", tuple[Route, Parts])
 _VERBS: dict[str, Verb] = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 
@@ -94,6 +96,8 @@ class ArmFrontend:
         return await route.answer(self._world, request, parts)
 
     def _admit(self, request: web.Request, route: Route, parts: Parts) -> dict[str, str]:
+        if route.name == GRAPH:
+            return self._world.graph.admit(request["who"])
         subscription, vm = parts.get("sub", "").lower(), ""
         if "vm" in parts:
             vm = f"{subscription}/{parts['group']}/{parts['vm']}".lower()
@@ -148,7 +152,7 @@ def _check_version(request: web.Request) -> None:
     if not found:
         raise errors.ArmError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
     path = request.path.lower()
-    provider = next((each for each in ("network", "compute") if f"/microsoft.{each}/" in path), "resources")
+    provider = next((each for each in _OLDEST if f"/microsoft.{each}/" in path), "resources")
     if found[1] < _OLDEST[provider]:
         text = f"No registered resource provider found for API version '{version}' of 'Microsoft.{provider.title()}'."
         raise errors.ArmError(400, "NoRegisteredProviderFound", text)

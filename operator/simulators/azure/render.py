@@ -96,6 +96,12 @@ def instance_view(vm: Vm, now: float) -> dict[str, Any]:
     return view
 
 
+def power_state(vm: Vm) -> dict[str, str]:
+    """Return the status with the VM's power state; empty while it has none."""
+    word = _POWER_WORDS[vm.power]
+    return {"code": f"PowerState/{vm.power}", "level": "Info", "displayStatus": word} if word else {}
+
+
 def nics(vm: Vm) -> list[dict[str, Any]]:
     """Return the VM's network interfaces as resources."""
     return [_nic(vm, nic) for nic in vm.nics]
@@ -191,11 +197,9 @@ def _provisioning(vm: Vm) -> str:
 
 
 def _statuses(vm: Vm) -> list[dict[str, Any]]:
-    found = [_status(f"ProvisioningState/{_provisioning(vm).lower()}", vm)]
-    if _POWER_WORDS[vm.power]:
-        power = {"code": f"PowerState/{vm.power}", "level": "Info", "displayStatus": _POWER_WORDS[vm.power]}
-        found.append(power)
-    return found
+    power = power_state(vm)
+    found: list[dict[str, Any]] = [_status(f"ProvisioningState/{_provisioning(vm).lower()}", vm)]
+    return [*found, power] if power else found
 
 
 def _status(code: str, vm: Vm) -> dict[str, Any]:

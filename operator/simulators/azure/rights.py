@@ -26,8 +26,14 @@ ACTIONS = {
     "commands.put": f"{_VM}/runCommands/write",
     "commands.delete": f"{_VM}/runCommands/delete",
     "permissions.list": PERMISSIONS_READ,
+    "graph.query": "Microsoft.ResourceGraph/resources/read",
 }
-"""Operation of the ledger -> action. What else ARM itself answers needs none here."""
+"""Operation of the ledger -> action. What else ARM itself answers needs none here.
+
+That a query of Resource Graph needs an action at all is assumed. The vendor lists it
+(learn.microsoft.com/azure/role-based-access-control/permissions/management-and-governance) and demands only that the
+caller may read what is shown (.../governance/resource-graph/overview, permissions).
+"""
 
 
 def check(operation: str, expand: str, lacking: AbstractSet[str], who: str, *, reads: bool = False) -> None:

@@ -19,12 +19,14 @@ from aiohttp import web
 from simulators.azure import errors, render, render_commands, routes_resources
 from simulators.azure.bodies import read_run_command
 from simulators.azure.command import Operation
-from simulators.azure.lists import Kind
-from simulators.azure.machine import Vm
+from simulators.azure.lists import Kind, is_hidden, page, scale_sets
+from simulators.azure.machine import Vm, vm_key
 from simulators.azure.throttle import Policy
 from simulators.azure.world import World
 from simulators.server import changed
 
+GRAPH = "graph.query"
+"""The operation with a limit of its own."""
 Parts = dict[str, str]
 Answer = Callable[[World, web.Request, Parts], Awaitable[web.Response]]
 
@@ -58,21 +60,27 @@ async def list_nics(world: World, request: web.Request, parts: Parts) -> web.Res
     return _page(world, request, parts, "nics")
 
 
-async def get_nic(world: World, request: web.Request, parts: Parts) -> web.Response:
+async def get_nic(world: World, _: web.Request, parts: Parts) -> web.Response:
     """Get a network interface, which may lie in another resource group than its VM."""
     if {parts["group"].lower(), parts["nic"].lower()} & world.traits.denied:
         raise errors.forbidden(world.directory.client_id, "Microsoft.Network/networkInterfaces/read")
-    path = request.path.rstrip("/").lower()
-    for vm in world.fleet(parts["sub"]).vms:
-        for nic in render.nics(vm):
-            if nic["id"].lower() == path:
-                return web.json_response(nic)
+    wanted = vm_key(parts["sub"], parts["group"], parts["nic"])
+    for vm in world.all():
+        for number, nic in enumerate(() if is_hidden(vm) else vm.nics):
+            if vm_key(vm.subscription, nic.group or vm.group, nic.name) == wanted:
+                return web.json_response(render.nics(vm)[number])
     raise errors.nic_not_found(parts["group"], parts["nic"])
 
 
 async def list_scale_sets(world: World, _: web.Request, parts: Parts) -> web.Response:
     """List all scale sets."""
-    return web.json_response({"value": world.scale_sets(parts["sub"])})
+    found = scale_sets(world.fleet(parts["sub"]), world.traits)
+    return web.json_response({"value": [render.scale_set(members) for members in found]})
+
+
+async def query_graph(world: World, request: web.Request, _: Parts) -> web.Response:
+    """Answer a query of Resource Graph."""
+    return web.json_response(world.graph.answer(await request.text()))
 
 
 async def get_vm(world: World, request: web.Request, parts: Parts) -> web.Response:
@@ -163,9 +171,11 @@ async def get_operation(world: World, request: web.Request, parts: Parts) -> web
     return web.json_response(render_commands.operation(operation))
 
 
+_GROUP = "/subscriptions/(?P<sub>[^/]+)/resourceGroups/(?P<group>[^/]+)/providers"
+
+
 def _vm_path(rest: str) -> str:
-    group = "/subscriptions/(?P<sub>[^/]+)/resourceGroups/(?P<group>[^/]+)"
-    return f"{group}/providers/Microsoft.Compute/virtualMachines/(?P<vm>[^/]+){rest}"
+    return f"{_GROUP}/Microsoft.Compute/virtualMachines/(?P<vm>[^/]+){rest}"
 
 
 def _route(name: str, method: str, path: str, answer: Answer, policy: Policy | None) -> Route:
@@ -177,10 +187,11 @@ _SUBSCRIPTION = f"{_ONE}/providers"
 ROUTES = (
     _route("vms.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Compute/virtualMachines", list_vms, "HighCostGet"),
     _route("nics.list", "GET", f"{_SUBSCRIPTION}/Microsoft.Network/networkInterfaces", list_nics, "NetworkGet"),
+    _route(GRAPH, "POST", "/providers/Microsoft.ResourceGraph/resources", query_graph, None),
     _route(
         "nics.get",
         "GET",
-        f"{_ONE}/resourceGroups/(?P<group>[^/]+)/providers/Microsoft.Network/networkInterfaces/(?P<nic>[^/]+)",
+        f"{_GROUP}/Microsoft.Network/networkInterfaces/(?P<nic>[^/]+)",
         get_nic,
         "NetworkGet",
     ),
@@ -245,10 +256,11 @@ def _operation_headers(request: web.Request, operation: Operation) -> dict[str, 
 
 def _page(world: World, request: web.Request, parts: Parts, kind: Kind) -> web.Response:
     after, number = _read_token(request.query.get("$skiptoken", ""), kind)
-    page = world.page(parts["sub"], kind, after, number)
-    body = b'{"value":[' + b",".join(page.values) + b"]"
-    if page.after is not None:
-        token = _write_token(kind, page.after, number + 1)
+    size = max(1, int(world.traits.page_size))
+    found = page(world.fleet(parts["sub"]), kind, after, number, size=size, traits=world.traits)
+    body = b'{"value":[' + b",".join(found.values) + b"]"
+    if found.after is not None:
+        token = _write_token(kind, found.after, number + 1)
         extra = "&statusOnly=true" if kind == "statuses" else ""
         version = quote(request.query["api-version"])
         link = f"{base_url(request)}{request.path}?api-version={version}{extra}&$skiptoken={token}"

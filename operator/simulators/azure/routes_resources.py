@@ -36,6 +36,7 @@ _ROLE = (
     "Microsoft.Compute/virtualMachines/runCommands/read",
     "Microsoft.Compute/virtualMachines/runCommands/write",
     "Microsoft.Compute/virtualMachines/runCommands/delete",
+    "Microsoft.ResourceGraph/resources/read",
     PERMISSIONS_READ,
 )
 """The actions of the caller's role, which is assigned at the subscription."""

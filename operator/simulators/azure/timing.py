@@ -42,16 +42,18 @@ class Traits:
     """Behaviour that can be switched while the simulator runs. Times are vendor seconds.
 
     `list_lag`: how late lists show a VM's creation, change and deletion (a GET shows them at once); `nic_lag`: how long
-    a new VM's NIC does not name its VM; `deleting`: how long a VM is `Deleting`; `denied`: resource groups and
-    NICs (lower case) that the caller may not read: lists omit them, a GET of a VM there is a 403; `unidentified`: VMs
-    (lower case) whose rows of the VM list lack the vmId; `demanded_tags`: resource group (lower case) -> names of tags
-    that an Azure Policy demands of every resource that is created there; `page_size`: how many VMs a page of a list has
-    at most, 1 at least; `lacking`: actions (lower case) that the caller's role does not have in any resource group;
-    `exhausted`: subscriptions (lower case) whose limits of the resource providers somebody else uses up: 429.
+    a new VM's NIC does not name its VM; `graph_lag`: how long ago what Resource Graph shows was true; `deleting`: how
+    long a VM is `Deleting`; `denied`: resource groups and NICs (lower case) that the caller may not read: lists and
+    Resource Graph omit them, a GET there is a 403; `unidentified`: VMs (lower case) whose rows of the VM list lack the
+    vmId; `demanded_tags`: resource group (lower case) -> names of tags that an Azure Policy demands of every resource
+    that is created there; `page_size`: how many VMs a page of a list has at most, 1 at least; `lacking`: actions (lower
+    case) that the caller's role does not have in any resource group; `exhausted`: subscriptions (lower case) whose
+    limits of the resource providers somebody else uses up: 429.
     """
 
     list_lag: float = 0.0
     nic_lag: float = 0.0
+    graph_lag: float = 0.0
     deleting: float = 30.0
     denied: set[str] = field(default_factory=set)
     unidentified: set[str] = field(default_factory=set)
@@ -79,6 +81,7 @@ class Traits:
         return {
             "list_lag": self.list_lag,
             "nic_lag": self.nic_lag,
+            "graph_lag": self.graph_lag,
             "deleting": self.deleting,
             "denied": sorted(self.denied),
             "unidentified": sorted(self.unidentified),

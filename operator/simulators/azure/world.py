@@ -12,18 +12,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
-from simulators.azure import errors, render, specs
+from simulators.azure import errors, specs
 from simulators.azure.commands import RunCommandService
 from simulators.azure.fleet import Fleet, ListCache
+from simulators.azure.graph import ResourceGraph
 from simulators.azure.handler import ScriptRunner
 from simulators.azure.identity import Directory
-from simulators.azure.lists import Kind, Page, is_hidden, list_entry, page, scale_sets
+from simulators.azure.lists import Kind, is_hidden, list_entry
 from simulators.azure.machine import NEVER, Machine, Power, PowerOff, Vm, vm_key
 from simulators.azure.throttle import Throttle
 from simulators.azure.timing import Timing, Traits
 from simulators.environment import Environment
 
-__all__ = ["Kind", "Page", "ScriptRunner", "World"]
+__all__ = ["ScriptRunner", "World"]
 
 
 class World:
@@ -46,6 +47,7 @@ class World:
         self.group_locks: dict[str, float] = {}
         self.run_commands = RunCommandService(environment, timing, runner)
         self.throttle = Throttle(enforced=lambda: environment.limits, exhausted=lambda: self.traits.exhausted)
+        self.graph = ResourceGraph(environment.clock, self.traits, subscriptions, lambda: environment.limits)
         self._addresses = specs.Addresses()
         self._sequence = 0
         self.machines: list[Callable[[Vm, Machine], None]] = []
@@ -88,15 +90,6 @@ class World:
         if fleet is None:
             raise errors.subscription_not_found(subscription)
         return fleet
-
-    def page(self, subscription: str, kind: Kind, after: int, number: int) -> Page:
-        """Return page `number` (from 0) of a list, after a sequence number."""
-        size = max(1, int(self.traits.page_size))
-        return page(self.fleet(subscription), kind, after, number, size=size, traits=self.traits)
-
-    def scale_sets(self, subscription: str) -> list[dict[str, Any]]:
-        """Return the scale sets of a subscription."""
-        return [render.scale_set(members) for members in scale_sets(self.fleet(subscription), self.traits)]
 
     # --- changing -----------------------------------------------------------------------------------------------
 
@@ -189,6 +182,7 @@ class World:
         vm.gone = True
         self.tell(vm, "stopped")
         self.lists.later(lambda: self.fleet(vm.subscription).remove(vm))
+        self.graph.vanish(vm)
         self._record("world.vm-deleted", vm, "")
 
     def recreate(self, vm: Vm) -> Vm:
@@ -243,6 +237,7 @@ class World:
         vm.sequence = self._sequence
         self._vms[vm.key] = vm
         self.lists.later(lambda: self._appear(vm))
+        self.graph.appear(vm)
 
     def _appear(self, vm: Vm) -> None:
         """List a new VM, unless it was deleted meanwhile."""
@@ -256,7 +251,8 @@ class World:
         self._record("world.nic-attached", vm, "")
 
     def _keep_listed_state(self, vm: Vm) -> None:
-        """If lists lag, keep what they show of a VM that is about to change."""
+        """If lists lag, keep what they show of a VM that is about to change; so does Resource Graph."""
+        self.graph.keep(vm)
         if self.lists.lag:
             for kind in get_args(Kind):
                 list_entry(vm, kind)
@@ -265,6 +261,7 @@ class World:
         """Increase the revision and, after the lag, show the change in lists."""
         vm.revision += 1
         self.lists.later(vm.cached.clear)
+        self.graph.changed(vm)
 
     def _power(self, vm: Vm, power: Power) -> None:
         self._keep_listed_state(vm)

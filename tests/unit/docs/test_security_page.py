@@ -24,9 +24,11 @@ ACTORS = [
     "another estate", "approve",
     "edit or annotate a ManagedHost", "delete ManagedHosts", "ManagedHost's status", "ControllerRevisions",
     "write Leases",
-    "delete Pods or drain nodes", "operator's Deployment", "Secrets, ConfigMaps or Pods", "admission webhooks",
+    "delete Pods or drain nodes", "operator's Deployment", "Secrets, ConfigMaps or Pods", "write Events",
+    "admission webhooks",
     "compromised Pod", "reader** of logs", "operator's node", "reader of etcd", "reader of a backup", "crash",
-    "author of the mapping", "applies the charts", "registry", "supply chain", "on the network", "egress proxy", "DNS",
+    "author of the mapping", "applies the charts", "registry", "supply chain", "on the network",
+    "reach the Pod's port", "egress proxy", "DNS",
     "a system that misbehaves",
 ]  # fmt: skip
 """Whoever can reach the operator, its keys, its inputs or what it writes. One more is one more row."""

@@ -14,6 +14,7 @@ from microseg.engine.ground.workers import Workers
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.snapshots import CheckPointSnapshot
 from microseg.model.checkpoint_facts import EnforcementPoint, HostObject, Revision
+from microseg.planning.decide import Decision
 
 LATER = Revision("rev-later", m.NOW + timedelta(days=1))
 EARLIER = Revision("rev-earlier", m.NOW - timedelta(days=900))
@@ -81,9 +82,9 @@ async def test_in_a_settled_fleet_a_newcomer_has_nobody_else_decided_again(worke
         decided: set[str] = set()
         plain = process.table.decided
 
-        def noted(vm_id: str, decision: object) -> None:
+        def noted(vm_id: str, decision: Decision) -> bool:
             decided.add(vm_id)
-            plain(vm_id, decision)  # type: ignore[arg-type]
+            return plain(vm_id, decision)
 
         process.table.decided = noted  # type: ignore[method-assign]
         world.add(vm(77))

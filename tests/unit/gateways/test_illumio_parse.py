@@ -105,7 +105,7 @@ def test_without_a_heartbeat_the_word_of_the_pce_decides(*, online: bool | None,
 
 def test_labels_without_keys_are_found_in_the_index() -> None:
     item = workload(labels=[{"href": ENV.href}, {"href": "/orgs/1/labels/99"}])
-    assert parse.lacks_label_keys([item])
+    assert parse.lacks_label_keys(item)
     found = parse.workload(item, 1, INDEX, NOW)
     assert found is not None
     assert found.labels == (ENV,)

@@ -18,10 +18,10 @@ from microseg.gateways.ports import (
     OutcomeUnknown,
     Refused,
     Rejected,
-    Script,
     Throttled,
     Unreachable,
 )
+from microseg.model.script import Script
 from microseg.model.secret import Secret
 
 

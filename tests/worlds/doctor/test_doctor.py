@@ -179,6 +179,17 @@ def test_a_right_to_start_scripts_that_is_missing_is_told_without_starting_one(
     assert "commands.put" not in worlds.operator_calls()["azure"]
 
 
+def test_whether_resource_graph_answers_is_told_and_no_failure(
+    examine: Examine, lacking: Callable[[str], None]
+) -> None:
+    _, checks = examine(lambda _: None)
+    assert checks["azure main", "Resource Graph"]["text"].startswith("it shows 2 VMs")
+    lacking("Microsoft.ResourceGraph/resources/read")
+    code, checks = examine(lambda _: None)
+    assert (code, checks["azure main", "Resource Graph"]["result"]) == (0, "doubt")
+    assert "Microsoft.ResourceGraph/resources/read" in checks["azure main", "Resource Graph"]["fix"]
+
+
 def test_where_azure_does_not_show_the_rights_that_is_doubt_and_no_failure(
     examine: Examine, lacking: Callable[[str], None]
 ) -> None:

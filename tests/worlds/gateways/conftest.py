@@ -49,7 +49,7 @@ API_KEY = "api-key-7c2e"
 PASSWORD = "password-5d1a"
 ORG = 50
 OWNER = "plant/estate"
-SHORT = Limits(connect=2.0, read=4.0, total=5.0, token=0.5)
+SHORT = Limits(connect=2.0, read=4.0, total=5.0)
 
 W = TypeVar("W")
 R = TypeVar("R")

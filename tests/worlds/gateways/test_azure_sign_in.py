@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -108,14 +109,15 @@ def test_what_says_nothing_of_the_identity_is_no_refusal_is_asked_once_and_is_no
     assert len(list_vms(gateway).vms) == 1, "the next call asks anew"
 
 
-def test_an_effect_whose_token_comes_late_is_not_sent(azure: Azure, gateway: AzureArmGateway) -> None:
-    vm = add(azure, name="web1")
+def test_an_effect_whose_token_comes_late_is_not_sent(azure: Azure) -> None:
+    gateway, vm = azure_gateway(azure, limits=replace(SHORT, token=0.5)), add(azure, name="web1")
     azure.fault("token", action="delay", seconds=0.8)
     with pytest.raises(Unreachable, match="so late that the change was not sent"):
         gateway.start_run_command(arm_id(vm), script())
     assert azure.count("commands.put") == 0
     gateway.start_run_command(arm_id(vm), script())
     assert azure.count("token") == 1
+    gateway.close()
 
 
 def test_a_managed_identity_asks_the_machine_although_the_workload_identity_webhook_set_its_variables(

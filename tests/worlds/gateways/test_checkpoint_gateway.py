@@ -15,6 +15,7 @@ from microseg.gateways.ports import (
     Unreachable,
 )
 from microseg.model.checkpoint_facts import TaskState
+from simulators.checkpoint import Durations
 from simulators.checkpoint.edits import Editor
 from simulators.checkpoint.fields import ObjectSpec
 from simulators.checkpoint.objects import ManagementObject
@@ -310,7 +311,10 @@ def test_a_publish_that_fails_says_why(firewall: Firewall, management: CheckPoin
     assert management.task(task).revision == ""
 
 
-def test_a_busy_gateway_is_busy_and_an_unknown_one_is_rejected(management: CheckPointManagementGateway) -> None:
+def test_a_busy_gateway_is_busy_and_an_unknown_one_is_rejected(
+    firewall: Firewall, management: CheckPointManagementGateway
+) -> None:
+    firewall.act(lambda: setattr(firewall.world, "durations", Durations(install=2000.0)))  # two seconds by its clock
     task = management.install("Standard", ["gw-east"])
     with pytest.raises(Busy):
         management.install("Standard", ["gw-east"])

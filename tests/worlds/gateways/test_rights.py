@@ -29,6 +29,7 @@ REFUSED_WITHOUT = {
     f"{VM}/read": "list",
     "Microsoft.Network/networkInterfaces/read": "list",
     "Microsoft.Compute/virtualMachineScaleSets/read": "count scale sets",
+    "Microsoft.ResourceGraph/resources/read": "look for changes",
     f"{VM}/instanceView/read": "look at one VM",
     f"{VM}/runCommands/read": "follow",
     f"{VM}/runCommands/write": "start",
@@ -75,6 +76,7 @@ def azure_steps(azure: Azure, gateway: AzureArmGateway) -> Steps:
     return {
         "list": lambda: list_vms(gateway),
         "count scale sets": count,
+        "look for changes": lambda: read(gateway.glimpses()),
         "look at one VM": lambda: gateway.vm(vm),
         "start": lambda: gateway.start_run_command(vm, script()),
         "follow": lambda: (gateway.run_commands(vm), gateway.run_command(vm, "microseg-abc-1")),

@@ -13,7 +13,8 @@ import simulators.illumio
 from microseg.gateways.azure.gateway import AzureArmGateway
 from microseg.gateways.checkpoint.gateway import CheckPointManagementGateway
 from microseg.gateways.illumio.gateway import IllumioPceGateway
-from microseg.gateways.ports import Script, Throttled, WorkloadChange
+from microseg.gateways.ports import Throttled, WorkloadChange
+from microseg.model.script import Script
 
 from .conftest import ORG, SUBSCRIPTION, Running, list_vms, read
 

@@ -8,7 +8,8 @@ import logging
 from microseg.engine.ground.ports import HostStore, LeaseLost
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.azure_attempts import ScriptAttempts
-from microseg.engine.lanes.azure_poll import AzurePolls, AzureSources
+from microseg.engine.lanes.azure_poll import AzurePolls
+from microseg.engine.lanes.azure_sources import AzureSources
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.host_table import HostTable

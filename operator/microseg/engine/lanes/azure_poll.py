@@ -1,6 +1,7 @@
 """One poll of Azure: every subscription is listed to its end, within its budget, and by itself.
 
-The Azure lane runs it beside its scripts. A subscription that cannot be read costs the others nothing: what is known of
+Where the lists are long and were read lately, a poll is a look for changes instead (`azure_changes.py`). The Azure lane
+runs it beside its scripts. A subscription that cannot be read costs the others nothing: what is known of
 its own VMs stays, and until it can be read again nobody counts as missing, because a VM may have moved into it (S5).
 """
 
@@ -9,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes.budgets import Budgets, subscription_of
+from microseg.engine.lanes.azure_changes import AzureChanges
+from microseg.engine.lanes.azure_sources import AzureSources
+from microseg.engine.lanes.budgets import Budgets
+from microseg.engine.lanes.list_pace import ListPace
 from microseg.engine.lanes.readings import await_turn, read_whole
 from microseg.engine.lanes.schedule import PollSchedule, reason_of
 from microseg.engine.state.host_table import HostTable
-from microseg.gateways.ports import AzureGateway, GatewayError, Reading, Throttled, Wait
+from microseg.gateways.ports import GatewayError, Reading, Throttled, Wait
 from microseg.model.azure_facts import Unsupported, Vm, VmListing
 from microseg.model.condition import Reason
 
-_LISTS_PER_MINUTE = 150.0
-"""Half of Azure's 300 high-cost lists per minute and subscription: the interval stretches so that lists use no more.
-
-Source: learn.microsoft.com/azure/virtual-machines/compute-throttling-limits."""
 _AT_ONCE = 8
 """Subscriptions that are read together: half of Azure's threads."""
 _LONG_PAUSE = 5.0
@@ -54,20 +54,6 @@ class Poll:
     """Requests that the poll under way has got answers to; 0 while the latest poll is complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class AzureSources:
-    """The estate's sources of VMs."""
-
-    gateways: Mapping[str, AzureGateway]
-    """By the source's name."""
-    subscriptions: Mapping[str, str]
-    """Subscription in lower case -> name of the source that reads it."""
-
-    def of(self, resource_id: str) -> AzureGateway | None:
-        """The gateway that reads the subscription of an ARM id."""
-        return self.gateways.get(self.subscriptions.get(subscription_of(resource_id), ""))
-
-
 class AzurePolls:
     """Reads all subscriptions, and writes what they show into the table."""
 
@@ -79,11 +65,18 @@ class AzurePolls:
         schedule: PollSchedule,
         workers: Workers,
         report_soon: Callable[[], None],
+        changes: AzureChanges,
     ) -> None:
         """`report_soon`: the Estate's status is to say how far the poll is."""
         self._sources, self._budgets, self._table = sources, budgets, table
         self._schedule, self._workers, self._report_soon = schedule, workers, report_soon
-        self._shortest_interval = schedule.interval
+        self._changes, self._pace = changes, ListPace(schedule.interval)
+        self._told: tuple[str, tuple[str, ...]] = "", ()
+        """What the latest reading of the lists says, and what it left out."""
+        self._trouble: tuple[str, ...] = ()
+        """Why Resource Graph could not be read."""
+        self._uniform = 0
+        """Machines of uniform scale sets, which only the lists count."""
         self.latest = Poll()
         self.shown = 0
         """How many polls the table has been shown."""
@@ -94,7 +87,23 @@ class AzurePolls:
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
-        """One poll, from the first page of each subscription to the last; it waits for no long pause of one of them.
+        """One poll: the lists, or a look for changes, after which the lists may be due."""
+        pace = self._pace
+        if self._table.synced and not pace.due(asked=self._schedule.asked):
+            look = await self._changes.look(pace.requests, lists_allowed=pace.allowed)
+            self._trouble = (look.trouble,) if look.trouble else ()
+            if look.lists:
+                pace.want()
+            if not pace.due():
+                if look.shown:
+                    self._count()
+                message, problems = self._told
+                self._schedule.looked(message, (*problems, *self._trouble), pace.next_in(blind=bool(self._trouble)))
+                return
+        await self._list(tasks)
+
+    async def _list(self, tasks: asyncio.TaskGroup) -> None:
+        """The lists, from the first page of each subscription to the last; it waits for no long pause of one of them.
 
         A reading that a pause holds up goes on in `tasks`, and a later poll takes what it brings.
         """
@@ -113,6 +122,8 @@ class AzurePolls:
                 failed[name] = answer if isinstance(answer, GatewayError) else _HELD_UP
         if failed and (not listed or not self._table.synced):  # until the records came, nothing is known of the others
             self.latest = replace(self.latest, complete=False, unread=tuple(failed), pages=0)
+            self._pace.failed()
+            self._schedule.interval = self._pace.interval
             self._schedule.failed(next(iter(failed.values())))
             return
         self._show(listed, failed)
@@ -158,37 +169,58 @@ class AzurePolls:
         problems: list[str] = []
         vms = _once(listed.values(), problems)
         unreadable = sum(listing.unreadable_rows for listing in listed.values())
-        self.latest = Poll(
-            complete=not unreadable and not failed,
+        self.latest = Poll(complete=not unreadable and not failed, unreadable_rows=unreadable, unread=tuple(failed))
+        self._uniform = sum(listing.uniform_members for listing in listed.values())
+        self._table.saw_azure(vms, unreadable, {name: self._sources.subscriptions[name] for name in failed})
+        self._count(vms)
+        nics = self._unreadable_nics()
+        requests, cost = (sum(each.requests for each in listed.values()), max(each.cost for each in listed.values()))
+        self._pace.read(requests, cost, doubtful=bool(failed or unreadable or nics))
+        self._schedule.interval = self._pace.interval
+        if self._pace.rare:
+            self._changes.lists_answered()
+        else:
+            self._trouble = ()  # nobody looks
+        rows = [text for listing in listed.values() for text in listing.unreadable]
+        problems = [*rows, *(text for listing in listed.values() for text in listing.problems), *problems]
+        message, doubt = _verdict(len(vms), failed, unreadable, nics)
+        self._told = message, tuple(problems)
+        self._schedule.read(message, (*problems, *self._trouble), doubt)
+
+    def _count(self, vms: Collection[Vm] | None = None) -> None:
+        """Count what is known now for the Estate's status. `vms`: of a poll; None: all that the table shows."""
+        if vms is None:
+            vms = self._table.latest.azure.vms.values() if self._table.latest.azure is not None else ()
+        unsupported = Counter(vm.unsupported.value for vm in vms if vm.selected and vm.unsupported)
+        unsupported[Unsupported.UNIFORM_SCALE_SET.value] += self._uniform
+        self.latest = replace(
+            self.latest,
             vms=len(vms),
-            unsupported=_unsupported(vms, listed.values()),
+            unsupported=+unsupported,
             unselected=Counter(vm.unselected_by for vm in vms if not vm.selected),
-            unreadable_rows=unreadable,
-            unread=tuple(failed),
         )
         self.shown += 1
-        cost = max(listing.cost for listing in listed.values())
-        self._schedule.interval = max(self._shortest_interval, cost * 60.0 / _LISTS_PER_MINUTE)
-        self._table.saw_azure(vms, unreadable, {name: self._sources.subscriptions[name] for name in failed})
-        rows = [text for listing in listed.values() for text in listing.unreadable]
-        problems = [text for listing in listed.values() for text in listing.problems] + problems
+
+    def _unreadable_nics(self) -> int:
+        """NICs of VMs to protect that the lists do not show."""
         believed = self._table.latest.azure
         seen = believed.vms.values() if believed is not None else ()
-        nics = sum(len(vm.record.unreadable_nics()) for vm in seen if vm.selected and vm.unsupported is None)
-        shown = f"The latest poll shows {len(vms)} VMs, and"
-        if failed:
-            message = f"{shown} could not read {_reasons(failed)}. Until it can, no VM counts as missing."
-            reasons = {reason_of(error) for error in failed.values()}
-            doubt = reasons.pop() if len(reasons) == 1 else Reason.UNREACHABLE
-            self._schedule.read(message, [*rows, *problems], doubt)
-        elif unreadable:
-            message = f"{shown} has rows that cannot be read: {unreadable}. Until they can, no VM counts as missing."
-            self._schedule.read(message, [*rows, *problems], Reason.ROWS_UNREADABLE)
-        elif nics:
-            message = f"{shown} lacks NICs that they have: {nics}. Their objects stay."
-            self._schedule.read(message, problems, Reason.NIC_UNREADABLE)
-        else:
-            self._schedule.read(f"The latest poll was complete: {len(vms)} VMs.", problems)
+        return sum(len(vm.record.unreadable_nics()) for vm in seen if vm.selected and vm.unsupported is None)
+
+
+def _verdict(vms: int, failed: Mapping[str, GatewayError], unreadable: int, nics: int) -> tuple[str, Reason | None]:
+    """What a reading of the lists says of Azure, and why nothing can be concluded from what it lacks; None: it can."""
+    shown = f"The latest poll shows {vms} VMs, and"
+    if failed:
+        reasons = {reason_of(error) for error in failed.values()}
+        doubt = reasons.pop() if len(reasons) == 1 else Reason.UNREACHABLE
+        return f"{shown} could not read {_reasons(failed)}. Until it can, no VM counts as missing.", doubt
+    if unreadable:
+        message = f"{shown} has rows that cannot be read: {unreadable}. Until they can, no VM counts as missing."
+        return message, Reason.ROWS_UNREADABLE
+    if nics:
+        return f"{shown} lacks NICs that they have: {nics}. Their objects stay.", Reason.NIC_UNREADABLE
+    return f"The latest poll was complete: {vms} VMs.", None
 
 
 def _once(listings: Iterable[VmListing], problems: list[str]) -> tuple[Vm, ...]:
@@ -200,13 +232,6 @@ def _once(listings: Iterable[VmListing], problems: list[str]) -> tuple[Vm, ...]:
             problems.append(f"Two listed VMs have the vmId {vm.vm_id}; the first by ARM id counts")
         vms_by_vm_id.setdefault(vm.vm_id, vm)
     return tuple(vms_by_vm_id.values())
-
-
-def _unsupported(vms: Iterable[Vm], listings: Iterable[VmListing]) -> Mapping[str, int]:
-    """VMs that cannot be protected, by reason; machines of uniform scale sets are no VMs to Azure's list."""
-    counted = Counter(vm.unsupported.value for vm in vms if vm.selected and vm.unsupported)
-    counted[Unsupported.UNIFORM_SCALE_SET.value] += sum(listing.uniform_members for listing in listings)
-    return +counted
 
 
 def _reasons(failed: Mapping[str, GatewayError]) -> str:

@@ -11,11 +11,12 @@ from microseg import scripts
 from microseg.engine.ground.ports import Clock
 from microseg.engine.lanes.budgets import PacedWorkers
 from microseg.engine.lanes.unspent_keys import PairingKey, UnspentKeys
-from microseg.gateways.ports import IllumioGateway, Rejected, Script
+from microseg.gateways.ports import IllumioGateway, Rejected
 from microseg.model.agent_record import INSTALL, AgentRecord
 from microseg.model.azure_facts import RunCommand, Vm
 from microseg.model.illumio_facts import PairingProfile
 from microseg.model.names import INTENT_TAG, OWNER_TAG, VM_ID_TAG
+from microseg.model.script import Script
 from microseg.model.secret import Secret
 from microseg.scripts import Parameter
 from microseg.stages.context import Timing

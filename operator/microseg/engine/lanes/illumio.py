@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from microseg.engine.ground.ports import Clock, Term
-from microseg.engine.lanes.budgets import PacedWorkers, closest_readings
+from microseg.engine.lanes.budgets import PacedWorkers, closest_readings, shortest_interval
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.unlisted import Unlisted, UnlistedWorkloads
 from microseg.engine.state.host_table import HostTable
@@ -53,6 +53,7 @@ class IllumioLane:
         self._illumio, self._mark, self._table = illumio, mark, table
         self.schedule, self._workers, self._term = schedule, workers, term
         self._unlisted = UnlistedWorkloads(illumio, lambda reading: workers.read(reading, schedule))
+        self._interval = schedule.interval
         self._not_before = 0.0
         self._slow: tuple[tuple[Label, ...], tuple[PairingProfile, ...]] | None = None
         self._slow_at = 0.0
@@ -77,7 +78,8 @@ class IllumioLane:
         before = self._workers.requests
         try:
             workloads = await self._workers.read(self._illumio.workloads(), self.schedule)
-            self.schedule.closest = closest_readings(self._workers.requests - before)
+            self.schedule.closest = closest_readings(self._workers.requests - before, len(workloads))
+            self.schedule.interval = max(self._interval, shortest_interval(len(workloads)))
             unlisted = await self._ask_for_unlisted(workloads)
             if self._slow is None or self._slow_is_old():
                 labels = await self._workers.read(self._illumio.labels(), self.schedule)

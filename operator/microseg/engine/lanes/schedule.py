@@ -75,6 +75,8 @@ class PollSchedule:
         """The system asked for a pause until then (429, Retry-After)."""
         self._reading = False
         """Whether a reading is under way that its lane does not wait for."""
+        self.asked, self._asked = False, False
+        """Whether the reading under way was asked for; whether the next one is."""
         self._failures = 0
         self._effect_failure = ""
         """The latest effect that failed; it stands beside the readings until an effect is taken again."""
@@ -89,6 +91,7 @@ class PollSchedule:
         gathering = min(max(self.interval / 10, _CLOSEST_READINGS), _SHARED_READING)
         spaced = (self.read_at or 0.0) + max(gathering, self.closest)
         self._due = min(self._due, max(self._monotonic(), spaced))
+        self._asked = True
         self._wake.set()
 
     @property
@@ -99,6 +102,7 @@ class PollSchedule:
     def begin(self) -> None:
         """A reading begins beside the lane's other work; `read` or `failed` ends it."""
         self._reading = True
+        self.asked, self._asked = self._asked, False
         self._due = math.inf  # until `look_soon` asks for another one meanwhile
 
     def alive(self) -> None:
@@ -122,10 +126,18 @@ class PollSchedule:
         """
         self._failures = 0
         self.read_at = self._monotonic()
-        asked = self._due if self._reading else math.inf
-        self._due, self._reading = min(asked, self.read_at + self.interval), False
-        self._note(tuple(problems))
         self.metrics.count(table.POLLS, self.system, "complete" if doubt is None else "doubtful")
+        self._end(message, problems, doubt, self.interval)
+
+    def looked(self, message: str, problems: Sequence[str], again_in: float) -> None:
+        """Only changes since the latest complete reading were looked for, without any doubt of what it showed."""
+        self.metrics.count(table.POLLS, self.system, "changes")
+        self._end(message, problems, None, again_in)
+
+    def _end(self, message: str, problems: Sequence[str], doubt: Reason | None, again_in: float) -> None:
+        asked = self._due if self._reading else math.inf
+        self._due, self._reading = min(asked, self._monotonic() + again_in), False
+        self._note(tuple(problems))
         left_out = f" Left out: {_shown(self.problems)}." if self.problems else ""
         message = f"{message}{left_out}{self._effect_failure}"
         self._set(SystemHealth(readable=doubt is None, reason=doubt or Reason.REACHABLE, message=message))

@@ -43,9 +43,17 @@ class UsedRunCommands:
             log.info("old run-commands stay", extra={"vm": vm.vm_id, "error": str(error)})
 
     async def delete(self, gateway: AzureGateway, vm: Vm) -> None:
-        """All of a VM that is paired; what came of it becomes a fact of the host."""
+        """All of a VM that is paired; what came of it becomes a fact of the host.
+
+        Before a first attempt the VM's list had none of ours, so none is read now.
+        """
+        state = self._table.hosts.get(vm.vm_id)
+        name = state.agent.run_command if state is not None else ""
         try:
-            await self._delete(gateway, vm)
+            if attempt_number(vm.vm_id, name) == 1:
+                await self._calls.write(gateway.delete_run_command, vm.record.resource_id, name)
+            else:
+                await self._delete(gateway, vm)
         except GatewayError as error:
             failed = self._failed[vm.vm_id] = self._failed.get(vm.vm_id, 0) + 1
             log.info("run-commands stay", extra={"vm": vm.vm_id, "error": str(error)})

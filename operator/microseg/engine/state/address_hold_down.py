@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -34,11 +34,22 @@ class AddressHoldDown:
         self._waiting: dict[str, tuple[Addresses, int]] = {}
         """VmId -> what was shown last, and in how many polls in a row."""
 
-    def saw(self, vms: Iterable[Vm], before: Callable[[str], AzureRecord | None]) -> list[Vm]:
-        """A poll's VMs as they are believed. `before`: vmId -> its record as it was believed last; None: never seen."""
+    @property
+    def waiting(self) -> set[str]:
+        """VmIds whose changed addresses wait to be shown again."""
+        return set(self._waiting)
+
+    def saw(
+        self, vms: Iterable[Vm], before: Callable[[str], AzureRecord | None], old: Container[str] = frozenset()
+    ) -> list[Vm]:
+        """A poll's VMs as they are believed. `before`: vmId -> its record as it was believed last; None: never seen.
+
+        `old`: vmIds that this poll could not read; they wait on, because an old row shows nothing a second time.
+        """
         shown = {vm.vm_id: vm for vm in vms}
-        held = {vm_id: known for vm_id, vm in shown.items() if (known := self._held(vm, before(vm_id))) is not None}
-        self._waiting = {vm_id: self._waiting[vm_id] for vm_id in held}
+        fresh = ((vm_id, vm) for vm_id, vm in shown.items() if vm_id not in old)
+        held = {vm_id: known for vm_id, vm in fresh if (known := self._held(vm, before(vm_id))) is not None}
+        self._waiting = {vm_id: kept for vm_id, kept in self._waiting.items() if vm_id in held or vm_id in old}
         hour_ago = self._clock() - _HOUR
         self._believed = {
             vm_id: changes for vm_id, changes in self._believed.items() if changes and changes[-1] > hour_ago

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypedDict
+
+import msgspec
 
 from microseg.model.agent_record import AgentOutcome, AgentRecord
 from microseg.model.azure_facts import RunCommand, Vm
@@ -57,6 +59,18 @@ class HostState:
     """Held while its record is written: one write at a time per host."""
     sending: HostStatus | None = None
     """The status that is being written to the record."""
+
+    def decided(self, decision: Decision) -> bool:
+        """This is its latest decision; whether that says another status than the record. An equal one is held once."""
+        differs = decision.status != self.record.status
+        self.decision = decision if differs else replace(decision, status=self.record.status)
+        self.stale = False
+        return differs
+
+    def recorded(self, record: ManagedHost) -> None:
+        """This is its record now. A status that is what was decided is held once."""
+        decided = self.decision.status if self.decision is not None else None
+        self.record = msgspec.structs.replace(record, status=decided) if decided == record.status else record
 
     @property
     def agent(self) -> AgentRecord:

@@ -1,16 +1,15 @@
 """The one table: all that is known now about each host, and which hosts are to be decided again.
 
-Every writer has methods of its own here, and nobody else writes into a row. All run on one event loop, so there are no
-locks. What the table holds is memory only: every restart builds it anew from the records and the outside.
+Every writer has methods of its own here, and nobody else writes into a row. All run on one event loop, without locks.
+It is memory only: every restart builds it anew from the records and the outside.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Unpack
 
 import msgspec
@@ -68,14 +67,15 @@ class HostTable:
         """Every host is to be decided again."""
         self.touch(self.hosts)
 
-    def decided(self, vm_id: str, decision: Decision) -> None:
-        """A host was decided with all that is known now: its actions are delivered to the lanes."""
+    def decided(self, vm_id: str, decision: Decision) -> bool:
+        """A host was decided with all that is known: its actions go to the lanes. Whether its status differs."""
         state = self.hosts[vm_id]
         self.fleet.decided(vm_id, state.decision, decision)
-        state.decision, state.stale = decision, False
+        differs = state.decided(decision)
         self.fleet.claimed(vm_id, state.claimed)
         self.effects.decided(vm_id, decision.verdicts)
         self.actions.deliver(vm_id, decision.actions)
+        return differs
 
     def _outdate(self, vm_id: str, state: HostState) -> None:
         if not state.stale:
@@ -147,11 +147,9 @@ class HostTable:
         The decision is older than the intent and must not be carried out; the host is decided again once the effect
         was tried, until then there is nothing to report.
         """
-        state = self.hosts.get(vm_id)
-        if state is None:
-            return
-        self._observe(vm_id, **NOTHING_OBSERVED)
-        self._outdate(vm_id, state)
+        if (state := self.hosts.get(vm_id)) is not None:
+            self._observe(vm_id, **NOTHING_OBSERVED)
+            self._outdate(vm_id, state)
 
     def owns(self, vm_id: str, keys: Iterable[str]) -> bool:
         """Whether the host's record, as the API server has it, says that these label keys are ours."""
@@ -159,23 +157,26 @@ class HostTable:
         return illumio is not None and set(keys) <= set(illumio.owned_keys)
 
     def _set_record(self, state: HostState, record: ManagedHost) -> None:
-        before, state.record = state.record, record
-        if (before.status.retirement is None) != (record.status.retirement is None):
+        was_retiring = state.record.status.retirement is not None
+        state.recorded(record)
+        if was_retiring != (record.status.retirement is not None):
             self.touch(self.latest.sharing((record.spec.vm_id,)))  # its addresses are free, or its own again
         self.fleet.recorded(record.spec.vm_id, record)
 
     # the Azure lane ---------------------------------------------------------------------------------------------
 
-    def saw_azure(self, vms: Iterable[Vm], unreadable_rows: int = 0, unread: Mapping[str, str] = {}) -> None:
+    def saw_azure(
+        self, vms: Collection[Vm], unreadable_rows: int = 0, unread: Mapping[str, str] = {}, *, some: bool = False
+    ) -> None:
         """A poll. Where a row or a subscription could not be read, nobody counts as missing (S5).
 
-        `unread`: subscription in lower case -> its source. Their VMs stay as they were seen last.
+        `unread`: subscription in lower case -> its source: its VMs stay as they were. `some`: only these were read.
         """
         latest, before = self.latest, self.latest.azure
-        shown = chain(latest.of_unread(unread, self.hosts.values()), vms)
-        snapshot = AzureSnapshot.of(latest.as_believed(shown, self._recorded_azure), unreadable_rows, unread)
+        old = latest.old(vms, unread, self.hosts.values(), some=some)
+        snapshot = AzureSnapshot.of(latest.as_believed(vms, self._recorded_azure, old), unreadable_rows, unread)
         changed = snapshot.changed(before)
-        missed = self.hosts.keys() - snapshot.vms.keys()
+        missed = self.hosts.keys() - snapshot.vms.keys() if not some else set[str]()
         if not snapshot.doubtful:
             for vm_id in missed:
                 self._observe(vm_id, missed_polls=self.hosts[vm_id].observed.missed_polls + 1)
@@ -185,7 +186,7 @@ class HostTable:
             observed = self.hosts[vm_id].observed
             if observed.missed_polls or observed.gone is not None or observed.retirement_held:
                 self._observe(vm_id, missed_polls=0, gone=None, retirement_held="")
-        settled = latest.saw_tags(snapshot, self._recorded_azure) if self.synced else set[str]()
+        settled = latest.saw_tags(snapshot, self._recorded_azure, old) if self.synced else set[str]()
         latest.azure = snapshot
         self.touch(changed | missed | settled | latest.sharing(changed, before))
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -25,11 +25,15 @@ class NicGaps:
         self._lacking: set[tuple[str, str]] = set()
         """VmId and lower-cased id of each NIC that the latest poll lacked."""
 
-    def bridged(self, vms: Sequence[Vm], before: Callable[[str], Vm | None]) -> Iterator[Vm]:
-        """A poll's VMs. `before`: vmId -> the VM as the poll before was believed."""
-        lacked, self._lacking = self._lacking, set(_lacking(vms))
+    def bridged(
+        self, vms: Sequence[Vm], before: Callable[[str], Vm | None], old: Container[str] = frozenset()
+    ) -> Iterator[Vm]:
+        """A poll's VMs. `before`: vmId -> the VM as the poll before was believed; `old`: vmIds that it did not read."""
+        lacked = self._lacking
+        self._lacking = {mark for mark in lacked if mark[0] in old}
+        self._lacking.update(_lacking(vm for vm in vms if vm.vm_id not in old))
         for vm in vms:
-            seen = before(vm.vm_id)
+            seen = before(vm.vm_id) if vm.vm_id not in old else None
             if seen is None or not any(nic.unreadable for nic in vm.record.nics):
                 yield vm
                 continue
@@ -60,6 +64,15 @@ def with_last_known(vm: Vm, known: AzureRecord | None) -> Vm:
     if any(nic.unreadable for nic in record.nics):
         record = msgspec.structs.replace(record, nics=_with_known_nics(record.nics, known.nics))
     return vm if record is vm.record else replace(vm, record=record)
+
+
+def held_once(vm: Vm, before: Vm | None, recorded: AzureRecord | None) -> Vm:
+    """The same VM as the poll before showed, or as its record has it, where nothing differs: memory holds it once."""
+    if before is not None and before == vm:
+        return before
+    if recorded is None or recorded is vm.record or recorded != vm.record:
+        return vm
+    return replace(vm, record=recorded)
 
 
 def _in_known_spelling(record: AzureRecord, known: AzureRecord) -> AzureRecord:

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from microseg.engine.ground.ports import Clock
 from microseg.engine.state.address_hold_down import AddressHoldDown
 from microseg.engine.state.host_state import HostState, unrecorded
-from microseg.engine.state.last_known import NicGaps, with_last_known
+from microseg.engine.state.last_known import NicGaps, held_once, with_last_known
 from microseg.engine.state.rivals import rivals_of
 from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
 from microseg.engine.state.tag_hold_down import TagHoldDown, Tags
@@ -103,15 +103,25 @@ class Latest:
         gone = not state.workload or vm_id in self.illumio.lost
         return None, recorded is None and not doubtful and gone
 
-    def as_believed(self, vms: Iterable[Vm], recorded: Callable[[str], AzureRecord | None]) -> list[Vm]:
-        """A poll's VMs, with what it does not tell (readiness, unreadable NICs) and the addresses that are believed."""
+    def as_believed(
+        self, vms: Iterable[Vm], recorded: Callable[[str], AzureRecord | None], old: Mapping[str, Vm]
+    ) -> list[Vm]:
+        """A poll's VMs, with what it does not tell (readiness, unreadable NICs) and the addresses that are believed.
+
+        `old`: by vmId, VMs that it did not read, as they were seen last.
+        """
 
         def known(vm_id: str) -> AzureRecord | None:
             before = self.vm(vm_id)
             return before.record if before else recorded(vm_id)
 
-        told = [with_last_known(vm, known(vm.vm_id)) for vm in vms]
-        return self._address_hold_down.saw(self._nic_gaps.bridged(told, self.vm), known)
+        told = [with_last_known(vm, known(vm.vm_id)) for vm in (*old.values(), *vms)]
+        believed = self._address_hold_down.saw(self._nic_gaps.bridged(told, self.vm, old), known, old)
+        return [held_once(vm, self.vm(vm.vm_id), recorded(vm.vm_id)) for vm in believed]
+
+    def waiting(self) -> set[str]:
+        """VmIds whose change counts only when it is shown again."""
+        return {*self.tag_hold_down.waiting, *self._address_hold_down.waiting}
 
     def records_came(self, recorded: Callable[[str], AzureRecord | None]) -> None:
         """Azure was polled before the records came, which have the tags and what else was known from before."""
@@ -121,17 +131,26 @@ class Latest:
         self.azure = AzureSnapshot.of(known, self.azure.unreadable_rows, self.azure.unread)
         self.tag_hold_down.saw(self.azure.vms, lambda vm_id: record.tags if (record := recorded(vm_id)) else None)
 
-    def saw_tags(self, snapshot: AzureSnapshot, recorded: Callable[[str], AzureRecord | None]) -> set[str]:
+    def saw_tags(
+        self, snapshot: AzureSnapshot, recorded: Callable[[str], AzureRecord | None], old: Container[str]
+    ) -> set[str]:
         """Hold down the tags of a poll against the poll before (else the records); vmIds whose tags settled."""
 
         def before(vm_id: str) -> Tags | None:
             record = vm.record if (vm := self.vm(vm_id)) else recorded(vm_id)
             return record.tags if record is not None else None
 
-        old = {vm_id for vm_id, vm in snapshot.vms.items() if snapshot.is_old(vm)} if snapshot.unread else set[str]()
         return self.tag_hold_down.saw(snapshot.vms, before, old)
 
-    def of_unread(self, unread: Mapping[str, str], states: Iterable[HostState]) -> Iterator[Vm]:
+    def old(
+        self, vms: Collection[Vm], unread: Mapping[str, str], states: Iterable[HostState], *, some: bool
+    ) -> dict[str, Vm]:
+        """By vmId, the VMs that a poll with these `vms` did not read, as they were seen last. `some`: all others."""
+        kept = self.azure.vms.values() if some and self.azure is not None else self._of_unread(unread, states)
+        read = {vm.vm_id for vm in vms}
+        return {vm.vm_id: vm for vm in kept if vm.vm_id not in read}
+
+    def _of_unread(self, unread: Mapping[str, str], states: Iterable[HostState]) -> Iterator[Vm]:
         """The VMs of subscriptions that could not be read, as they were seen last. `unread`: their sources' names.
 
         After a start that is what the records have, but not of a VM that was missing or leaving.

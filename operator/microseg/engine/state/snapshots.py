@@ -59,10 +59,6 @@ class AzureSnapshot:
         """Whether a VM that it lacks may be there all the same."""
         return bool(self.unreadable_rows or self.unread)
 
-    def is_old(self, vm: Vm) -> bool:
-        """Whether the row is an earlier poll's: its subscription could not be read."""
-        return bool(self.unread) and vm.record.subscription.lower() in self.unread
-
     def addresses(self, vm_id: str) -> set[str]:
         """Every private address of the VM; none if it is not there."""
         vm = self.vms.get(vm_id)

@@ -44,6 +44,11 @@ class TagHoldDown:
         self._read = waiting
         return settled
 
+    @property
+    def waiting(self) -> set[str]:
+        """VmIds whose changed tags wait to be shown once more."""
+        return set(self._read)
+
     def as_read(self, vm: Vm) -> Vm:
         """The VM with the tags that rules read now."""
         tags = self._read.get(vm.vm_id)

@@ -10,26 +10,30 @@ from __future__ import annotations
 from functools import partial
 
 from microseg.gateways.azure import ids, parse
+from microseg.gateways.azure.answers import is_absent, object_of, unexpected
 from microseg.gateways.azure.credentials import CredentialFactory, Endpoints
-from microseg.gateways.azure.errors import ErrorKind, code_of, error_of, kind_of
+from microseg.gateways.azure.errors import error_of
+from microseg.gateways.azure.graph import ResourceGraph
+from microseg.gateways.azure.one_vm import read_vm
 from microseg.gateways.azure.permissions import Permission, permission
 from microseg.gateways.azure.pipeline import Pipeline
 from microseg.gateways.azure.run_commands import run_command_body
+from microseg.gateways.azure.versions import COMPUTE, NETWORK
 from microseg.gateways.http import tls
-from microseg.gateways.http.client import HttpResponse, sanitize
-from microseg.gateways.http.json_access import Json
+from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.proxy import Proxy
+from microseg.gateways.http.rows import Page, Rows, decoded
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.http.wire import Observe, operation
-from microseg.gateways.ports import OutcomeUnknown, Reading, Refused, Rejected, Script, Unreachable
+from microseg.gateways.ports import OutcomeUnknown, Reading, Refused, Rejected
 from microseg.gateways.problems import bounded_problems
 from microseg.gateways.readings import in_turn
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
+from microseg.model.azure_glimpse import Glimpse
 from microseg.model.azure_spec import Source
 from microseg.model.facts import ABSENT, Absent
+from microseg.model.script import Script
 
-_COMPUTE = "api-version=2024-07-01"
-_NETWORK = "api-version=2024-05-01"
 _AUTHORIZATION = "api-version=2022-04-01"
 _MOST_PAGES = 4000
 """Of one list: pages of 50 occur, so this is 200,000 VMs (Azure/azure-rest-api-specs#13843)."""
@@ -63,6 +67,7 @@ class AzureArmGateway:
         pipeline = partial(Pipeline, endpoints=endpoints, ca_file=ca_file, limits=limits, observe=observe, proxy=proxy)
         self._pipeline = pipeline(credential_factory)
         self._effects = self._pipeline if run_commands is None else pipeline(run_commands)
+        self._graph = ResourceGraph(source, self._pipeline)
 
     def list_vms(self, subscription: str) -> Reading[VmListing]:
         """All VMs of a subscription, joined with its lists of NICs and of power states; complete, or an error.
@@ -71,12 +76,12 @@ class AzureArmGateway:
         state yet. `cost`: Azure allows 300 pages of these lists per minute and subscription
         (learn.microsoft.com/azure/virtual-machines/compute-throttling-limits, "High cost get").
         """
-        vm_list = f"/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachines?{_COMPUTE}"
-        nic_list = f"/subscriptions/{subscription}/providers/Microsoft.Network/networkInterfaces?{_NETWORK}"
+        vm_list = f"/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachines?{COMPUTE}"
+        nic_list = f"/subscriptions/{subscription}/providers/Microsoft.Network/networkInterfaces?{NETWORK}"
         volume = self._pipeline.volume()  # all are held until the VMs are joined
         items, pages = yield from self._list(vm_list, volume)
         statuses, status_pages = yield from self._list(f"{vm_list}&statusOnly=true", volume)
-        nics, _ = yield from self._list(nic_list, volume)
+        nics, nic_pages = yield from self._list(nic_list, volume)
         parser = parse.VmParser(self._source.name, self._source.select, nics, statuses, self._source.recorded_tags)
         vms = _by_id(parser, items, subscription)
         problems = parser.problems
@@ -88,38 +93,47 @@ class AzureArmGateway:
             problems=bounded_problems(problems),
             uniform_members=uniform,
             cost=pages + status_pages + set_pages,
+            requests=pages + status_pages + set_pages + nic_pages,
         )
+
+    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+        """What Resource Graph shows of the VMs of all its subscriptions (`azure/graph.py`)."""
+        return self._graph.glimpses()
+
+    def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
+        """One VM with its NICs, as the lists would show it (`azure/one_vm.py`)."""
+        return read_vm(self._source, self._pipeline, self._own(resource_id))
 
     def vm(self, resource_id: str) -> VmDetail | Absent:
         """One VM with its instance view. Absent only if Azure says that the VM or its resource group does not exist."""
         path = self._path(resource_id)
         with operation("vm"):
-            response = self._pipeline.send("GET", f"{path}?$expand=instanceView&{_COMPUTE}", effect=False)
-            if _is_absent(response):
+            response = self._pipeline.send("GET", f"{path}?$expand=instanceView&{COMPUTE}", effect=False)
+            if is_absent(response):
                 return ABSENT
-            detail = parse.vm_detail(_object(response))
+            detail = parse.vm_detail(object_of(response))
             if detail is None:
-                raise _unexpected("a VM without a vmId")
+                raise unexpected("a VM without a vmId")
             return detail
 
     def run_commands(self, resource_id: str) -> tuple[RunCommand, ...]:
         """All managed run-commands of a VM (25 at most: MicrosoftDocs/azure-docs#117976), without instance views."""
         path = self._path(resource_id)
-        commands = [parse.run_command(item) for item in self._list_at_once(f"{path}/runCommands?{_COMPUTE}")]
+        commands = [parse.run_command(item) for item in self._list_at_once(f"{path}/runCommands?{COMPUTE}")]
         if any(command is None for command in commands):
-            raise _unexpected("a run-command without a name")
+            raise unexpected("a run-command without a name")
         return tuple(command for command in commands if command is not None)
 
     def run_command(self, resource_id: str, name: str) -> RunCommand | Absent:
         """One run-command with its instance view; its output and states are Azure's word, which can be wrong."""
         path = self._path(resource_id, name)
         with operation("run-command"):
-            response = self._pipeline.send("GET", f"{path}?$expand=instanceView&{_COMPUTE}", effect=False)
-            if _is_absent(response, child=True):
+            response = self._pipeline.send("GET", f"{path}?$expand=instanceView&{COMPUTE}", effect=False)
+            if is_absent(response, child=True):
                 return ABSENT
-            command = parse.run_command(_object(response))
+            command = parse.run_command(object_of(response))
             if command is None:
-                raise _unexpected("a run-command without a name")
+                raise unexpected("a run-command without a name")
             return command
 
     def start_run_command(self, resource_id: str, script: Script) -> None:
@@ -134,7 +148,7 @@ class AzureArmGateway:
             # An empty script runs Azure's sample and reports success (Azure/azure-cli#32286).
             raise _not_sent("EmptyScript", "a run-command needs a script")
         with operation("start-run-command"):
-            response = self._effects.send("PUT", f"{path}?{_COMPUTE}", effect=True, body=run_command_body(script))
+            response = self._effects.send("PUT", f"{path}?{COMPUTE}", effect=True, body=run_command_body(script))
             if not response.ok:
                 raise error_of(response, effect=True, secrets=tuple(script.protected.values()))
             if not response.is_json:
@@ -144,15 +158,15 @@ class AzureArmGateway:
         """Delete a run-command that has ended (repeatable); an absent one is fine. A running one would be killed."""
         path = self._path(resource_id, name)
         with operation("delete-run-command"):
-            response = self._effects.send("DELETE", f"{path}?{_COMPUTE}", effect=True)
-            if not response.ok and not _is_absent(response, effect=True, child=True):
+            response = self._effects.send("DELETE", f"{path}?{COMPUTE}", effect=True)
+            if not response.ok and not is_absent(response, effect=True, child=True):
                 raise error_of(response, effect=True)
 
     def permissions(self, resource_id: str) -> tuple[Permission, ...]:
         """What the roles of the identity for run-commands allow in a VM's group (Permissions_ListForResourceGroup)."""
         path = self._own(resource_id).group_path
         url = f"{path}/providers/Microsoft.Authorization/permissions?{_AUTHORIZATION}"
-        return tuple(permission(item) for item in self._list_at_once(url, "permissions", self._effects))
+        return tuple(permission(decoded(item)) for item in self._list_at_once(url, "permissions", self._effects))
 
     def close(self) -> None:
         """Close the connections."""
@@ -164,7 +178,7 @@ class AzureArmGateway:
 
         Source: VirtualMachineScaleSets_ListAll (`orchestrationMode`, `sku.capacity`) in the same specification.
         """
-        url = f"/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachineScaleSets?{_COMPUTE}"
+        url = f"/subscriptions/{subscription}/providers/Microsoft.Compute/virtualMachineScaleSets?{COMPUTE}"
         try:
             sets, pages = yield from self._list(url, self._pipeline.volume())
         except Refused:
@@ -172,9 +186,9 @@ class AzureArmGateway:
             return 0, 0
         return sum(parse.uniform_members(item) for item in sets), pages
 
-    def _list(self, url: str, volume: Volume) -> Reading[tuple[list[object], int]]:
-        """All items of a list, and its number of pages."""
-        items: list[object] = []
+    def _list(self, url: str, volume: Volume) -> Reading[tuple[Rows, int]]:
+        """All rows of a list, and its number of pages."""
+        items: Rows = []
         visited = {url}
         for pages in range(1, _MOST_PAGES + 1):
             value, next_link = yield from in_turn(partial(self._page, url), volume)
@@ -182,11 +196,11 @@ class AzureArmGateway:
             if not next_link:
                 return items, pages
             url = _unvisited(next_link, visited)
-        raise _unexpected("a list without an end")
+        raise unexpected("a list without an end")
 
-    def _list_at_once(self, url: str, name: str = "run-commands", way: Pipeline | None = None) -> list[object]:
+    def _list_at_once(self, url: str, name: str = "run-commands", way: Pipeline | None = None) -> Rows:
         """A list that is a page or two."""
-        items: list[object] = []
+        items: Rows = []
         visited = {url}
         while True:
             value, next_link = self._page(url, name, way)
@@ -195,14 +209,14 @@ class AzureArmGateway:
                 return items
             url = _unvisited(next_link, visited)
 
-    def _page(self, url: str, name: str = "list-vms", way: Pipeline | None = None) -> tuple[list[object], str | None]:
-        """The items of one page, and the link to the next. A page may be empty, but not without `value`."""
+    def _page(self, url: str, name: str = "list-vms", way: Pipeline | None = None) -> tuple[Rows, str | None]:
+        """The rows of one page, and the link to the next. A page may be empty, but not without `value`."""
         with operation(name):
-            body = _object((way or self._pipeline).send("GET", url, effect=False))
-            value, next_link = body.get("value"), body.get("nextLink")
-            if not isinstance(value, list) or not isinstance(next_link, str | None):
-                raise _unexpected("an incomplete list")
-            return value, self._own_link(next_link) if next_link else None
+            response = (way or self._pipeline).send("GET", url, effect=False, into=Page)
+            if not isinstance(response.data, Page):
+                object_of(response)
+                raise unexpected("an incomplete list")
+            return response.data.value, self._own_link(response.data.next_link) if response.data.next_link else None
 
     def _own_link(self, link: str) -> str:
         """The next link, if it is of the configured origin: the token goes wherever the request goes."""
@@ -211,7 +225,7 @@ class AzureArmGateway:
         except ValueError:
             own = False
         if not own:
-            raise _unexpected("a next link of another origin")
+            raise unexpected("a next link of another origin")
         return link
 
     def _path(self, resource_id: str, command: str | None = None) -> str:
@@ -231,7 +245,7 @@ class AzureArmGateway:
         return parts
 
 
-def _by_id(parser: parse.VmParser, items: list[object], subscription: str) -> tuple[Vm, ...]:
+def _by_id(parser: parse.VmParser, items: Rows, subscription: str) -> tuple[Vm, ...]:
     """The VMs of a list, one per ARM id: a VM may be listed twice while pages shift."""
     vms_by_id: dict[str, Vm] = {}
     for item in items:
@@ -240,7 +254,7 @@ def _by_id(parser: parse.VmParser, items: list[object], subscription: str) -> tu
             continue
         key = vm.record.resource_id.lower()
         if key in vms_by_id and vms_by_id[key].vm_id != vm.vm_id:
-            raise _unexpected("a list in which one VM has two vmIds")
+            raise unexpected("a list in which one VM has two vmIds")
         vms_by_id[key] = vm
     return tuple(vms_by_id.values())
 
@@ -248,36 +262,9 @@ def _by_id(parser: parse.VmParser, items: list[object], subscription: str) -> tu
 def _unvisited(link: str, visited: set[str]) -> str:
     """The next link, remembered."""
     if link in visited:
-        raise _unexpected("a list that leads back to itself")
+        raise unexpected("a list that leads back to itself")
     visited.add(link)
     return link
-
-
-def _is_absent(response: HttpResponse, *, effect: bool = False, child: bool = False) -> bool:
-    """Whether the answer proves that the resource does not exist; raises the error for every other failure.
-
-    `child`: a run-command, for which the provider itself answers with a plain `NotFound`. No VM is retired by that.
-    """
-    if response.ok:
-        return False
-    code = code_of(response)[0]
-    absent = kind_of(response.status, code) is ErrorKind.NOT_FOUND or (child and code == "NotFound")
-    if response.status == 404 and absent:
-        return True
-    raise error_of(response, effect=effect)
-
-
-def _object(response: HttpResponse) -> Json:
-    """The JSON object of a successful read."""
-    if not response.ok:
-        raise error_of(response, effect=False)
-    if not isinstance(response.data, dict):
-        raise _unexpected("something that is not a JSON object")
-    return response.data
-
-
-def _unexpected(what: str) -> Unreachable:
-    return Unreachable(f"Azure answered with {what}")
 
 
 def _not_sent(code: str, sentence: str) -> Rejected:

@@ -22,6 +22,11 @@ _VM = re.compile(
     rf"/providers/Microsoft\.Compute/virtualMachines/(?P<name>{_NAME})",
     re.IGNORECASE,
 )
+_NIC = re.compile(
+    rf"/subscriptions/(?P<subscription>[0-9a-f\-]{{36}})/resourceGroups/(?P<group>{_NAME})"
+    rf"/providers/Microsoft\.Network/networkInterfaces/(?P<name>{_NAME})",
+    re.IGNORECASE,
+)
 _LONGEST_ID = 1024
 _NIL = "00000000-0000-0000-0000-000000000000"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -53,6 +58,17 @@ def parse_vm_resource_id(text: str) -> VmResourceId | None:
     if match is None or not (_is_name(match["group"]) and _is_name(match["name"])):
         return None
     return VmResourceId(match["subscription"].lower(), match["group"], match["name"])
+
+
+def nic_path(text: str, subscription: str) -> str | None:
+    """The quoted path of a network interface; None if the text is not exactly the id of one in this subscription."""
+    match = _NIC.fullmatch(text) if len(text) <= _LONGEST_ID else None
+    if match is None or match["subscription"].lower() != subscription.lower():
+        return None
+    if not (_is_name(match["group"]) and _is_name(match["name"])):
+        return None
+    group = VmResourceId(subscription, match["group"], "").group_path
+    return f"{group}/providers/Microsoft.Network/networkInterfaces/{quote(match['name'], safe='')}"
 
 
 def _is_name(text: str) -> bool:

@@ -9,11 +9,12 @@ list has power states and little else: Azure/azure-sdk-for-go#18565.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
 from microseg.gateways.azure import ids
+from microseg.gateways.azure.selector import Selector
 from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.json_access import (
     Json,
@@ -26,6 +27,7 @@ from microseg.gateways.http.json_access import (
     get_time,
     get_value,
 )
+from microseg.gateways.http.rows import decoded
 from microseg.model.azure_facts import RunCommand, Unsupported, Vm, VmDetail
 from microseg.model.azure_record import Address, AzureRecord, Disk, Image, Nic, Tag
 from microseg.model.azure_spec import Select
@@ -34,13 +36,13 @@ from microseg.model.fields import clip
 _OUTPUT_LENGTH = 4096
 """Characters at the end of a run-command's output: what Azure keeps of it at most."""
 _LONGEST_ID = 1024
-_MOST_NICS, _MOST_ADDRESSES = 16, 64
+MOST_NICS, _MOST_ADDRESSES = 16, 64
 """Per VM, and per NIC: what a record can hold. Azure allows more addresses (256 per NIC): what is cut is told."""
 
 
-def by_id(items: Iterable[object]) -> dict[str, Json]:
-    """Resources by lower-cased id; Azure changes an id's letter case between calls (Azure/azure-sdk-for-python#574)."""
-    return {get_text(item["id"]).lower(): item for item in get_objects(list(items)) if "id" in item}
+def by_id(rows: Iterable[object]) -> dict[str, object]:
+    """Rows by lower-cased id; Azure changes an id's letter case between calls (Azure/azure-sdk-for-python#574)."""
+    return {resource_id.lower(): row for row in rows if (resource_id := get_text(decoded(row), "id"))}
 
 
 class VmParser:
@@ -61,7 +63,7 @@ class VmParser:
         """`recorded_tags`: keys of the tags that the record gets; none: all."""
         self._source = source
         self._recorded_tags = frozenset(key.lower() for key in recorded_tags)
-        self._select = _Selector(select)
+        self._select = Selector(select)
         self._nics_by_id = by_id(nics)
         self._statuses_by_id = by_id(statuses)
         self.unreadable: list[str] = []
@@ -69,7 +71,7 @@ class VmParser:
 
     def parse(self, item: object, subscription: str) -> Vm | None:
         """One VM; None, and one more unreadable row, for an item without a usable identity."""
-        body = get_object(item)
+        body = get_object(decoded(item))
         resource_id = get_text(body, "id")
         parts = ids.parse_vm_resource_id(resource_id)
         vm_id = get_text(body, "properties", "vmId").lower()
@@ -106,7 +108,7 @@ class VmParser:
         storage = get_object(properties, "storageProfile")
         zones = get_list(body, "zones")
         tags = get_object(body, "tags")
-        view = get_value(self._statuses_by_id.get(resource_id.lower()), "properties", "instanceView")
+        view = get_value(decoded(self._statuses_by_id.get(resource_id.lower())), "properties", "instanceView")
         return AzureRecord(
             resource_id=resource_id,
             name=clip(get_text(body, "name") or parts.name),
@@ -133,23 +135,23 @@ class VmParser:
         """The VM's NICs in its own order; one that is not known where the VM does not say which it has."""
         if not isinstance(get_value(properties, "networkProfile", "networkInterfaces"), list):
             return (Nic(id="", primary=True, unreadable=True),)
-        references = get_list(properties, "networkProfile", "networkInterfaces")[:_MOST_NICS]
+        references = get_list(properties, "networkProfile", "networkInterfaces")[:MOST_NICS]
         return tuple(self._nic(get_object(reference), only=len(references) == 1) for reference in references)
 
     def _cut(self, name: str, properties: Json) -> Iterator[str]:
         """What of the VM's network is more than a record holds: its objects and groups lack it."""
         references = get_objects(properties, "networkProfile", "networkInterfaces")
-        if len(references) > _MOST_NICS:
-            yield f"VM {name} has {len(references)} NICs, of which {_MOST_NICS} are taken"
-        for reference in references[:_MOST_NICS]:
-            nic = self._nics_by_id.get(get_text(reference, "id").lower())
+        if len(references) > MOST_NICS:
+            yield f"VM {name} has {len(references)} NICs, of which {MOST_NICS} are taken"
+        for reference in references[:MOST_NICS]:
+            nic = decoded(self._nics_by_id.get(get_text(reference, "id").lower()))
             shown = len(get_objects(nic, "properties", "ipConfigurations"))
             if shown > _MOST_ADDRESSES:
                 yield f"A NIC of VM {name} has {shown} addresses, of which {_MOST_ADDRESSES} are taken"
 
     def _nic(self, reference: Json, *, only: bool) -> Nic:
         nic_id = get_text(reference, "id")
-        nic = get_object(self._nics_by_id.get(nic_id.lower()), "properties")
+        nic = get_object(decoded(self._nics_by_id.get(nic_id.lower())), "properties")
         primary = get_value(reference, "properties", "primary")
         addresses = _addresses(nic)
         return Nic(
@@ -158,27 +160,6 @@ class VmParser:
             addresses=addresses or (),
             unreadable=addresses is None,
         )
-
-
-class _Selector:
-    """A source's `select`, case-folded once. Every field that is set must hold."""
-
-    def __init__(self, select: Select) -> None:
-        self._groups = {group.lower() for group in select.resource_groups}
-        self._locations = {_normalized_location(location) for location in select.locations}
-        self._tags = {key.lower(): value for key, value in select.tags.items()}
-        self._not_tags = {key.lower(): value for key, value in select.not_tags.items()}
-
-    def leaves_out(self, record: AzureRecord) -> str:
-        """The field of `select` by which the VM is none of the estate's; empty: it belongs to it."""
-        if self._groups and record.resource_group.lower() not in self._groups:
-            return "resourceGroups"
-        if self._locations and _normalized_location(record.location) not in self._locations:
-            return "locations"
-        tags = {tag.key.lower(): tag.value for tag in record.tags}
-        if any(_tag_matches(tags, key, value) for key, value in self._not_tags.items()):
-            return "notTags"
-        return "" if all(_tag_matches(tags, key, value) for key, value in self._tags.items()) else "tags"
 
 
 def vm_detail(body: Json) -> VmDetail | None:
@@ -192,7 +173,7 @@ def vm_detail(body: Json) -> VmDetail | None:
 
 def run_command(item: object) -> RunCommand | None:
     """A managed run-command; None if it has no name. While it starts, every field of its view may be missing."""
-    body = get_object(item)
+    body = get_object(decoded(item))
     properties = get_object(body, "properties")
     view = get_object(properties, "instanceView")
     name = get_text(body, "name")
@@ -214,8 +195,9 @@ def run_command(item: object) -> RunCommand | None:
 
 def uniform_members(scale_set: object) -> int:
     """How many machines a scale set has that are not listed as VMs; 0 for a flexible one, whose members are."""
-    mode = get_text(scale_set, "properties", "orchestrationMode")
-    return 0 if mode == "Flexible" else get_number(scale_set, "sku", "capacity") or 0
+    body = decoded(scale_set)
+    mode = get_text(body, "properties", "orchestrationMode")
+    return 0 if mode == "Flexible" else get_number(body, "sku", "capacity") or 0
 
 
 def power_state(view: object) -> str:
@@ -289,12 +271,3 @@ def _address(properties: Json) -> Address | None:
         return None
     block = f"/{length}" if int(str(length)) < longest else ""
     return Address(ip=f"{ip}{block}", version=version, primary=properties.get("primary") is True)
-
-
-def _tag_matches(tags: Mapping[str, str], key: str, value: str) -> bool:
-    return key in tags and value in ("*", tags[key])
-
-
-def _normalized_location(location: str) -> str:
-    """`West Europe` and `westeurope` are the same location."""
-    return location.replace(" ", "").lower()

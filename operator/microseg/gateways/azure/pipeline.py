@@ -94,10 +94,11 @@ class Pipeline:
         self._credentials: list[Any] = []
         self._client = self._build_client()
 
-    def send(self, method: str, url: str, *, effect: bool, body: object = None) -> HttpResponse:
+    def send(self, method: str, url: str, *, effect: bool, body: object = None, into: object = object) -> HttpResponse:
         """Send once; only after a 401, with which nothing has happened, once more with a fresh credential.
 
-        `url`: absolute and of the configured origin, or a path. Raises Unreachable, Refused, OutcomeUnknown.
+        `url`: absolute and of the configured origin, or a path. `into`: see `decode_response`.
+        Raises Unreachable, Refused, OutcomeUnknown.
         """
         if url.startswith("/"):
             url = self._endpoints.resource_manager + url
@@ -105,17 +106,17 @@ class Pipeline:
             message = "Azure answered with a link of another origin"
             raise Unreachable(message)
         client = self._client
-        response = self._send_once(client, method, url, effect=effect, body=body)
+        response = self._send_once(client, method, url, effect=effect, body=body, into=into)
         if response.status != 401:
             return response
-        return self._send_once(self._renewed_client(client), method, url, effect=effect, body=body)
+        return self._send_once(self._renewed_client(client), method, url, effect=effect, body=body, into=into)
 
     def volume(self) -> Volume:
         """For lists that are held together."""
         return Volume(SYSTEM.display_name, self._limits.memory, self._limits.shared)
 
     def _send_once(
-        self, client: ComputeManagementClient, method: str, url: str, *, effect: bool, body: object
+        self, client: ComputeManagementClient, method: str, url: str, *, effect: bool, body: object, into: object
     ) -> HttpResponse:
         headers = {"Accept": "application/json"}
         content = None
@@ -131,7 +132,7 @@ class Pipeline:
             status, response_headers, content = response.status_code, dict(response.headers.items()), response.content
         except _REQUEST_ERRORS as error:
             raise self._request_error(client, error, effect=effect) from None
-        return decode_response(SYSTEM, status, response_headers, content, effect=effect, proxy=self._proxy)
+        return decode_response(SYSTEM, status, response_headers, content, effect=effect, proxy=self._proxy, into=into)
 
     def _request_error(self, client: ComputeManagementClient, error: Exception, *, effect: bool) -> GatewayError:
         """The error of a failed request. If its sending had not begun, the token failed, and nothing has happened.

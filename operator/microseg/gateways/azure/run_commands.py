@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from microseg.gateways.ports import Script
+from microseg.model.script import Script
 from microseg.model.secret import Secret
 
 

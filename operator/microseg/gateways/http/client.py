@@ -11,8 +11,10 @@ import enum
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 import msgspec
 import requests
@@ -59,7 +61,10 @@ _DISPLAY_NAMES = {System.AZURE: "Azure", System.ILLUMIO: "The PCE", System.CHECK
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A whole answer. `data`: the decoded JSON, None for an empty body; `is_json` False: HTML or broken JSON."""
+    """A whole answer. `data`: the decoded JSON, None for an empty body; `is_json` False: HTML or broken JSON.
+
+    Of a type that was asked for where the answer is a success and fits it.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -107,10 +112,12 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         body: object = None,
+        into: object = object,
     ) -> HttpResponse:
         """Send the request once and return the answer, whatever its status.
 
-        `path` begins with `/` and is already quoted. `effect`: whether it changes something. Raises Unreachable if
+        `path` begins with `/` and is already quoted. `effect`: whether it changes something. `into`: the type of its
+        `data` that is wished for. Raises Unreachable if
         nothing was sent or nothing was to be changed; OutcomeUnknown if a change was sent, at least in part, and no
         whole answer came back.
         """
@@ -127,8 +134,9 @@ class HttpClient:
             sent = effect and tls.request_was_sent()
             raise connection_error(self.system, error, effect=sent, proxy=self._proxy) from None
         return decode_response(
-            self.system, response.status_code, response.headers, response.content, effect=effect, proxy=self._proxy
-        )
+            self.system, response.status_code, response.headers, response.content,
+            effect=effect, proxy=self._proxy, into=into,
+        )  # fmt: skip
 
     def volume(self) -> Volume:
         """For the pages of one list."""
@@ -147,9 +155,11 @@ def decode_response(
     *,
     effect: bool = False,
     proxy: Proxy | None = None,
+    into: object = object,
 ) -> HttpResponse:
     """Decode an answer. Raises Unreachable for a redirect and for a proxy's 407: nothing was done.
 
+    `into`: the type of a success's data, where it fits; another type says what the answer lacks.
     `proxy`: the one that the answer came through. Where it opens up TLS by an authority of its own, a page may be its
     word: then it is no refusal by the system, but Unreachable, or OutcomeUnknown after an effect that was passed on.
     """
@@ -163,13 +173,21 @@ def decode_response(
     if not content.strip():
         return HttpResponse(status, headers, None, is_json=True)
     try:
-        return HttpResponse(status, headers, msgspec.json.decode(content), is_json=True)
+        return HttpResponse(status, headers, _decoded(content, into if status < 300 else object), is_json=True)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if proxy is not None:
             raise _page(system, status, proxy, effect=effect) from None
         return HttpResponse(status, headers, None, is_json=False)
     finally:
         tls.let_go_of_answer()
+
+
+def _decoded(content: bytes, into: Any) -> object:
+    """The answer as this type, or as what it is where it does not fit."""
+    if into is not object:
+        with suppress(msgspec.ValidationError):
+            return msgspec.json.decode(content, type=into)
+    return msgspec.json.decode(content)
 
 
 def _page(system: System, status: int, proxy: Proxy, *, effect: bool) -> GatewayError:

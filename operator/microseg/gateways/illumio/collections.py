@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from microseg.gateways.http import tls
-from microseg.gateways.http.client import HttpResponse, retry_after
-from microseg.gateways.http.json_access import get_object, get_text
+from microseg.gateways.http.client import HttpResponse, retry_after, sanitize
+from microseg.gateways.http.json_access import get_object, get_text, get_value
+from microseg.gateways.http.rows import Rows
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.illumio.errors import error_of
 from microseg.gateways.ports import Reading, Unreachable, Wait
 from microseg.gateways.readings import in_turn
 
+T = TypeVar("T")
 _MOST_ROWS = 500
 """In one answer: the PCE cuts off the rest."""
 _JOB_TIMEOUT = 300.0
@@ -38,9 +40,13 @@ class SendGet(Protocol):
     """A GET of a path below /api/v2."""
 
     def __call__(
-        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        into: object = object,
     ) -> HttpResponse:
-        """Send the GET; the answer whatever its status."""
+        """Send the GET; the answer whatever its status. `into`: see `decode_response`."""
 
 
 class CollectionReader:
@@ -55,7 +61,7 @@ class CollectionReader:
         self._large: set[str] = set()
         """Collections that needed a job: the next time there is no try without one."""
 
-    def read_all(self, name: str, params: Mapping[str, str]) -> Reading[list[object]]:
+    def read_all(self, name: str, params: Mapping[str, str]) -> Reading[Rows]:
         """All rows of `/orgs/{org}/{name}`; complete, or a GatewayError."""
         path, key = f"/orgs/{self._org}/{name}", f"{name} {sorted(params.items())}"
         if key not in self._large:
@@ -69,16 +75,16 @@ class CollectionReader:
             self._large.add(key)
         return whole
 
-    def _read_at_once(self, path: str, params: Mapping[str, str]) -> list[object] | None:
+    def _read_at_once(self, path: str, params: Mapping[str, str]) -> Rows | None:
         """The rows; None if the PCE cut some off. Fewer rows than it allows are all, whatever X-Total-Count is."""
-        response = self._get(path, {**params, "max_results": str(_MOST_ROWS)})
+        response = self._get(path, {**params, "max_results": str(_MOST_ROWS)}, into=Rows)
         rows = self._rows(response)
         total = response.header("X-Total-Count")
         if len(rows) < _MOST_ROWS or (total.isdigit() and int(total) <= len(rows)):
             return rows
         return None
 
-    def _read_by_job(self, path: str, params: Mapping[str, str]) -> Reading[list[object]]:
+    def _read_by_job(self, path: str, params: Mapping[str, str]) -> Reading[Rows]:
         """Request a job, look at it until it is done, read its file. A job changes nothing: another one is harmless."""
         volume = self._volume()
         job, wait = yield from in_turn(partial(self._begin_job, path, params), volume)
@@ -86,7 +92,7 @@ class CollectionReader:
         while time.monotonic() < deadline:
             yield Wait(min(max(wait, _SHORTEST_POLL_PAUSE), _LONGEST_POLL_PAUSE))
             if (file := (yield from in_turn(partial(self._file_of, job), volume))) is not None:
-                return (yield from in_turn(lambda: self._rows(self._get(file)), volume))
+                return (yield from in_turn(lambda: self._rows(self._get(file, into=Rows)), volume))
         message = "The PCE did not finish the job of a list in time"
         raise Unreachable(message)
 
@@ -134,12 +140,28 @@ class CollectionReader:
             raise _unusable("answered with an unexpected link for the job of a list")
         return path
 
-    def _rows(self, response: HttpResponse) -> list[object]:
+    def _rows(self, response: HttpResponse) -> Rows:
         if not response.ok:
             raise error_of(response, effect=False)
         if not isinstance(response.data, list):
             raise _unusable("answered with something that is not a list")
         return response.data
+
+
+def parsed(
+    kind: str, items: Iterable[object], parse_item: Callable[[object], T | None]
+) -> tuple[tuple[T, ...], list[str]]:
+    """The items that can be parsed, and a sentence for each other one, named by its href: the rest is free text."""
+    results: list[T] = []
+    problems: list[str] = []
+    for item in items:
+        result = parse_item(item)
+        if result is not None:
+            results.append(result)
+            continue
+        href = sanitize(get_value(item, "href"), limit=160) or "missing"
+        problems.append(f"A listed {kind} cannot be read; its href is {href}")
+    return tuple(results), problems
 
 
 def _unusable(what: str) -> Unreachable:

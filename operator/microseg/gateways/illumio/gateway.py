@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
 from microseg.gateways.http import tls
-from microseg.gateways.http.client import HttpClient, HttpResponse, http_date, sanitize
+from microseg.gateways.http.client import HttpClient, HttpResponse, http_date
 from microseg.gateways.http.json_access import get_object, get_text, get_value
 from microseg.gateways.http.proxy import Proxy, basic
+from microseg.gateways.http.rows import decoded
 from microseg.gateways.http.wire import Observe, operation, steps
 from microseg.gateways.illumio import parse
-from microseg.gateways.illumio.collections import CollectionReader
+from microseg.gateways.illumio.collections import CollectionReader, parsed
 from microseg.gateways.illumio.errors import SYSTEM, content, error_of, is_gone
 from microseg.gateways.ports import OutcomeUnknown, Reading, Rejected, Unreachable, WorkloadChange
 from microseg.gateways.problems import bounded_problems
@@ -71,12 +72,12 @@ class IllumioPceGateway:
 
     def workloads(self) -> Reading[tuple[Workload, ...]]:
         """All managed workloads that are not deleted; complete, or an error."""
-        items = yield from steps("workloads", self._collections.read_all("workloads", {"managed": "true"}))
-        if parse.lacks_label_keys(items):
-            yield from self._read_labels()
-        managed = [item for item in items if parse.is_there(item)]
+        rows = yield from steps("workloads", self._collections.read_all("workloads", {"managed": "true"}))
         now = self.time() or datetime.now(UTC)
-        return self._parsed("workload", managed, lambda item: parse.workload(item, self._org, self._labels, now))
+        if any(parse.lacks_label_keys(decoded(row)) for row in rows):
+            yield from self._read_labels()
+        there = filter(parse.is_there, map(decoded, rows))
+        return self._parsed("workload", there, lambda item: parse.workload(item, self._org, self._labels, now))
 
     def workload(self, href: str) -> Reading[Workload | None]:
         """One workload by its href; None: the PCE's own 404 for it, or it is deleted or unmanaged now.
@@ -110,8 +111,8 @@ class IllumioPceGateway:
 
     def profiles(self) -> Reading[tuple[PairingProfile, ...]]:
         """All pairing profiles; complete, or an error."""
-        items = yield from steps("profiles", self._collections.read_all("pairing_profiles", {}))
-        return self._parsed("pairing profile", items, lambda item: parse.pairing_profile(item, self._org))
+        rows = yield from steps("profiles", self._collections.read_all("pairing_profiles", {}))
+        return self._parsed("pairing profile", map(decoded, rows), lambda item: parse.pairing_profile(item, self._org))
 
     def make_key(self, profile: PairingProfile) -> Secret:
         """Create a new activation code, which is shown only now (`POST {profile}/pairing_key`; once).
@@ -237,22 +238,21 @@ class IllumioPceGateway:
         self._write("PUT", href, {"labels": [{"href": each} for each in hrefs]})
 
     def _read_labels(self) -> Reading[tuple[Label, ...]]:
-        items = yield from steps("labels", self._collections.read_all("labels", {}))
-        current = [item for item in items if get_value(item, "deleted") is not True]
+        rows = yield from steps("labels", self._collections.read_all("labels", {}))
+        current = (item for item in map(decoded, rows) if get_value(item, "deleted") is not True)
         labels = self._parsed("label", current, lambda item: parse.label(item, self._org))
         self._labels = {label.href: label for label in labels}
         return labels
 
-    def _parsed(self, kind: str, items: list[object], parse_item: Callable[[object], T | None]) -> tuple[T, ...]:
+    def _parsed(self, kind: str, items: Iterable[object], parse_item: Callable[[object], T | None]) -> tuple[T, ...]:
         """The items of a complete list that can be parsed; the others become its problems."""
-        results = [(item, parse_item(item)) for item in items]
-        self._problems[kind] = [_problem(kind, item) for item, parsed in results if parsed is None]
-        return tuple(parsed for _, parsed in results if parsed is not None)
+        results, self._problems[kind] = parsed(kind, items, parse_item)
+        return results
 
     def _find_label(self, key: str, value: str) -> Label | None:
         """The filter `value` also matches parts of values (vendor's REST manual 23.5), so they are compared here."""
-        for item in whole(self._collections.read_all("labels", {"key": key, "value": value}), self._pause):
-            label = parse.label(item, self._org)
+        for row in whole(self._collections.read_all("labels", {"key": key, "value": value}), self._pause):
+            label = parse.label(decoded(row), self._org)
             if label is not None and label.key == key and same_name(label.value, value):
                 return label
         return None
@@ -268,10 +268,16 @@ class IllumioPceGateway:
             raise Rejected(message, "foreign-href")
 
     def _get(
-        self, path: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        into: object = object,
     ) -> HttpResponse:
         all_headers = {"Authorization": self._authorization.reveal(), **(headers or {})}
-        response = self._http_client.send("GET", f"/api/v2{path}", effect=False, params=params, headers=all_headers)
+        response = self._http_client.send(
+            "GET", f"/api/v2{path}", effect=False, params=params, headers=all_headers, into=into
+        )
         date = http_date(response.header("Date"))
         if date is not None:
             self._date = (date, time.monotonic())
@@ -292,8 +298,3 @@ class IllumioPceGateway:
             message = "The PCE was asked for a change and the answer is not JSON"
             raise OutcomeUnknown(message)
         return response
-
-
-def _problem(kind: str, item: object) -> str:
-    """Only the href names it: the other fields are free text."""
-    return f"A listed {kind} cannot be read; its href is {sanitize(get_value(item, 'href'), limit=160) or 'missing'}"

@@ -95,9 +95,9 @@ def _ven_of(body: Json) -> str:
     return clip(get_value(body, "ven", "href") or get_value(body, "agent", "href"))
 
 
-def lacks_label_keys(items: list[object]) -> bool:
-    """Whether any workload shows a label without its key and value."""
-    return any("key" not in label for item in get_objects(items) for label in get_objects(item, "labels"))
+def lacks_label_keys(item: object) -> bool:
+    """Whether a workload shows a label without its key and value."""
+    return any("key" not in label for label in get_objects(item, "labels"))
 
 
 def pairing_profile(item: object, org: int) -> PairingProfile | None:

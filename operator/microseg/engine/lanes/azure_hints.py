@@ -1,0 +1,71 @@
+"""What Resource Graph hints at, and what follows from it. Pure: `azure_changes.py` reads the graph, and asks Azure.
+
+A hint is a difference from what Resource Manager showed last. It is followed once: as long as the graph shows the same,
+Resource Manager's answer stands, however long the graph lags behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from microseg.model.azure_facts import Vm
+from microseg.model.azure_glimpse import Glimpse
+
+Shown = Mapping[str, Glimpse | None]
+"""VmId -> what the graph shows of it; None: it lacks a VM that Resource Manager showed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """All differences of one look."""
+
+    open: Shown
+    """Those that nobody answered yet."""
+    answered: Shown
+    """Those that Resource Manager answered already, and that the graph still shows in the same way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is read of Resource Manager."""
+
+    reread: Mapping[str, str]
+    """VmId -> ARM id of the VMs to read by themselves."""
+    lists: bool
+    """Whether the lists must tell: somebody may be absent, or too many VMs differ."""
+
+
+def hints_in(shown: Iterable[Glimpse], known: Mapping[str, Vm], answered: Shown) -> Hints:
+    """The differences. While a VM moves, the graph may show it twice: one that agrees is enough."""
+    agreeing: set[str] = set()
+    differing: dict[str, Glimpse | None] = {}
+    for each in shown:
+        vm = known.get(each.vm_id)
+        if vm is not None and not each.contradicts(vm):
+            agreeing.add(each.vm_id)
+        else:
+            differing.setdefault(each.vm_id, each)
+    for vm_id in known:
+        differing.setdefault(vm_id, None)
+    for vm_id in agreeing:
+        differing.pop(vm_id)
+    old = {vm_id for vm_id, glimpse in differing.items() if vm_id in answered and answered[vm_id] == glimpse}
+    return Hints(
+        open={vm_id: glimpse for vm_id, glimpse in differing.items() if vm_id not in old},
+        answered={vm_id: differing[vm_id] for vm_id in old},
+    )
+
+
+def plan(hints: Shown, known: Mapping[str, Vm], waiting: Collection[str], most: int) -> Plan:
+    """`waiting`: vmIds whose change counts once it is shown again. `most`: requests that all lists together need."""
+    lacking = any(glimpse is None for glimpse in hints.values())
+    wanted = {vm_id: known[vm_id].record.resource_id for vm_id in waiting if vm_id in known}
+    wanted |= {vm_id: glimpse.resource_id for vm_id, glimpse in hints.items() if glimpse is not None}
+    requests = sum(1 + _nics(vm_id, hints, known) for vm_id in wanted)
+    return Plan({}, lists=True) if requests > most else Plan(wanted, lacking)
+
+
+def _nics(vm_id: str, hints: Shown, known: Mapping[str, Vm]) -> int:
+    glimpse = hints.get(vm_id)
+    return len(glimpse.nics or ()) if glimpse is not None else len(known[vm_id].record.nics)

@@ -1,0 +1,32 @@
+"""Rows of a list, kept as the bytes that came and decoded one by one.
+
+A list that is decoded as a whole takes four times its bytes, and ten thousand rows three times the time.
+`decode_response` leaves the rows of an answer as they are where it is told so; parsers decode each where they need it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from microseg.gateways.ports import Unreachable
+
+Rows = list[msgspec.Raw]
+"""What to decode an answer into that is a list."""
+
+
+class Page(msgspec.Struct, rename="camel"):
+    """What to decode a page of Resource Manager into."""
+
+    value: Rows
+    next_link: str | None = None
+
+
+def decoded(row: object) -> object:
+    """The JSON of a row, and whatever else as it is. Raises Unreachable for one that is no text."""
+    if not isinstance(row, msgspec.Raw):
+        return row
+    try:
+        return msgspec.json.decode(row)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = "A list has a row that is no JSON"
+        raise Unreachable(message) from error

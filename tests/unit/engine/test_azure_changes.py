@@ -1,0 +1,244 @@
+"""Between two readings of long lists Resource Graph hints at changes, and Resource Manager alone answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.engine.test_reconciler import COMMISSIONED, effects
+
+from lab.memory.world import Process, World, until, vm
+from microseg.engine.ground.workers import Workers
+from microseg.gateways.ports import GatewayError, Reading, Refused, Throttled, Unreachable, Wait
+from microseg.model.azure_facts import Vm, VmDetail
+from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_record import Tag
+from microseg.model.condition import ConditionStatus, ConditionType
+
+LONG = 100
+LISTS, GRAPH, ALONE = "azure.list_vms", "azure.glimpses", "azure.read_vm"
+
+
+def world_of(count: int, requests: int = LONG) -> World:
+    world = World(*(vm(number) for number in range(1, count + 1)))
+    world.azure.requests = requests
+    return world
+
+
+def changed(made: Vm, **record: Any) -> Vm:
+    return replace(made, record=msgspec.structs.replace(made.record, **record))
+
+
+def shop(made: Vm) -> Vm:
+    return changed(made, tags=(Tag(key="app", value="Shop"),))
+
+
+async def looks(world: World, count: int = 6) -> None:
+    """So many more looks."""
+    before = world.count(GRAPH)
+    await until(lambda: world.count(GRAPH) >= before + count)
+
+
+async def settled(world: World) -> None:
+    """All are commissioned, and it is looked instead of listed."""
+    await until(lambda: world.all_are(COMMISSIONED))
+    await looks(world, 2)
+
+
+def failing(world: World, error: GatewayError) -> Callable[[], None]:
+    """Resource Graph answers so, until the returned function is called."""
+    plain = world.azure.glimpses
+
+    def glimpses() -> Reading[tuple[Glimpse, ...]]:
+        yield Wait()
+        world.azure.asked("glimpses")
+        raise error
+
+    world.azure.glimpses = glimpses  # type: ignore[method-assign]
+    return lambda: setattr(world.azure, "glimpses", plain)
+
+
+def azure_says(world: World) -> tuple[ConditionStatus, str]:
+    made = world.condition(ConditionType.AZURE_REACHABLE)
+    return (made.status, made.message) if made is not None else (ConditionStatus.UNKNOWN, "")
+
+
+async def test_short_lists_are_read_each_time_and_resource_graph_is_never_asked(workers: Workers) -> None:
+    world = world_of(2, requests=50)
+    async with Process(world, workers).running():
+        await until(lambda: world.all_are(COMMISSIONED) and world.count(LISTS) > 5)
+    assert world.count(GRAPH) == 0
+
+
+async def test_a_newcomer_and_a_changed_tag_are_seen_by_hints_without_reading_the_lists(workers: Workers) -> None:
+    world = world_of(3)
+    async with Process(world, workers).running():
+        await settled(world)
+        lists = world.count(LISTS)
+        world.add(vm(9))
+        await until(lambda: world.all_are(COMMISSIONED))
+        world.add(shop(vm(1)))
+        await until(lambda: world.groups()["1"] == {"Web"})
+        assert world.count(LISTS) == lists
+        read = {args[0].rpartition("/")[2] for args in world.journal.of(ALONE)}
+        assert read == {"vm9", "vm1"}
+        assert world.estates.stored.status.poll is not None
+        assert world.estates.stored.status.poll.vms == 4
+
+
+async def test_a_look_without_a_hint_reads_nothing_else_and_writes_nothing(workers: Workers) -> None:
+    world = world_of(3)
+    async with Process(world, workers).running():
+        await settled(world)
+        asked, writes, outside = world.count(ALONE), world.count("hosts.patch_status"), effects(world)
+        await looks(world)
+        assert (world.count(ALONE), world.count("hosts.patch_status"), effects(world)) == (asked, writes, outside)
+
+
+async def test_a_vm_that_the_graph_lacks_and_the_lists_show_is_asked_about_once_and_not_missed(
+    workers: Workers,
+) -> None:
+    world = world_of(30)
+    async with Process(world, workers).running():
+        await settled(world)
+        lists = world.count(LISTS)
+        world.azure.graph = [each for each in world.azure.vms if each.vm_id != vm(1).vm_id]
+        await until(lambda: world.count(LISTS) > lists)
+        await looks(world)
+        assert world.count(LISTS) == lists + 1
+        assert world.host(vm(1)).status.missing_since is None
+        assert world.all_are(COMMISSIONED)
+
+
+async def test_a_graph_that_lags_costs_one_read_and_flaps_nothing(workers: Workers) -> None:
+    world = world_of(2)
+    process = Process(world, workers)
+    async with process.running():
+        await settled(world)
+        world.azure.graph = list(world.azure.vms)
+        world.add(shop(vm(1)))
+        process.annotate(**{"microseg.dev/reconcile-at": "1"})
+        await until(lambda: vm(1).vm_id in process.table.latest.waiting() or world.groups()["1"] == {"Web"})
+        await until(lambda: world.groups()["1"] == {"Web"})
+        await looks(world, 3)
+        asked, outside = world.count(ALONE), effects(world)
+        await looks(world)
+        assert (world.count(ALONE), effects(world)) == (asked, outside), "it was answered, and the graph shows the same"
+        world.azure.graph = None
+        await looks(world)
+        assert world.groups()["1"] == {"Web"}
+        assert world.count(ALONE) == asked
+
+
+async def test_a_row_that_the_graph_invents_becomes_no_host(workers: Workers) -> None:
+    world = world_of(1)
+    async with Process(world, workers).running():
+        await settled(world)
+        world.azure.graph = [vm(1), vm(7)]
+        await until(lambda: world.count(ALONE) > 0)
+        await looks(world)
+        assert world.count(ALONE) == 1
+        assert len(world.hosts.stored) == 1
+
+
+async def test_a_deleted_vm_is_retired_by_the_lists_and_azures_word_alone(workers: Workers) -> None:
+    world = world_of(30)
+    retirement = msgspec.structs.replace(world.estates.stored.spec.retirement, missed_polls=3, after="0s")
+    world.spec(retirement=retirement)
+    async with Process(world, workers).running():
+        await settled(world)
+        lists = world.count(LISTS)
+        world.delete(vm(1))
+        await until(lambda: len(world.hosts.stored) == 29)
+        assert world.count(LISTS) >= lists + 3
+        assert vm(1).record.resource_id in {args[0] for args in world.journal.of("azure.vm")}
+        lists = world.count(LISTS)
+        await looks(world)
+        assert world.count(LISTS) <= lists + 1, "nobody is missing any more"
+
+
+async def test_a_vm_that_was_made_anew_under_its_name_is_for_the_lists_to_tell(workers: Workers) -> None:
+    world = world_of(30)
+    async with Process(world, workers).running():
+        await settled(world)
+        lists = world.count(LISTS)
+        again = replace(vm(1), vm_id=vm(77).vm_id)
+        world.azure.vms = [again if each.vm_id == vm(1).vm_id else each for each in world.azure.vms]
+        world.azure.details[again.record.resource_id] = VmDetail(again.vm_id, "running", agent_ready=True)
+        await until(lambda: world.host(vm(1)).status.missing_since is not None)
+        assert world.count(LISTS) > lists
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (Refused("Azure refused the operator's identity"), "Azure refused the operator's identity"),
+        (Unreachable("Azure failed (503)"), "Azure failed (503)"),
+        (Throttled("Azure asks for a pause of 1 s", 1.0), "it asks for a pause"),
+    ],
+)
+async def test_where_the_graph_cannot_be_read_the_lists_are_read_each_time_and_it_is_told(
+    workers: Workers, error: GatewayError, told: str
+) -> None:
+    world = world_of(2)
+    async with Process(world, workers).running():
+        await settled(world)
+        mend = failing(world, error)
+        await until(lambda: told in azure_says(world)[1])
+        assert azure_says(world)[0] == ConditionStatus.TRUE, "the lists were read"
+        lists, asked = world.count(LISTS), world.count(GRAPH)
+        world.add(vm(9))
+        await until(lambda: world.all_are(COMMISSIONED) and world.count(LISTS) > lists + 3)
+        assert world.count(GRAPH) - asked <= world.count(LISTS) - lists + 1, (
+            "one question for each reading of the lists"
+        )
+        mend()
+        await until(lambda: told not in azure_says(world)[1])
+        await looks(world, 2)
+        lists = world.count(LISTS)
+        await looks(world)
+        assert world.count(LISTS) == lists
+
+
+async def test_a_graph_that_lacks_many_vms_is_not_relied_on(workers: Workers) -> None:
+    world = world_of(3)
+    async with Process(world, workers).running():
+        await settled(world)
+        world.azure.graph = [vm(3)]
+        await until(lambda: "it lacks VMs that Azure's lists show" in azure_says(world)[1])
+        world.add(vm(9))
+        await until(lambda: world.all_are(COMMISSIONED))
+        assert {host.status.missing_since for host in world.hosts.stored.values()} == {None}
+
+
+async def test_a_person_has_the_lists_read(workers: Workers) -> None:
+    world = world_of(1)
+    process = Process(world, workers)
+    async with process.running():
+        await settled(world)
+        lists = world.count(LISTS)
+        process.annotate(**{"microseg.dev/reconcile-at": "1"})
+        await until(lambda: world.count(LISTS) == lists + 1)
+
+
+async def test_a_vm_that_azure_refuses_to_show_is_left_to_the_lists(workers: Workers) -> None:
+    world = world_of(2)
+    async with Process(world, workers).running():
+        await settled(world)
+        world.azure.fail("read_vm", Refused("no"))
+        world.azure.graph = [changed(vm(1), vm_size="other"), vm(2)]
+        await until(lambda: world.count(ALONE) == 1)
+        await looks(world)
+        assert world.count(ALONE) == 1
+
+
+async def test_a_vm_that_could_not_be_read_is_asked_for_by_the_next_look(workers: Workers) -> None:
+    world = world_of(2)
+    async with Process(world, workers).running():
+        await settled(world)
+        world.azure.fail("read_vm", Unreachable("away"))
+        world.add(shop(vm(1)))
+        await until(lambda: world.groups()["1"] == {"Web"})
