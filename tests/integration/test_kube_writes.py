@@ -28,7 +28,8 @@ from microseg.kube.secrets import ConfigMapData, read_config_map, read_secret
 from microseg.model.agent_record import AgentOutcome, AgentRecord
 from microseg.model.condition import Condition, ConditionStatus, ConditionType, Reason
 from microseg.model.estate_status import EstateStatus, HostCounts, PollRecord
-from microseg.model.host import HostStatus, Timeline
+from microseg.model.host import HostStatus, MappingRecord, Timeline
+from microseg.planning import guard
 
 ROOT = Path(__file__).parents[2]
 VM = "5b8b1c1e-0f6d-4d5e-9a3b-2f6c7d8e9f01"
@@ -67,6 +68,15 @@ def test_a_second_creation_finds_the_first(hosts: Hosts) -> None:
     assert first.status.observed_generation == 0
     assert hosts.names() == hosts.names("respiro") == {first.name}
     assert hosts.names("other") == frozenset()
+
+
+def test_that_no_rules_decided_about_a_record_is_kept_by_the_api_server(hosts: Hosts) -> None:
+    decided = hosts.patch_status(hosts.create("Host24", VM, "respiro"), HostStatus(mapping=MappingRecord(revision="r")))
+    for status in (HostStatus(mapping=MappingRecord()), HostStatus(mapping=MappingRecord(), stage="Labelling")):
+        decided = hosts.patch_status(decided, status)
+        assert guard.is_made_again(decided)
+        (read,) = hosts.list("respiro")
+        assert guard.is_made_again(read)
 
 
 def test_a_vm_of_another_estate_is_not_taken_over(hosts: Hosts) -> None:

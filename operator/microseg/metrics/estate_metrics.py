@@ -54,6 +54,12 @@ class EstateMetrics:
     calls: CallBook = field(default_factory=CallBook)
     """The same requests, for `microseg status`."""
 
+    def begin(self) -> None:
+        """The Lease was acquired: show what is rare as not counted yet."""
+        for metric, values in table.FROM_ZERO.items():
+            for value in values:
+                self.count(metric, value, amount=0)
+
     def count(self, metric: Metric, *labels: str, amount: float = 1) -> None:
         """Add to a counter. `labels`: those behind namespace and estate."""
         self.instruments.counters[metric].labels(self.namespace, self.estate, *labels).inc(amount)

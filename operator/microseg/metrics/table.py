@@ -108,5 +108,15 @@ QUEUE = _gauge("microseg_queue_length", "Work that waits: hosts to decide, statu
 QUEUE_AGE = _gauge("microseg_queue_age_seconds", "For how long there has been work in a queue without it once being empty.", "queue")
 # fmt: on
 
+FROM_ZERO: dict[Metric, tuple[str, ...]] = {
+    LEASES: ("acquired", "lost"),
+    GUARD_TRIPS: ("mapping", "facts", "retirement"),
+    RETIREMENTS: ("began", "ended"),
+    DRIFT_FOUND: ("AgentPaired", "Labelled", "Grouped", "PolicyInstalled"),
+    DRIFT_REPAIRED: ("AgentPaired", "Labelled", "Grouped", "PolicyInstalled"),
+}
+"""Counters of what is rare, with the values of their last label. They are there before the first event: of a series that
+begins with 1 no rate and no increase sees that (https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics)."""
+
 ALL: tuple[Metric, ...] = tuple(each for each in list(globals().values()) if isinstance(each, Metric))
 """Every metric of this operator."""

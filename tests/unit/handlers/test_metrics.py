@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from microseg.handlers.probes import Probes
 from microseg.metrics import EstateNumbers, Metrics
+from microseg.metrics.table import FROM_ZERO
 
 CONDITIONS = {"Ready": "True", "AzureReachable": "Unknown"}
 HOSTS = {"commissioned": 7, "blocked": 0}
@@ -25,6 +26,7 @@ async def url() -> AsyncIterator[str]:
     leading = EstateNumbers("microseg", "respiro", leading=True, conditions=CONDITIONS, hosts=HOSTS, read_at=read_at)
     metrics = Metrics("1.2.3", lambda: [leading, STANDBY])
     counted = metrics.of("microseg", "respiro")
+    counted.begin()
     counted.request("checkpoint", "publish", "200", 2.0)
     counted.request("checkpoint", "publish", "none", 30.0)
     counted.request("illumio", "labels", "429", 0.1)
@@ -65,6 +67,13 @@ async def test_the_holder_of_the_lease_shows_how_its_estate_stands(url: str) -> 
     assert [key for key, value in shown.items() if value] == [("Ready", "true"), ("AzureReachable", "unknown")]
     age = time.time() - found["microseg_last_reading_timestamp_seconds", frozenset((*of, "azure"))]
     assert 59 < age < 120
+
+
+async def test_what_is_rare_is_shown_before_it_happens_so_that_an_increase_sees_the_first_event(url: str) -> None:
+    found = samples((await look(url))[0])
+    for metric, values in FROM_ZERO.items():
+        for value in values:
+            assert found[metric.name, frozenset(("microseg", "respiro", value))] == 0
 
 
 async def test_a_standby_says_only_that_it_is_one(url: str) -> None:

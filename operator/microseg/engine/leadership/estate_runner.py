@@ -148,6 +148,7 @@ class EstateRunner:
         while not self._gone:
             term = self._term = await self._elector.acquire()
             self.leading, self._suspended = True, None
+            self._ports.metrics.begin()
             self._ports.metrics.count(metric.LEASES, "acquired")
             try:
                 async with asyncio.TaskGroup() as tasks:
