@@ -29,7 +29,7 @@ from microseg.stages.attempt import under_way
 
 log = logging.getLogger(__name__)
 _WRITERS = 8
-"""Writes in flight: eight threads reach 0.85-0.9 of what the API server takes (measured, see docs/decisions)."""
+"""Writes in flight; `make bench-writes` compares them with the least client of as many connections (docs/scale.md)."""
 
 
 class Intent(enum.Enum):
