@@ -31,9 +31,10 @@ from microseg.stages.object_names import left_alone
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-_CLOSE_WITHIN = 1.0
-"""Seconds that the end of a lane waits for its session where the term is over: the next holder cleans up. Where it
-goes on (the Estate was deleted, or changed), nobody may come after it, and a publish under way is waited for."""
+_CLOSE_WITHIN = 0.4
+"""Seconds that the end of a lane waits for its session where the term is over, so that the Lease is free within half a
+second: the next holder cleans up. Where the term goes on (the Estate was deleted, or changed), nobody may come after
+it, and a publish under way is waited for."""
 _MOST = 500
 """Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
 _REJECTED_PAUSE = 600.0
