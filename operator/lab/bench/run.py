@@ -84,7 +84,7 @@ def run(folder: Path, hosts: int, *, quiet: float, say: Say, flames: Path | None
         rig.wait_until(lambda: _polled(rig.estate()), seconds=_FIRST_POLL_SECONDS, what="a first complete poll")
         with sampled(rig.operator.process.pid, flames):
             onboarding = _onboard(rig, hosts, say)
-        _settle(rig)
+        _settle(rig, hosts)
         say(f"all {hosts} hosts are commissioned; {quiet:g} idle seconds follow")
         idle = _be_quiet(rig, quiet)
         say("the operator is stopped and started again")
@@ -159,8 +159,8 @@ def _standing(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counts.items() if number)
 
 
-def _settle(rig: Rig) -> None:
-    """Wait for the last writes: summaries, Events."""
+def _settle(rig: Rig, hosts: int) -> None:
+    """Wait for the last writes: summaries, Events, deletions of used run-commands, which wait for all starts."""
     seen, since = count(rig).writes, time.monotonic()
 
     def calm() -> bool:
@@ -170,7 +170,8 @@ def _settle(rig: Rig) -> None:
             seen, since = now, time.monotonic()
         return time.monotonic() - since >= _SETTLED_SECONDS
 
-    rig.wait_until(calm, seconds=_FIRST_POLL_SECONDS * 2, what="no write any more", pause=_LOOK)
+    patience = _FIRST_POLL_SECONDS * 2 + hosts * _PATIENCE_PER_HOST / 4
+    rig.wait_until(calm, seconds=patience, what="no write any more", pause=_LOOK)
 
 
 def _be_quiet(rig: Rig, seconds: float) -> Quiet:
