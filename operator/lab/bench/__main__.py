@@ -10,20 +10,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from types import FrameType
 
 from lab.bench import report
 from lab.bench.pictures import makespan
 from lab.bench.run import TEMPO, Run, run
 from lab.cluster import ROOT
 from lab.controlplane import KubectlFailed
+from lab.interrupts import interrupt_at_sigterm
 from lab.processes import NotInTime, ProcessFailed
 
 _RESULTS = ROOT / ".bench"
@@ -33,7 +32,7 @@ _QUIET = 60.0
 
 def main() -> int:
     """Measure each size; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_at_sigterm()
     try:
         sizes, quiet = _sizes(), float(os.environ.get("BENCH_QUIET", _QUIET))
     except ValueError as error:
@@ -113,10 +112,6 @@ def _say(text: str, began: float) -> None:
 
 def _section(title: str, text: str) -> None:
     print(f"\n=== {title}\n{text}", flush=True)
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

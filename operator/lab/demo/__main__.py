@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 
 from lab.cluster import OWN_NAMESPACE, ROOT, AlreadyThere, borrowed
 from lab.controlplane import KubectlFailed
 from lab.demo import evidence, fleet, mapping_chapter, screen, steps, verdict
 from lab.helm import HelmFailed
+from lab.interrupts import interrupt_at_sigterm
 from lab.node import machine
 from lab.node.hosting import hosted, on_a_node
 from lab.operator_process import Tempo
@@ -35,7 +35,7 @@ _PID = _FOLDER / "pid"
 
 def main() -> int:
     """Run the demo; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_at_sigterm()
     began = time.monotonic()
     chart = os.environ.get("CHART", "0")
     if chart == "1":
@@ -148,10 +148,6 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

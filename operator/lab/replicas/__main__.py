@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from datetime import UTC, datetime
-from types import FrameType
 
 import msgspec
 
 from lab.cluster import ROOT
 from lab.controlplane import KubectlFailed
+from lab.interrupts import interrupt_at_sigterm
 from lab.processes import NotInTime, ProcessFailed
 from lab.replicas.run import judge, run
 
@@ -26,7 +25,7 @@ _RESULTS = ROOT / ".bench"
 
 def main() -> int:
     """Measure; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_at_sigterm()
     folder, began = _RESULTS / "replicas", time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -51,10 +50,6 @@ def main() -> int:
     path.write_text(json.dumps(msgspec.to_builtins(document), indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten: {path}")
     return 0 if all(check.passed for check in checks) else 1
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,19 +8,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
 from lab.bench.report import Check
 from lab.cluster import ROOT
 from lab.controlplane import KubectlFailed
+from lab.interrupts import interrupt_at_sigterm
 from lab.processes import NotInTime, ProcessFailed
 from lab.soak import judging
 from lab.soak.run import Soak, run
@@ -30,7 +29,7 @@ _RESULTS = ROOT / ".bench"
 
 def main() -> int:
     """Soak; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_at_sigterm()
     minutes, hosts = float(os.environ.get("SOAK_MINUTES", "120")), int(os.environ.get("SOAK_HOSTS", "100"))
     seed = int(os.environ.get("SOAK_SEED", "1"))
     folder, began = _RESULTS / "soak", time.monotonic()
@@ -68,10 +67,6 @@ def _write(soak: Soak, grown: judging.Growth, checks: Sequence[Check], *, minute
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from lab.bench.report import Check
 from lab.cluster import ROOT
 from lab.controlplane import KubectlFailed
+from lab.interrupts import interrupt_at_sigterm
 from lab.processes import NotInTime, ProcessFailed
 from lab.storms import report
 from lab.storms.run import Storms, run
@@ -29,7 +28,7 @@ _RESULTS = ROOT / ".bench"
 
 def main() -> int:
     """Play the storms; return the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_at_sigterm()
     hosts, only = int(os.environ.get("STORM_HOSTS", "200")), os.environ.get("STORM_ONLY", "")
     folder, began = _RESULTS / "storms", time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
@@ -63,10 +62,6 @@ def _write(storms: Storms, checks: Sequence[Check]) -> Path:
     }
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
