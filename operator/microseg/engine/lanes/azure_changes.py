@@ -14,7 +14,7 @@ from typing import TypeAlias
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.azure_hints import Plan, hints_in, plan
 from microseg.engine.lanes.azure_sources import AzureSources
-from microseg.engine.lanes.budgets import Budgets
+from microseg.engine.lanes.budgets import Budgets, check_pause
 from microseg.engine.lanes.readings import await_turn, read_whole
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.state.host_table import HostTable
@@ -100,7 +100,7 @@ class AzureChanges:
     async def _glimpses(self) -> list[Glimpse]:
         """What the graph shows of all sources, each of its own subscriptions."""
         graph = self._budgets.graph
-        _check_pause(graph)
+        check_pause(graph, "Azure", _LONG_PAUSE)
 
         async def wait(asked: Wait) -> None:
             await _await_turn(graph, asked, self._schedule)
@@ -149,7 +149,7 @@ class AzureChanges:
 
         try:
             async with self._gate:
-                _check_pause(budget.reads)
+                check_pause(budget.reads, "Azure", _LONG_PAUSE)
                 return await read_whole(gateway.read_vm(resource_id), self._workers, wait)
         except GatewayError as error:
             if isinstance(error, Throttled):
@@ -157,18 +157,11 @@ class AzureChanges:
             return error
 
 
-def _check_pause(limiter: RateLimiter) -> None:
-    """Raise Throttled during a long pause."""
-    if (left := limiter.paused()) > _LONG_PAUSE:
-        message = "It asks for a pause"
-        raise Throttled(message, left)
-
-
 async def _await_turn(limiter: RateLimiter, asked: Wait, lane: PollSchedule) -> None:
     """Wait for a turn, and for a short pause; a long one ends the look, and is obeyed by the next."""
     if asked.throttled and asked.seconds > _LONG_PAUSE:
         limiter.pause(asked.seconds)
-    _check_pause(limiter)
+    check_pause(limiter, "Azure", _LONG_PAUSE)
     await await_turn(limiter, asked, lane, told=False)
 
 

@@ -124,13 +124,14 @@ async def turn(limiter: RateLimiter, system: str) -> None:
 
     Nobody sleeps through a pause here: the caller's decision would grow stale, and its place is somebody else's.
     """
-    _check_pause(limiter, system)
+    check_pause(limiter, system)
     await asyncio.sleep(limiter.reserve())
-    _check_pause(limiter, system)
+    check_pause(limiter, system)
 
 
-def _check_pause(limiter: RateLimiter, system: str) -> None:
-    if (left := limiter.paused()) > 0:
+def check_pause(limiter: RateLimiter, system: str, tolerated: float = 0.0) -> None:
+    """Raise Throttled during a pause that is longer than so many seconds."""
+    if (left := limiter.paused()) > tolerated:
         raise Throttled(f"{system} asks for a pause of {left:.0f} s", left)
 
 
@@ -197,7 +198,7 @@ class ResourceManagerCalls:
     ) -> R:
         """An effect whose turn has come: only with the Lease, and not in a pause that began meanwhile."""
         budget = self._budgets.of(resource_id)
-        _check_pause(budget.writes, "Azure")
+        check_pause(budget.writes, "Azure")
         self._check()
         return await self._call(budget, function, resource_id, *args, **kwargs)
 
