@@ -256,9 +256,11 @@ def _addresses(nic: Json) -> tuple[Address, ...] | None:
     if not isinstance(configurations, list):
         return None
     shown = [get_object(item, "properties") for item in configurations[:_MOST_ADDRESSES]]
-    if any(not properties or (properties.get("privateIPAddress") and not _address(properties)) for properties in shown):
+    found = [_address(properties) for properties in shown]
+    read = zip(shown, found, strict=True)
+    if any(not properties or (properties.get("privateIPAddress") and address is None) for properties, address in read):
         return None
-    return tuple(address for properties in shown if (address := _address(properties)) is not None)
+    return tuple(address for address in found if address is not None)
 
 
 def _address(properties: Json) -> Address | None:

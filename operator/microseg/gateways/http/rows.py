@@ -6,12 +6,16 @@ A list that is decoded as a whole takes four times its bytes, and ten thousand r
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from microseg.gateways.ports import Unreachable
 
 Rows = list[msgspec.Raw]
 """What to decode an answer into that is a list."""
+
+T = TypeVar("T")
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -28,5 +32,19 @@ def decoded(row: object) -> object:
     try:
         return msgspec.json.decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = "A list has a row that is no JSON"
-        raise Unreachable(message) from error
+        raise _no_json() from error
+
+
+def decoded_as(kind: type[T], row: msgspec.Raw) -> T | None:
+    """The fields of a row that `kind` has; None: the row is something else. Raises Unreachable as `decoded` does."""
+    try:
+        return msgspec.json.decode(row, type=kind)
+    except msgspec.ValidationError:
+        decoded(row)
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _no_json() from error
+
+
+def _no_json() -> Unreachable:
+    return Unreachable("A list has a row that is no JSON")
