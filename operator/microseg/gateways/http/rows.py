@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from microseg.gateways.http.json_access import get_text
 from microseg.gateways.ports import Unreachable
 
 Rows = list[msgspec.Raw]
@@ -44,6 +45,18 @@ def decoded_as(kind: type[T], row: msgspec.Raw) -> T | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _no_json() from error
+
+
+class _Identified(msgspec.Struct):
+    id: object = None
+
+
+def id_of(row: object) -> str:
+    """The row's `id`; empty: it has none. Nothing else of it is decoded. Raises Unreachable as `decoded` does."""
+    if not isinstance(row, msgspec.Raw):
+        return get_text(row, "id")
+    named = decoded_as(_Identified, row)
+    return get_text(named.id) if named is not None else ""
 
 
 def _no_json() -> Unreachable:
