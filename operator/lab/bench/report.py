@@ -44,7 +44,9 @@ def as_json(run: Run) -> dict[str, Any]:
 
 def lines(run: Run) -> str:
     """Return the report of one run."""
-    return "\n".join([*_onboarding_lines(run), *_quiet_lines(run.quiet), *_restart_lines(run.restart)])
+    return "\n".join(
+        [*_onboarding_lines(run), *_quiet_lines(run.quiet), *_restart_lines(run.restart), *_quiet_lines(run.steady)]
+    )
 
 
 def _onboarding_lines(run: Run) -> list[str]:
@@ -92,10 +94,11 @@ def _restart_lines(again: Restart) -> list[str]:
 
 def judge(run: Run) -> list[Check]:
     """Return the checks of one run, which do not depend on its speed."""
-    work, quiet, again = run.onboarding, run.quiet, run.restart
+    work, again = run.onboarding, run.restart
+    idle = run.quiet.writes + run.steady.writes
     return [
         Check(set(work.installers) == {1}, f"{run.hosts} hosts: one installer per VM ({_spread(work.installers)})"),
-        Check(not quiet.writes, f"{run.hosts} hosts: no Kubernetes write while idle ({_sum(quiet.writes)})"),
+        Check(not idle, f"{run.hosts} hosts: no Kubernetes write while idle ({_sum(idle)})"),
         Check(not again.effects, f"{run.hosts} hosts: nothing changed outside by a restart ({_sum(again.effects)})"),
     ]
 
@@ -112,7 +115,7 @@ def compare(small: Run, large: Run) -> list[Check]:
         ),
         "CPU seconds": (small.onboarding.cpu, large.onboarding.cpu),
         "resident memory": (float(small.quiet.memory), float(large.quiet.memory)),
-        "CPU seconds while idle": (small.quiet.cpu / small.quiet.seconds, large.quiet.cpu / large.quiet.seconds),
+        "CPU seconds while idle": (small.steady.cpu / small.steady.seconds, large.steady.cpu / large.steady.seconds),
         "outside calls while idle": (_rate(small), _rate(large)),
     }
     return [_grown(what, before, after, growth) for what, (before, after) in pairs.items()]

@@ -22,6 +22,7 @@ from lab.rig import Rig
 Say = Callable[[str], None]
 TEMPO = Tempo(scale=10.0, poll="6s", installer_expected=12.0, retry_pause=6.0, lease_seconds=15.0)
 """Vendors ten times as fast as in reality, and an operator with waits to match."""
+_DEFAULT_POLL = "60s"
 _OPTIONS = ("--limits", "--guests", "fast")
 _FIRST_POLL_SECONDS = 60.0
 _MINIMUM_PATIENCE, _PATIENCE_PER_HOST = 180.0, 1.2
@@ -74,6 +75,8 @@ class Run:
     onboarding: Onboarding
     quiet: Quiet
     restart: Restart
+    steady: Quiet
+    """After the restart, with the interval between readings that an Estate has by default."""
 
 
 def run(folder: Path, hosts: int, *, quiet: float, say: Say, flames: Path | None = None) -> Run:
@@ -87,8 +90,15 @@ def run(folder: Path, hosts: int, *, quiet: float, say: Say, flames: Path | None
         _settle(rig, hosts)
         say(f"all {hosts} hosts are commissioned; {quiet:g} idle seconds follow")
         idle = _be_quiet(rig, quiet)
-        say("the operator is stopped and started again")
-        return Run(hosts, onboarding, idle, restart(rig, hosts))
+        say(f"the operator is stopped and started again; from now on it reads every {_DEFAULT_POLL}")
+        rig.apply_estate(_read_as_by_default)
+        again = restart(rig, hosts)
+        _settle(rig, hosts)
+        return Run(hosts, onboarding, idle, again, _be_quiet(rig, quiet * 2))
+
+
+def _read_as_by_default(estate: dict[str, Any]) -> None:
+    estate["spec"]["azure"]["pollInterval"] = _DEFAULT_POLL
 
 
 def _polled(estate: dict[str, Any]) -> bool:

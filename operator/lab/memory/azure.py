@@ -9,7 +9,7 @@ from typing import Any
 from lab.memory.scripted import Journal, Scripted
 from microseg.gateways.ports import Reading, Wait
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Sighting
 from microseg.model.facts import ABSENT, Absent
 from microseg.model.script import Script
 
@@ -58,10 +58,10 @@ class FakeAzure(Scripted):
             requests=self.requests,
         )  # without a cost, so that no poll waits for Azure's limits
 
-    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+    def sightings(self) -> Reading[tuple[Sighting, ...]]:
         yield Wait()
-        self.asked("glimpses")
-        return tuple(map(Glimpse.of, self.vms if self.graph is None else self.graph))
+        self.asked("sightings")
+        return tuple(map(Sighting.of, self.vms if self.graph is None else self.graph))
 
     def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
         yield Wait()

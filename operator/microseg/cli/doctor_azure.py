@@ -56,7 +56,7 @@ def resource_graph(source: Source, gateway: AzureArmGateway) -> Iterator[Finding
     """Whether Resource Graph answers, which no estate depends on."""
     area = f"azure {source.name}"
     try:
-        shown = whole(gateway.glimpses(), time.sleep)
+        shown = whole(gateway.sightings(), time.sleep)
     except GatewayError as error:
         text = f"it does not answer ({error}), so the lists are read each time, as those of a small estate are anyway"
         yield doubt(area, "Resource Graph", text, "grant Microsoft.ResourceGraph/resources/read if the estate is large")

@@ -24,7 +24,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias, TypeVar
 
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Sighting
 from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Package, Revision, Session, Task
 from microseg.model.facts import Absent
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
@@ -112,7 +112,7 @@ class AzureGateway(Protocol):
     def list_vms(self, subscription: str) -> Reading[VmListing]:
         """All VMs of one of its subscriptions."""
 
-    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+    def sightings(self) -> Reading[tuple[Sighting, ...]]:
         """What Azure Resource Graph shows of the VMs of all its subscriptions: reasons to look, no facts."""
 
     def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:

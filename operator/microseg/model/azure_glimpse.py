@@ -6,8 +6,8 @@ Its content may be older than Resource Manager's, it proves no absence, and it s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from microseg.model.azure_facts import Vm
 from microseg.model.azure_record import Address, AzureRecord
@@ -59,6 +59,25 @@ class Glimpse:
         if any(told and told != known for told, known in zip(self.told, other.told, strict=True)):
             return True
         return _differ(self.nics, other.nics)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One VM as Resource Graph shows it, which is read only where it differs from what was shown before."""
+
+    vm_id: str
+    resource_id: str
+    """In the letter case that was shown."""
+    mark: bytes
+    """A digest of all that is shown of it: while it stays, so does what it is compared with."""
+    glimpse: Callable[[], Glimpse | None] = field(compare=False)
+    """Reads it; None: it names no VM that can be identified."""
+
+    @classmethod
+    def of(cls, vm: Vm) -> Sighting:
+        """As a graph that knows no more than the lists would show it."""
+        glimpse = Glimpse.of(vm)
+        return cls(vm.vm_id, glimpse.resource_id, repr(vm).encode(), lambda: glimpse)
 
 
 def _nics(record: AzureRecord) -> Nics | None:

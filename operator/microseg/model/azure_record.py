@@ -90,6 +90,8 @@ class AzureRecord(Frozen, frozen=True, kw_only=True):
 
     def addresses_with_nics(self) -> tuple[tuple[Address, Nic], ...]:
         """The same addresses, each with its NIC. One that is shown twice counts once."""
+        if len(self.nics) == 1 and len(self.nics[0].addresses) == 1:  # as of most VMs, asked at every decision
+            return ((self.nics[0].addresses[0], self.nics[0]),)
         ranked = [
             (not nic.primary, not address.primary, address.version != "IPv4", address.ip, address, nic)
             for nic in self.nics

@@ -14,12 +14,12 @@ from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
 from microseg.gateways.ports import GatewayError, Reading, Refused, Throttled, Unreachable, Wait
 from microseg.model.azure_facts import Vm, VmDetail
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Sighting
 from microseg.model.azure_record import Tag
 from microseg.model.condition import ConditionStatus, ConditionType
 
 LONG = 100
-LISTS, GRAPH, ALONE = "azure.list_vms", "azure.glimpses", "azure.read_vm"
+LISTS, GRAPH, ALONE = "azure.list_vms", "azure.sightings", "azure.read_vm"
 
 
 def world_of(count: int, requests: int = LONG) -> World:
@@ -50,15 +50,15 @@ async def settled(world: World) -> None:
 
 def failing(world: World, error: GatewayError) -> Callable[[], None]:
     """Resource Graph answers so, until the returned function is called."""
-    plain = world.azure.glimpses
+    plain = world.azure.sightings
 
-    def glimpses() -> Reading[tuple[Glimpse, ...]]:
+    def sightings() -> Reading[tuple[Sighting, ...]]:
         yield Wait()
-        world.azure.asked("glimpses")
+        world.azure.asked("sightings")
         raise error
 
-    world.azure.glimpses = glimpses  # type: ignore[method-assign]
-    return lambda: setattr(world.azure, "glimpses", plain)
+    world.azure.sightings = sightings  # type: ignore[method-assign]
+    return lambda: setattr(world.azure, "sightings", plain)
 
 
 def azure_says(world: World) -> tuple[ConditionStatus, str]:

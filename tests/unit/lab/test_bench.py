@@ -40,7 +40,8 @@ def _run(hosts: int, *, calls: int, cpu: float = 1.0) -> Run:
         installers=Counter({1: hosts}), starts=(1.0, 2.0, 3.0), load=0.0,
     )  # fmt: skip
     restart = Restart(4.0, 6.0, 0.5, 2.0, Counter(), Counter(azure=8))
-    return Run(hosts, work, Quiet(60.0, Counter(), {"azure": Counter(list=10)}, 1.0, 1 << 20), restart)
+    idle = Quiet(60.0, Counter(), {"azure": Counter(list=10)}, 1.0, 1 << 20)
+    return Run(hosts, work, idle, restart, idle)
 
 
 def test_writes_are_counted_by_resource_without_reads_and_lease_renewals() -> None:

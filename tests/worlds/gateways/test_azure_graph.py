@@ -20,7 +20,11 @@ GRAPH = ("azure", "resource-graph", "200")
 
 
 def glimpses(gateway: AzureArmGateway) -> dict[str, Glimpse]:
-    return {each.vm_id: each for each in read(gateway.glimpses())}
+    return {seen.vm_id: seen for each in read(gateway.sightings()) if (seen := each.glimpse()) is not None}
+
+
+def marks(gateway: AzureArmGateway) -> dict[str, bytes]:
+    return {each.vm_id: each.mark for each in read(gateway.sightings())}
 
 
 def read_vm(gateway: AzureArmGateway, resource_id: str) -> Vm:
@@ -45,7 +49,7 @@ def test_a_fleet_at_rest_contradicts_nothing_that_the_lists_show(azure: Azure, g
 def test_every_change_that_the_operator_would_see_contradicts(azure: Azure, gateway: AzureArmGateway) -> None:
     names = ("retagged", "readdressed", "attached", "resized", "renamed", "stopped", "moved")
     made = {name: add(azure, name=name, tags={"app": "x"}) for name in names}
-    before = {vm.vm_id: vm for vm in list_vms(gateway).vms}
+    before, unchanged = {vm.vm_id: vm for vm in list_vms(gateway).vms}, marks(gateway)
     world = azure.world
     azure.act(lambda: world.retag(made["retagged"], {"app": "y"}))
     azure.act(lambda: world.readdress(made["readdressed"], ["10.7.7.7"]))
@@ -54,8 +58,11 @@ def test_every_change_that_the_operator_would_see_contradicts(azure: Azure, gate
     azure.act(lambda: world.rename(made["renamed"], "another"))
     azure.act(lambda: world.stop(made["stopped"]))
     azure.act(lambda: world.move(made["moved"], "elsewhere"))
-    seen = glimpses(gateway)
+    seen, marked = glimpses(gateway), marks(gateway)
     assert {name for name, vm in made.items() if seen[vm.vm_id].contradicts(before[vm.vm_id])} == set(names)
+    assert {name for name, vm in made.items() if marked[vm.vm_id] != unchanged[vm.vm_id]} == set(names)
+    assert marked == marks(gateway), "what stays is not read again"
+    assert marked.items() & marks(azure_gateway(azure, select=Select(tags={"app": "x"}))).items() == set()
 
 
 def test_all_subscriptions_are_asked_at_once_and_only_what_select_covers_is_marked(azure: Azure) -> None:
@@ -124,7 +131,7 @@ def test_an_exhausted_quota_is_waited_for_before_the_next_page(azure: Azure, gat
     spent = {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:03"}
     body = {"totalRecords": 2, "count": 1, "data": [{"id": "a"}], "resultTruncated": "false", "$skipToken": "t"}
     azure.fault("graph.query", status=200, headers=spent, body=body)
-    reading = gateway.glimpses()
+    reading = gateway.sightings()
     assert next(reading) == Wait()
     assert next(reading) == Wait(3.0, throttled=True)
 

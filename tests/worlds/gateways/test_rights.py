@@ -76,7 +76,7 @@ def azure_steps(azure: Azure, gateway: AzureArmGateway) -> Steps:
     return {
         "list": lambda: list_vms(gateway),
         "count scale sets": count,
-        "look for changes": lambda: read(gateway.glimpses()),
+        "look for changes": lambda: read(gateway.sightings()),
         "look at one VM": lambda: gateway.vm(vm),
         "start": lambda: gateway.start_run_command(vm, script()),
         "follow": lambda: (gateway.run_commands(vm), gateway.run_command(vm, "microseg-abc-1")),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes.azure_hints import Plan, hints_in, plan
+from microseg.engine.lanes.azure_hints import Agreed, Plan, hints_in, plan
 from microseg.engine.lanes.azure_sources import AzureSources
 from microseg.engine.lanes.budgets import Budgets, check_pause
 from microseg.engine.lanes.readings import await_turn, read_whole
@@ -21,7 +21,7 @@ from microseg.engine.state.host_table import HostTable
 from microseg.gateways.http.rate_limiter import RateLimiter
 from microseg.gateways.ports import GatewayError, Refused, Rejected, Throttled, Wait
 from microseg.model.azure_facts import Vm
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Glimpse, Sighting
 from microseg.model.facts import Absent
 
 _LONG_PAUSE = 5.0
@@ -63,6 +63,7 @@ class AzureChanges:
         self._schedule, self._workers, self._missed_polls = schedule, workers, missed_polls
         self._open: dict[str, Glimpse | None] = {}
         self._answered: dict[str, Glimpse | None] = {}
+        self._agreed: Agreed = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def look(self, most: int, *, lists_allowed: bool) -> Look:
@@ -71,13 +72,13 @@ class AzureChanges:
         if azure is None:
             return Look(lists=True)
         try:
-            shown = await self._glimpses()
+            shown = await self._sightings()
         except GatewayError as error:
             why = "it asks for a pause" if isinstance(error, Throttled) else str(error)
             return Look(lists=True, trouble=_trouble(why))
         known = dict(azure.vms)
-        hints = await self._workers.call(hints_in, shown, known, self._answered)
-        self._open, self._answered = dict(hints.open), dict(hints.answered)
+        hints = await self._workers.call(hints_in, shown, known, self._answered, self._agreed)
+        self._open, self._answered, self._agreed = dict(hints.open), dict(hints.answered), hints.agreed
         if _BLIND * sum(glimpse is None for glimpse in self._answered.values()) > len(known):
             return Look(lists=True, trouble=_trouble(_BLIND_TROUBLE))
         todo = plan(self._open, known, self._table.latest.waiting(), most)
@@ -97,7 +98,7 @@ class AzureChanges:
         missing = hosts.keys() - azure.vms.keys() if azure is not None else ()
         return any(hosts[vm_id].observed.missed_polls < self._missed_polls for vm_id in missing)
 
-    async def _glimpses(self) -> list[Glimpse]:
+    async def _sightings(self) -> list[Sighting]:
         """What the graph shows of all sources, each of its own subscriptions."""
         graph = self._budgets.graph
         check_pause(graph, "Azure", _LONG_PAUSE)
@@ -105,9 +106,9 @@ class AzureChanges:
         async def wait(asked: Wait) -> None:
             await _await_turn(graph, asked, self._schedule)
 
-        found: list[Glimpse] = []
+        found: list[Sighting] = []
         for gateway in self._sources.gateways.values():
-            shown = await read_whole(gateway.glimpses(), self._workers, wait)
+            shown = await read_whole(gateway.sightings(), self._workers, wait)
             found += (each for each in shown if self._sources.of(each.resource_id) is gateway)
         return found
 

@@ -7,13 +7,15 @@ Resource Manager's answer stands, however long the graph lags behind it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from microseg.model.azure_facts import Vm
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Glimpse, Sighting
 
 Shown = Mapping[str, Glimpse | None]
 """VmId -> what the graph shows of it; None: it lacks a VM that Resource Manager showed."""
+Agreed = Mapping[str, tuple[bytes, Vm]]
+"""VmId -> mark of what the graph showed, and the VM with which it agreed: no need to compare the same two again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Hints:
     """Those that nobody answered yet."""
     answered: Shown
     """Those that Resource Manager answered already, and that the graph still shows in the same way."""
+    agreed: Agreed = field(default_factory=dict, compare=False)
+    """All others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +40,30 @@ class Plan:
     """Whether the lists must tell: somebody may be absent, or too many VMs differ."""
 
 
-def hints_in(shown: Iterable[Glimpse], known: Mapping[str, Vm], answered: Shown) -> Hints:
-    """The differences. While a VM moves, the graph may show it twice: one that agrees is enough."""
-    agreeing: set[str] = set()
+def hints_in(shown: Iterable[Sighting], known: Mapping[str, Vm], answered: Shown, before: Agreed) -> Hints:
+    """The differences. While a VM moves, the graph may show it twice: one that agrees is enough. `before`: what agreed.
+
+    The VMs of two looks are the same objects as long as Resource Manager shows no difference.
+    """
+    agreed: dict[str, tuple[bytes, Vm]] = {}
     differing: dict[str, Glimpse | None] = {}
     for each in shown:
-        vm = known.get(each.vm_id)
-        if vm is not None and not each.contradicts(vm):
-            agreeing.add(each.vm_id)
-        else:
-            differing.setdefault(each.vm_id, each)
+        vm, (mark, compared) = known.get(each.vm_id), before.get(each.vm_id, (b"", None))
+        same = vm is not None and vm is compared and mark == each.mark
+        glimpse = None if same else each.glimpse()
+        if vm is not None and (same or (glimpse is not None and not glimpse.contradicts(vm))):
+            agreed[each.vm_id] = each.mark, vm
+        elif glimpse is not None:
+            differing.setdefault(each.vm_id, glimpse)
     for vm_id in known:
         differing.setdefault(vm_id, None)
-    for vm_id in agreeing:
-        differing.pop(vm_id)
+    for vm_id in agreed:
+        differing.pop(vm_id, None)
     old = {vm_id for vm_id, glimpse in differing.items() if vm_id in answered and answered[vm_id] == glimpse}
     return Hints(
         open={vm_id: glimpse for vm_id, glimpse in differing.items() if vm_id not in old},
         answered={vm_id: differing[vm_id] for vm_id in old},
+        agreed=agreed,
     )
 
 

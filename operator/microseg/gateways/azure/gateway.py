@@ -29,7 +29,7 @@ from microseg.gateways.ports import OutcomeUnknown, Reading, Refused, Rejected
 from microseg.gateways.problems import bounded_problems
 from microseg.gateways.readings import in_turn
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Sighting
 from microseg.model.azure_spec import Source
 from microseg.model.facts import ABSENT, Absent
 from microseg.model.script import Script
@@ -96,9 +96,9 @@ class AzureArmGateway:
             requests=pages + status_pages + set_pages + nic_pages,
         )
 
-    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
+    def sightings(self) -> Reading[tuple[Sighting, ...]]:
         """What Resource Graph shows of the VMs of all its subscriptions (`azure/graph.py`)."""
-        return self._graph.glimpses()
+        return self._graph.sightings()
 
     def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
         """One VM with its NICs, as the lists would show it (`azure/one_vm.py`)."""

@@ -5,25 +5,33 @@ learn.microsoft.com: rest/api/azureresourcegraph (Resources, 2021-03-01), azure/
 paging-results (`id` must be a column, or there is no next page; a page holds at most 1,000 rows) and .../concepts/
 guidance-for-throttled-requests (15 queries in 5 s for one caller, the quota's headers, fewer than 300 subscriptions in
 a query). That a caller needs no right but to read what is shown: .../resource-graph/overview, permissions.
+
+Nearly every row is the same as at the look before, so rows stay the bytes that came: of each only what tells it apart
+is decoded, and a digest says whether it is to be read at all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+
+import msgspec
 
 from microseg.gateways.azure import ids, parse
 from microseg.gateways.azure.answers import object_of, unexpected
 from microseg.gateways.azure.pipeline import Pipeline
 from microseg.gateways.http.client import HttpResponse
-from microseg.gateways.http.json_access import Json, get_number, get_objects, get_text
+from microseg.gateways.http.json_access import Json, get_object, get_objects, get_text
+from microseg.gateways.http.rows import Rows, decoded, decoded_as
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.http.wire import operation
 from microseg.gateways.ports import Reading, Wait
 from microseg.gateways.readings import in_turn
-from microseg.model.azure_glimpse import Glimpse
+from microseg.model.azure_glimpse import Glimpse, Sighting
 from microseg.model.azure_spec import Source
 
 _PATH = "/providers/Microsoft.ResourceGraph/resources?api-version=2021-03-01"
@@ -43,8 +51,38 @@ _ROWS = 1000
 _MOST_PAGES = 400
 _SUBSCRIPTIONS = 250
 """Of one query."""
+_PART = "a part of what was asked of Resource Graph"
 _QUOTA, _RESETS = "x-ms-user-quota-remaining", "x-ms-user-quota-resets-after"
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})(\.\d+)?")
+
+
+class _Page(msgspec.Struct, rename="camel"):
+    """What to decode an answer into; one that does not fit is a part of what was asked."""
+
+    data: Rows
+    total_records: int
+    result_truncated: object = None
+    skip_token: str | None = msgspec.field(default=None, name="$skipToken")
+
+
+class _Named(msgspec.Struct, rename="camel"):
+    """What a row is told apart by, of whatever type it is."""
+
+    id: object = None
+    vm_id: object = None
+    network_interfaces: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row, and what it is told apart by."""
+
+    named: Json
+    whole: msgspec.Raw
+
+
+_RowsById = dict[str, _Row]
+"""By lower-cased ARM id; the last row of those with the same."""
 
 
 class ResourceGraph:
@@ -54,49 +92,65 @@ class ResourceGraph:
         """`pipeline`: signs in as the identity that reads."""
         self._source, self._pipeline = source, pipeline
         self._subscriptions = {text.lower() for text in source.subscriptions}
+        self._read_by = repr((source.name, source.select, source.recorded_tags)).encode()
 
-    def glimpses(self) -> Reading[tuple[Glimpse, ...]]:
-        """One per VM that has an identity; complete as far as it says itself, or an error. Rows of others are left out.
+    def sightings(self) -> Reading[tuple[Sighting, ...]]:
+        """One per VM; complete as far as it says itself, or an error. Rows of others are left out.
 
         NICs are read first, so a VM that is made meanwhile has NICs that are not known, and not wrong ones.
         """
         volume = self._pipeline.volume()
         nics = yield from self._rows(_NICS, volume)
         vms = yield from self._rows(_VMS, volume)
-        return tuple(self._glimpses(vms, nics))
+        return tuple(self._sightings(vms, nics))
 
-    def _glimpses(self, vms: list[Json], nics: list[Json]) -> Iterator[Glimpse]:
-        """The rows in the form of lists go through the parser of lists, so that equal things compare as equal."""
-        rows = {get_text(row, "id").lower(): row for row in vms}
-        statuses = [_status(row) for row in rows.values()]
-        source = self._source
-        parser = parse.VmParser(source.name, source.select, map(_nic, nics), statuses, source.recorded_tags)
-        for row in rows.values():
-            parts = ids.parse_vm_resource_id(get_text(row, "id"))
+    def _sightings(self, vms: _RowsById, nics: _RowsById) -> Iterator[Sighting]:
+        for row in vms.values():
+            resource_id = get_text(row.named, "id")
+            parts = ids.parse_vm_resource_id(resource_id)
             if parts is None or parts.subscription not in self._subscriptions:
                 continue
-            vm = parser.parse(_vm(row), parts.subscription)
-            if vm is not None:
-                yield Glimpse.of(vm)
+            references = get_objects(row.named, "networkInterfaces")
+            own = [nics[nic_id] for each in references if (nic_id := get_text(each, "id").lower()) in nics]
+            yield Sighting(
+                vm_id=get_text(row.named, "vmId").lower(),
+                resource_id=resource_id,
+                mark=self._mark(row, own),
+                glimpse=partial(self._glimpse, row, own, parts.subscription),
+            )
 
-    def _rows(self, query: str, volume: Volume) -> Reading[list[Json]]:
+    def _mark(self, row: _Row, nics: Sequence[_Row]) -> bytes:
+        """A digest of the rows, and of what decides how they are read."""
+        mark = hashlib.blake2b(self._read_by, digest_size=16)
+        for each in (row, *nics):
+            mark.update(each.whole)
+        return mark.digest()
+
+    def _glimpse(self, row: _Row, nics: Sequence[_Row], subscription: str) -> Glimpse | None:
+        """The rows in the form of lists go through the parser of lists, so that equal things compare as equal."""
+        source, shown = self._source, get_object(decoded(row.whole))
+        own = (_nic(get_object(decoded(each.whole))) for each in nics)
+        parser = parse.VmParser(source.name, source.select, own, (_status(shown),), source.recorded_tags)
+        vm = parser.parse(_vm(shown), subscription)
+        return None if vm is None else Glimpse.of(vm)
+
+    def _rows(self, query: str, volume: Volume) -> Reading[_RowsById]:
         """All rows of a query, over all subscriptions."""
-        found: list[Json] = []
+        found: _RowsById = {}
         subscriptions = iter(sorted(self._subscriptions))
         while group := list(islice(subscriptions, _SUBSCRIPTIONS)):
-            found += yield from self._rows_of(group, query, volume)
+            found |= yield from self._rows_of(group, query, volume)
         return found
 
-    def _rows_of(self, subscriptions: list[str], query: str, volume: Volume) -> Reading[list[Json]]:
-        rows: list[Json] = []
+    def _rows_of(self, subscriptions: list[str], query: str, volume: Volume) -> Reading[_RowsById]:
+        rows: _RowsById = {}
         total, token, visited, pause = None, "", {""}, 0.0
         for _ in range(_MOST_PAGES):
             page = partial(self._page, subscriptions, query, token)
             body, pause = yield from in_turn(page, volume, Wait(pause, throttled=pause > 0))
-            rows += get_objects(body, "data")
-            counted = get_number(body, "totalRecords")
-            total = counted if total is None or counted is None else min(total, counted)
-            token = get_text(body, "$skipToken")
+            rows |= _by_id(body.data)
+            total = body.total_records if total is None else min(total, body.total_records)
+            token = body.skip_token or ""
             if not token:
                 _check_complete(rows, total)
                 return rows
@@ -105,20 +159,33 @@ class ResourceGraph:
             visited.add(token)
         raise unexpected("a query of Resource Graph without an end")
 
-    def _page(self, subscriptions: list[str], query: str, token: str) -> tuple[Json, float]:
+    def _page(self, subscriptions: list[str], query: str, token: str) -> tuple[_Page, float]:
         """One page, and for how many seconds no other may be asked for."""
         options: dict[str, object] = {"resultFormat": "objectArray", "$top": _ROWS}
         options |= {"$skipToken": token} if token else {}
         body = {"subscriptions": subscriptions, "query": query, "options": options}
         with operation("resource-graph"):
-            response = self._pipeline.send("POST", _PATH, effect=False, body=body)
-            answer = object_of(response)
-            whole = isinstance(answer.get("data"), list) and get_number(answer, "totalRecords") is not None
-            truncated = answer.get("resultTruncated") not in ("false", False)
+            response = self._pipeline.send("POST", _PATH, effect=False, body=body, into=_Page)
+            page = response.data
+            if not isinstance(page, _Page):
+                object_of(response)
+                raise unexpected(_PART)
+            truncated = page.result_truncated not in ("false", False)
             limited = response.header("x-ms-tenant-subscription-limit-hit").lower() == "true"
-            if not whole or limited or (truncated and not get_text(answer, "$skipToken")):
-                raise unexpected("a part of what was asked of Resource Graph")
-            return answer, _pause_of(response)
+            if limited or (truncated and not page.skip_token):
+                raise unexpected(_PART)
+            return page, _pause_of(response)
+
+
+def _by_id(rows: Rows) -> _RowsById:
+    """The rows that are objects. `named` has their own types, which nobody promises."""
+    found: _RowsById = {}
+    for whole in rows:
+        named = decoded_as(_Named, whole)
+        if named is not None:
+            shown = {"id": named.id, "vmId": named.vm_id, "networkInterfaces": named.network_interfaces}
+            found[get_text(shown, "id").lower()] = _Row(shown, whole)
+    return found
 
 
 def _pause_of(response: HttpResponse) -> float:
@@ -130,9 +197,9 @@ def _pause_of(response: HttpResponse) -> float:
     return hours * 3600.0 + minutes * 60.0 + seconds + (1.0 if clock[4] else 0.0)
 
 
-def _check_complete(rows: list[Json], total: int | None) -> None:
+def _check_complete(rows: Mapping[str, _Row], total: int) -> None:
     """Raise Unreachable for fewer rows than every page counted: a row that was lost must not look like a change."""
-    if total is None or len({get_text(row, "id").lower() for row in rows}) < total:
+    if len(rows) < total:
         raise unexpected("fewer rows than Resource Graph counted")
 
 

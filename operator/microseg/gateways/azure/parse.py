@@ -9,7 +9,7 @@ list has power states and little else: Azure/azure-sdk-for-go#18565.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -27,7 +27,7 @@ from microseg.gateways.http.json_access import (
     get_time,
     get_value,
 )
-from microseg.gateways.http.rows import decoded
+from microseg.gateways.http.rows import decoded, id_of
 from microseg.model.azure_facts import RunCommand, Unsupported, Vm, VmDetail
 from microseg.model.azure_record import Address, AzureRecord, Disk, Image, Nic, Tag
 from microseg.model.azure_spec import Select
@@ -42,7 +42,7 @@ MOST_NICS, _MOST_ADDRESSES = 16, 64
 
 def by_id(rows: Iterable[object]) -> dict[str, object]:
     """Rows by lower-cased id; Azure changes an id's letter case between calls (Azure/azure-sdk-for-python#574)."""
-    return {resource_id.lower(): row for row in rows if (resource_id := get_text(decoded(row), "id"))}
+    return {resource_id.lower(): row for row in rows if (resource_id := id_of(row))}
 
 
 class VmParser:
@@ -87,7 +87,6 @@ class VmParser:
         names = record.unreadable_nics()
         if names and not unselected:
             self.problems.append(f"The list of NICs does not show {', '.join(names)} of VM {record.name}")
-        self.problems += self._cut(record.name, get_object(body, "properties"))
         return Vm(
             vm_id=vm_id,
             record=self._with_recorded_tags(record),
@@ -108,10 +107,11 @@ class VmParser:
         storage = get_object(properties, "storageProfile")
         zones = get_list(body, "zones")
         tags = get_object(body, "tags")
+        name = clip(get_text(body, "name") or parts.name)
         view = get_value(decoded(self._statuses_by_id.get(resource_id.lower())), "properties", "instanceView")
         return AzureRecord(
             resource_id=resource_id,
-            name=clip(get_text(body, "name") or parts.name),
+            name=name,
             computer_name=clip(get_value(properties, "osProfile", "computerName")),
             subscription=parts.subscription,
             resource_group=clip(parts.group),
@@ -122,7 +122,7 @@ class VmParser:
             image=_image(storage.get("imageReference")),
             os_disk=_disk(storage.get("osDisk")),
             data_disks=tuple(_disk(disk) for disk in get_objects(storage, "dataDisks")[:64]),
-            nics=self._nics_of(properties),
+            nics=self._nics_of(name, properties),
             tags=tuple(Tag(key=clip(key, 512), value=clip(value)) for key, value in sorted(tags.items())[:64]),
             provisioning_state=clip(get_text(properties, "provisioningState")),
             power_state=power_state(view),
@@ -131,29 +131,26 @@ class VmParser:
             scale_set=clip(get_text(properties, "virtualMachineScaleSet", "id"), 1024),
         )
 
-    def _nics_of(self, properties: Json) -> tuple[Nic, ...]:
-        """The VM's NICs in its own order; one that is not known where the VM does not say which it has."""
+    def _nics_of(self, vm: str, properties: Json) -> tuple[Nic, ...]:
+        """The VM's NICs in its own order; one that is not known where the VM does not say which it has.
+
+        What of the network is more than a record holds becomes a problem: the VM's objects and groups lack it.
+        """
         if not isinstance(get_value(properties, "networkProfile", "networkInterfaces"), list):
             return (Nic(id="", primary=True, unreadable=True),)
-        references = get_list(properties, "networkProfile", "networkInterfaces")[:MOST_NICS]
-        return tuple(self._nic(get_object(reference), only=len(references) == 1) for reference in references)
-
-    def _cut(self, name: str, properties: Json) -> Iterator[str]:
-        """What of the VM's network is more than a record holds: its objects and groups lack it."""
-        references = get_objects(properties, "networkProfile", "networkInterfaces")
+        references = get_list(properties, "networkProfile", "networkInterfaces")
         if len(references) > MOST_NICS:
-            yield f"VM {name} has {len(references)} NICs, of which {MOST_NICS} are taken"
-        for reference in references[:MOST_NICS]:
-            nic = decoded(self._nics_by_id.get(get_text(reference, "id").lower()))
-            shown = len(get_objects(nic, "properties", "ipConfigurations"))
-            if shown > _MOST_ADDRESSES:
-                yield f"A NIC of VM {name} has {shown} addresses, of which {_MOST_ADDRESSES} are taken"
+            self.problems.append(f"VM {vm} has {len(references)} NICs, of which {MOST_NICS} are taken")
+        only = len(references) == 1
+        return tuple(self._nic(vm, get_object(reference), only=only) for reference in references[:MOST_NICS])
 
-    def _nic(self, reference: Json, *, only: bool) -> Nic:
+    def _nic(self, vm: str, reference: Json, *, only: bool) -> Nic:
         nic_id = get_text(reference, "id")
         nic = get_object(decoded(self._nics_by_id.get(nic_id.lower())), "properties")
         primary = get_value(reference, "properties", "primary")
-        addresses = _addresses(nic)
+        addresses, shown = _addresses(nic), len(get_list(nic, "ipConfigurations"))
+        if shown > _MOST_ADDRESSES:
+            self.problems.append(f"A NIC of VM {vm} has {shown} addresses, of which {_MOST_ADDRESSES} are taken")
         return Nic(
             id=clip(nic_id, _LONGEST_ID),
             primary=only or primary is True or (primary is None and nic.get("primary") is True),
@@ -256,9 +253,11 @@ def _addresses(nic: Json) -> tuple[Address, ...] | None:
     if not isinstance(configurations, list):
         return None
     shown = [get_object(item, "properties") for item in configurations[:_MOST_ADDRESSES]]
-    if any(not properties or (properties.get("privateIPAddress") and not _address(properties)) for properties in shown):
+    found = [_address(properties) for properties in shown]
+    read = zip(shown, found, strict=True)
+    if any(not properties or (properties.get("privateIPAddress") and address is None) for properties, address in read):
         return None
-    return tuple(address for properties in shown if (address := _address(properties)) is not None)
+    return tuple(address for address in found if address is not None)
 
 
 def _address(properties: Json) -> Address | None:

@@ -7,6 +7,7 @@ None of them raises: a value of another type counts as absent, and the caller de
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -15,6 +16,9 @@ Json = Mapping[str, object]
 
 REAL_YEARS = range(1900, 3000)
 """Of times that somebody means."""
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_PLAIN_ADDRESS = re.compile(rf"{_BYTE}(\.{_BYTE}){{3}}")
+"""IPv4 in canonical form, as nearly every address comes: `ipaddress` takes ten times as long to say the same."""
 
 
 def get_value(value: object, *keys: str) -> object:
@@ -70,7 +74,10 @@ def get_time(value: object, *keys: str) -> datetime | None:
 
 def get_address(value: object, *keys: str) -> str:
     """An IP address in canonical form, without zone and prefix length; empty if the string is none."""
+    text = get_text(value, *keys)
+    if _PLAIN_ADDRESS.fullmatch(text):
+        return text
     try:
-        return str(ipaddress.ip_address(get_text(value, *keys).split("%", 1)[0].split("/", 1)[0]))
+        return str(ipaddress.ip_address(text.split("%", 1)[0].split("/", 1)[0]))
     except ValueError:
         return ""

@@ -6,12 +6,17 @@ A list that is decoded as a whole takes four times its bytes, and ten thousand r
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
+from microseg.gateways.http.json_access import get_text
 from microseg.gateways.ports import Unreachable
 
 Rows = list[msgspec.Raw]
 """What to decode an answer into that is a list."""
+
+T = TypeVar("T")
 
 
 class Page(msgspec.Struct, rename="camel"):
@@ -28,5 +33,31 @@ def decoded(row: object) -> object:
     try:
         return msgspec.json.decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = "A list has a row that is no JSON"
-        raise Unreachable(message) from error
+        raise _no_json() from error
+
+
+def decoded_as(kind: type[T], row: msgspec.Raw) -> T | None:
+    """The fields of a row that `kind` has; None: the row is something else. Raises Unreachable as `decoded` does."""
+    try:
+        return msgspec.json.decode(row, type=kind)
+    except msgspec.ValidationError:
+        decoded(row)
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _no_json() from error
+
+
+class _Identified(msgspec.Struct):
+    id: object = None
+
+
+def id_of(row: object) -> str:
+    """The row's `id`; empty: it has none. Nothing else of it is decoded. Raises Unreachable as `decoded` does."""
+    if not isinstance(row, msgspec.Raw):
+        return get_text(row, "id")
+    named = decoded_as(_Identified, row)
+    return get_text(named.id) if named is not None else ""
+
+
+def _no_json() -> Unreachable:
+    return Unreachable("A list has a row that is no JSON")
