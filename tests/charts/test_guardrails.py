@@ -49,6 +49,11 @@ HOST = {
     "spec": {"estate": "respiro", "vmId": VM},
 }
 
+KEPT = {
+    "apiVersion": "microseg.dev/v1alpha1", "kind": "Approval", "metadata": {"name": "kept"},
+    "spec": {"estate": "respiro", "action": "Pin", "what": "none", "by": "admin", "reason": "CHG-0"},
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
@@ -61,7 +66,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 def guarded(control_plane: ControlPlane, helm: Helm) -> None:
     """The policies as the chart renders them, an Estate that they allow, a host, and an editor: eve."""
     prepare(control_plane, NAMESPACE)
-    control_plane.kubectl("-n", NAMESPACE, "apply", "-f", "-", input=yaml.safe_dump(OLD))
+    control_plane.kubectl("-n", NAMESPACE, "apply", "-f", "-", input=yaml.safe_dump_all([OLD, KEPT]))
     rendered = helm.template(CRD_CHART, values=yaml.safe_dump({"guardrails": GUARDRAILS}))
     policies = [each for (kind, _), each in objects(rendered).items() if kind.startswith("ValidatingAdmission")]
     control_plane.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(policies))
@@ -159,9 +164,9 @@ def test_an_estate_that_was_there_before_the_lists_can_be_suspended_and_gets_not
     assert "the cluster's administrator pinned" in said(control_plane, "eve", "create", "-f", "-", text=fresh)
 
 
-@pytest.mark.parametrize("what", ["estate respiro", "managedhost one"])
+@pytest.mark.parametrize("what", ["estate respiro", "managedhost one", "approval kept"])
 def test_only_the_operators_account_writes_status(control_plane: ControlPlane, what: str) -> None:
-    status = {"status": {"observedGeneration": 1}}
+    status = {"status": {"outcome": "Used"} if what.startswith("approval") else {"observedGeneration": 1}}
     assert "only the operator's ServiceAccount" in patched(
         control_plane, "eve", what, status, "--subresource=status"
     )  # fmt: skip
@@ -185,6 +190,36 @@ def test_only_members_of_the_group_approve_vouch_and_pin(control_plane: ControlP
         assert "only members of the group of approvers" in deed()
         assert deed(groups=("netsec",)) == ""
     assert said(control_plane, "eve", "annotate", "mh", "one", "microseg.dev/retry=agent") == ""
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"guard": {"maxChangedPercent": 11}},
+        {"retirement": {"maxPerHour": {"count": 6}}},
+        {"retirement": {"maxPerHour": {"percent": 100}}},
+    ],
+    ids=["changes", "retirements", "percent"],
+)
+def test_only_members_of_the_group_widen_what_needs_no_approval(
+    control_plane: ControlPlane, wider: dict[str, Any]
+) -> None:
+    fresh = yaml.safe_dump(ALLOWED | {"metadata": {"name": "wide"}, "spec": ALLOWED["spec"] | wider})
+    deeds: list[Callable[..., str]] = [
+        lambda **more: patched(control_plane, "eve", "estate respiro", {"spec": wider}, **more),
+        lambda **more: said(control_plane, "eve", "create", "-f", "-", text=fresh, **more),
+    ]
+    for deed in deeds:
+        assert "only members of the group of approvers let more change" in deed()
+        assert deed(groups=("netsec",)) == ""
+    none: dict[str, Any] = {"maxPerHour": {"count": 0, "percent": 0}}
+    assert refused(control_plane, "eve", guard={"maxChangedPercent": 1}, retirement=none) == ""
+
+
+def test_only_members_of_the_group_delete_an_estate_with_what_it_remembers(control_plane: ControlPlane) -> None:
+    deletion = ("delete", "estate", "respiro")
+    assert "only members of the group of approvers delete" in said(control_plane, "eve", *deletion)
+    assert said(control_plane, "eve", *deletion, groups=("netsec",)) == ""
 
 
 def test_only_members_of_the_group_and_the_operator_take_a_record_away(control_plane: ControlPlane) -> None:

@@ -161,7 +161,10 @@ class FakeTombstones(Scripted):
 
     def prune(self, before: datetime) -> tuple[str, ...]:
         self.asked("prune", before)
-        return ()
+        old = [vm_id for vm_id, stone in self.kept.items() if stone.at < before]
+        for vm_id in old:
+            del self.kept[vm_id]
+        return tuple(old)
 
 
 class FakeApprovals(Scripted):

@@ -38,6 +38,8 @@ from microseg.planning.retirement_guard import Gone, RetirementHold, group_of
 log = logging.getLogger(__name__)
 _PRUNE_EVERY = 3600.0
 _HOUR = timedelta(hours=1)
+_TOMBSTONES_LIVE = timedelta(days=2)
+"""At least, whatever the Estate says: the hour is counted by them, and a retirement with a dead agent lasts a day."""
 
 
 class TombstoneStore(Protocol):
@@ -112,7 +114,8 @@ class RetirementController:
         if self._runtime.clock() >= self._prune_at:
             self._prune_at = self._runtime.clock() + timedelta(seconds=_PRUNE_EVERY)
             keep_for = timedelta(seconds=seconds(self._estate_status.estate.spec.retirement.tombstones))
-            await self._runtime.cluster.call(self._tombstones.prune, self._runtime.clock() - keep_for)
+            oldest = self._runtime.clock() - max(keep_for, _TOMBSTONES_LIVE)
+            await self._runtime.cluster.call(self._tombstones.prune, oldest)
 
     def _held(self) -> set[str]:
         """Hosts that wait for the hold to end, and have not been seen again."""

@@ -171,7 +171,9 @@ class Retirement(Frozen, frozen=True, kw_only=True):
             description="What unpairing leaves: the firewall of the VM as before, closed but for SSH and RDP, or open.",
         ),
     ] = "saved"
-    tombstones: Annotated[Duration, Meta(description="How long the record of a retirement is kept.")] = "90d"
+    tombstones: Annotated[Duration, Meta(description="How long the record of a retirement is kept; at least 2d.")] = (
+        "90d"
+    )
 
 
 class Guard(Frozen, frozen=True, kw_only=True):

@@ -149,6 +149,19 @@ class UsedApproval(Frozen, frozen=True, kw_only=True):
     uid: Annotated[str, Meta(max_length=64, description="Of the Approval; none for an annotation.")] = ""
 
 
+CHANGED_HOSTS = 10_922
+"""So many hosts have room in one `ChangedHosts`."""
+
+
+class ChangedHosts(Frozen, frozen=True, kw_only=True):
+    """Hosts that changed within the same five minutes without an approval: counted here before they are let through."""
+
+    until: Annotated[datetime, Meta(description="Until when they count: an hour after these minutes.")]
+    hosts: Annotated[
+        str, Meta(max_length=65_536, description="Six characters for each, of a digest of its vmId, in one row.")
+    ]
+
+
 KNOWN_NAMES, KNOWN_TYPES, MISTAKES = 1000, 64, 32
 """Bounds of what is kept of the names outside."""
 
@@ -206,6 +219,13 @@ class EstateStatus(Frozen, frozen=True, kw_only=True):
     known: KnownNames | None = None
     held: Annotated[tuple[HeldPlan, ...], Meta(max_length=16, description="Plans that wait for approval.")] = ()
     approvals: Annotated[tuple[UsedApproval, ...], Meta(max_length=16, description="Approvals that were used.")] = ()
+    changed: Annotated[
+        tuple[ChangedHosts, ...],
+        Meta(
+            max_length=16,
+            description="Hosts that changed within an hour, so that the guard counts them also where a record is lost.",
+        ),
+    ] = ()
     history: Annotated[
         tuple[HistoryLine, ...],
         Meta(max_length=64, description="The latest approvals, publishes and installs, for an auditor."),

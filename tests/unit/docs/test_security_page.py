@@ -18,17 +18,20 @@ ROWS = [
 ]
 ACTORS = [
     "tag, name or create VMs", "create and delete VMs", "write NICs", "write run-commands",
-    "contributor of the subscription",
-    "root on one VM", "another VM", "write workloads", "edit pairing profiles", "administrator of the PCE",
+    "contributor of the subscription", "write the operator's identity",
+    "root on one VM", "another VM", "write workloads", "edit labels",
+    "edit pairing profiles", "administrator of the PCE",
     "edit objects and groups", "our mark", "takes locks", "install policy", "write Estates",
-    "another estate", "approve",
+    "another estate", "approve", "delete Approvals", "write the status",
     "edit or annotate a ManagedHost", "delete ManagedHosts", "ManagedHost's status", "ControllerRevisions",
     "write Leases",
     "delete Pods or drain nodes", "operator's Deployment", "Secrets, ConfigMaps or Pods", "write Events",
+    "be the operator's ServiceAccount",
     "admission webhooks",
     "compromised Pod", "reader** of logs", "operator's node", "reader of etcd", "reader of a backup", "crash",
+    "stolen one of the keys", "authors of microseg",
     "author of the mapping", "applies the charts", "registry", "supply chain", "on the network",
-    "reach the Pod's port", "egress proxy", "DNS",
+    "reach the Pod's port", "silence alerts", "egress proxy", "DNS",
     "a system that misbehaves",
 ]  # fmt: skip
 """Whoever can reach the operator, its keys, its inputs or what it writes. One more is one more row."""

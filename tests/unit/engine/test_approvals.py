@@ -136,6 +136,23 @@ async def test_a_revision_is_kept_in_force_by_an_approval_until_another_ends_it(
         await until(lambda: valid(world).reason == Reason.ACCEPTED)
 
 
+async def test_whoever_deletes_approvals_ends_a_pin_and_repeats_nothing(workers: Workers) -> None:
+    world = await commissioned(3, workers)
+    async with holding(world, workers) as process:
+        used = world.approvals.approve(ApprovalAction.PLAN, held(world), world.now())
+        await until(lambda: outcome(world, used) == "Used" and world.all_are(COMMISSIONED))
+        pin = world.approvals.approve(ApprovalAction.PIN, world.revisions.kept[-1].digest, world.now())
+        await until(lambda: outcome(world, pin) == "Used")
+        process.map(RULES)
+        await until(lambda: valid(world).reason == Reason.MAPPING_PINNED)
+        before = effects(world)
+        world.approvals.kept.clear()
+        await until(lambda: held(world).endswith(":3") and valid(world).reason == Reason.ACCEPTED)
+        await rounds(world, 2)
+        assert effects(world) == before
+        assert f"approved by alice, Approval {used}: CHG-1" in causes(world)
+
+
 async def test_an_annotation_still_counts_and_says_what_replaces_it(workers: Workers) -> None:
     world = await commissioned(3, workers)
     async with holding(world, workers) as process:

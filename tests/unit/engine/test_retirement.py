@@ -222,9 +222,22 @@ async def test_too_many_at_once_wait_for_an_approval_of_this_very_list(workers: 
     assert len(world.tombstones.kept) == 3
 
 
-async def test_a_restart_does_not_forget_how_many_went_in_the_last_hour(workers: Workers) -> None:
+async def test_a_persons_word_that_a_vm_is_gone_is_taken_off_once_the_vm_is_seen(workers: Workers) -> None:
+    world = await commissioned(2, workers)
+    before = effects(world)
+    async with Process(world, workers, term=4).running():
+        world.delete(vm(1))
+        await until(lambda: reason(world, 1) == Reason.NOT_SEEN)
+        world.hosts.annotate(world.host(vm(1)).name, **{"microseg.dev/confirm-gone": vouched(world, 1, vm(1).vm_id)})
+        world.add(vm(1))
+        await until(lambda: world.host(vm(1)).annotations == {} and world.all_are(COMMISSIONED))
+    assert (effects(world), world.tombstones.kept) == (before, {})
+
+
+@pytest.mark.parametrize("kept", ["90d", "0s"])
+async def test_a_restart_does_not_forget_how_many_went_in_the_last_hour(workers: Workers, kept: str) -> None:
     world = await commissioned(4, workers)
-    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=2, percent=0)))
+    world.spec(retirement=Retirement(after="0s", max_per_hour=RateLimit(count=2, percent=0), tombstones=kept))
     async with Process(world, workers, term=4).running():
         world.delete(vm(1))
         await until(lambda: len(world.hosts.stored) == 3)

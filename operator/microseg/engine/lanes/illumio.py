@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
@@ -81,7 +81,7 @@ class IllumioLane:
             self.schedule.closest = closest_readings(self._workers.requests - before, len(workloads))
             self.schedule.interval = max(self._interval, shortest_interval(len(workloads)))
             unlisted = await self._ask_for_unlisted(workloads)
-            if self._slow is None or self._slow_is_old():
+            if self._slow is None or self._slow_is_old() or _renamed(workloads, self._slow[0]):
                 labels = await self._workers.read(self._illumio.labels(), self.schedule)
                 self._slow = (labels, await self._workers.read(self._illumio.profiles(), self.schedule))
                 self._slow_at = time.monotonic()
@@ -225,6 +225,13 @@ class IllumioLane:
 
 
 T = TypeVar("T")
+
+
+def _renamed(workloads: Iterable[Workload], labels: Iterable[Label]) -> bool:
+    """Whether a workload shows a label otherwise than the list of labels: to set that one would be to set another."""
+    known = {label.href: (label.key, label.value) for label in labels}
+    shown = (label for workload in workloads for label in workload.labels)
+    return any(known.get(label.href, (label.key, label.value)) != (label.key, label.value) for label in shown)
 
 
 def _parts(items: list[T]) -> Iterator[list[T]]:

@@ -31,7 +31,7 @@ from microseg.model.estate_status import EstateStatus, UsedApproval
 from microseg.model.fields import clip
 from microseg.model.history_line import HistoryLine
 from microseg.model.names import Annotation
-from microseg.planning import approvals, audit, guard
+from microseg.planning import approvals, audit, guard, hourly_guard
 from microseg.planning.estate_conditions import SystemState
 from microseg.planning.estate_events import deprecated
 
@@ -99,6 +99,8 @@ class MappingController:
         if rollout.admitted is not None and rollout.approved is not None:
             await self._admit(rollout.admitted, rollout.approved)
             rollout.weigh(self._estate_status.estate)
+        if rollout.uncounted and await self._count(rollout.uncounted):
+            rollout.weigh(self._estate_status.estate)
         hold = rollout.hold
         if hold is not None and hold.digest not in self._reported_holds:
             how = command(ApprovalAction.PLAN, hold.approval)
@@ -110,6 +112,23 @@ class MappingController:
             self._events.post_on_estate("PlanHeld", message, warning=True)
         if rollout.holds_known:
             self._reported_holds = {hold.digest} if hold is not None else set()
+
+    async def _count(self, vm_ids: frozenset[str]) -> bool:
+        """Have the Estate's status count these hosts; only then are they let through, so that no kill forgets one."""
+        now = self._runtime.clock()
+
+        def counted(status: EstateStatus) -> EstateStatus:
+            changed = hourly_guard.with_counted(status.changed, vm_ids, now)
+            return msgspec.structs.replace(status, changed=changed)
+
+        try:
+            await self._estate_status.update(counted)
+        except KubeError as error:
+            log.warning("changed hosts not counted", extra={"hosts": len(vm_ids), "error": str(error)})
+            self._estate_status.report_due = True  # tried again with the next report
+            return False
+        self.rollout.hourly.count(vm_ids)
+        return True
 
     async def _admit(self, approval: UsedApproval, hold: guard.PlanHold) -> None:
         """Write the approval down as used; only then let the plan through, so that it admits once."""

@@ -3,7 +3,8 @@
 A script that takes a tag off 200 VMs would otherwise take their labels and groups within seconds. Hosts whose answer
 changed are counted over an hour; once they are too many, those that were not let through yet stay as they are until a
 person approves, or until the hour has gone by. A host is looked at when it is to be decided again, never without
-news. The record of each host keeps when it changed last, so the hour goes on after a restart.
+news. A host is counted in the Estate's status before it is let through, and its record keeps when it changed last, so
+the hour goes on after a restart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import datetime
 
 from microseg.engine.ground.ports import Clock
 from microseg.engine.mapping.approved_changes import ApprovedChanges
+from microseg.engine.mapping.counted_hour import CountedHour
 from microseg.engine.mapping.lost_records import LostRecords
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.latest import Latest
@@ -51,8 +53,9 @@ class HourlyChanges:
         """Whether the estate publishes every address of a VM, else the primary one alone."""
         self._let: dict[str, _Answer] = {}
         """VmId -> the answer that was let through last."""
-        self._at: dict[str, datetime] | None = None
-        """VmId -> when it was let through another one than before, within the last hour. None: not read yet."""
+        self._hour = CountedHour(table)
+        self.uncounted: frozenset[str] = frozenset()
+        """VmIds of hosts that stay as recorded until the Estate's status counts them."""
         self._approved = ApprovedChanges(table)
         self.hold: guard.PlanHold | None = None
         self.admitted: UsedApproval | None = None
@@ -71,11 +74,11 @@ class HourlyChanges:
         """
         now, commissioned = self._clock(), self._table.fleet.commissioned
         self._all_addresses = estate.spec.check_point.addresses != "primary"
-        counted = self._counted(now)
+        counted = self._hour.counted(estate.status.changed, now)
         for gone in self._let.keys() - self._table.hosts.keys():
             del self._let[gone]
         held = self.hold.hosts if self.hold is not None else frozenset[str]()
-        asked = {vm_id for vm_id in (set(vm_ids) | held) - elsewhere if self._is_judged(vm_id)}
+        asked = {vm_id for vm_id in (set(vm_ids) | held | self.uncounted) - elsewhere if self._is_judged(vm_id)}
         answers = {vm_id: answer for vm_id in asked if (answer := self._answer(vm_id, now)) is not None}
         changing = {vm_id: kinds for vm_id, answer in answers.items() if (kinds := self._kinds(vm_id, answer, now))}
         self._approved.resume(changing, estate, now)
@@ -86,9 +89,11 @@ class HourlyChanges:
         )
         if hold is not None:
             hold = replace(hold, lacking=self._lacking(hold, answers, estate))
-        self._let |= {vm_id: answer for vm_id, answer in answers.items() if vm_id not in changing or hold is None}
-        if hold is None:
-            counted |= dict.fromkeys(changing, now.replace(microsecond=0))
+        let = changing.keys() - (hold.hosts if hold is not None else frozenset())
+        self._set_uncounted(hourly_guard.unwritten(let, estate.status.changed, now))
+        self._hour.count(let - self.uncounted, now)
+        waiting = changing.keys() - let | self.uncounted
+        self._let |= {vm_id: answer for vm_id, answer in answers.items() if vm_id not in waiting}
         self._set_hold(hold, answers, estate, now)
         # The first reading of each has every host decided again, so those that were asked are all of them.
         self.weighed = self.weighed or None not in (self._table.latest.azure, self._table.latest.illumio)
@@ -97,19 +102,17 @@ class HourlyChanges:
         """Whether the guard counts the host, and all is known of it that a change is told by."""
         return self._records.settled(vm_id) and not self._records.is_half_known(vm_id)
 
+    def holds(self, vm_id: str) -> bool:
+        """Whether the host stays as recorded: it waits for a person, or is not counted yet."""
+        return vm_id in self.uncounted or (self.hold is not None and vm_id in self.hold.hosts)
+
+    def count(self, vm_ids: Iterable[str]) -> None:
+        """The Estate's status counts these hosts: the next `weigh` lets them through."""
+        self._hour.count(vm_ids, self._clock())
+
     def changed_at(self, vm_id: str) -> datetime | None:
         """When a change of the host was let through that nobody approved; None: not within the hour."""
-        return self._at.get(vm_id) if self._at is not None else None
-
-    def _counted(self, now: datetime) -> dict[str, datetime]:
-        """Those of the hour: at first from the records, which are read completely before anything is weighed."""
-        known = (
-            self._at
-            if self._at is not None
-            else hourly_guard.recorded(each.record for each in self._table.hosts.values())
-        )
-        self._at = hourly_guard.within_hour(known, now)
-        return self._at
+        return self._hour.at(vm_id)
 
     def let_through(self) -> None:
         """A person approved `part`: the next `weigh` lets it through. The hour is for what nobody looked at."""
@@ -172,6 +175,11 @@ class HourlyChanges:
         """Whether the PCE says that the recorded workload is gone."""
         state = self._table.hosts.get(vm_id)
         return state is not None and state.observed.unpaired_readings > 0
+
+    def _set_uncounted(self, uncounted: frozenset[str]) -> None:
+        """Hosts that are counted now are decided again."""
+        before, self.uncounted = self.uncounted, uncounted
+        self._table.touch(before - uncounted)
 
     def _set_hold(
         self, hold: guard.PlanHold | None, answers: Mapping[str, _Answer], estate: Estate, now: datetime

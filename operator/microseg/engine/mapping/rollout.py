@@ -65,6 +65,11 @@ class MappingRollout:
         """What of the hold `admitted` lets through: a change of rules as a whole, others host by host."""
         return self._hold or self.hourly.part
 
+    @property
+    def uncounted(self) -> frozenset[str]:
+        """VmIds of hosts that stay as recorded until the Estate's status counts them for the hour."""
+        return self.hourly.uncounted
+
     def let_through(self) -> None:
         """What `admitted` covers is approved."""
         if self._hold is None:
@@ -133,7 +138,7 @@ class MappingRollout:
         if desired is None:
             return None
         record = self.record(vm_id)
-        held_now = self.hourly.hold is not None and vm_id in self.hourly.hold.hosts
+        held_now = self.hourly.holds(vm_id)
         stays = held_now or self._stays(vm_id)
         if held_now or self._records.is_half_known(vm_id) or (stays and guard.is_made_again(record)):
             return held(guard.as_recorded(record, desired))
