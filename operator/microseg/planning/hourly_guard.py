@@ -44,7 +44,7 @@ def judge(
 ) -> PlanHold | None:
     """Hold these changes where, with the hosts `counted` within the hour, they are too many (S6).
 
-    `counted`: their identities.     Too many: more than five, and more than `percent` of the commissioned hosts. A host
+    `counted`: their identities. Too many: more than five, and more than `percent` of the commissioned hosts. A host
     counts once in an hour.
     """
     fresh = {vm_id: kinds for vm_id, kinds in changing.items() if identity(vm_id) not in counted}
@@ -81,8 +81,10 @@ def remembered(changed: Sequence[ChangedHosts], now: datetime) -> dict[str, date
     return within_hour({key: each.until - HOUR for each in changed for key in _identities(each)}, now)
 
 
-def unwritten(vm_ids: Iterable[str], changed: Sequence[ChangedHosts], now: datetime) -> frozenset[str]:
+def unwritten(vm_ids: Collection[str], changed: Sequence[ChangedHosts], now: datetime) -> frozenset[str]:
     """Those that the Estate's status would not count for an hour from now, but for one slice."""
+    if not vm_ids:
+        return frozenset()
     written = {key for each in changed if each.until >= now + HOUR - _SLICE for key in _identities(each)}
     return frozenset(vm_id for vm_id in vm_ids if identity(vm_id) not in written)
 
