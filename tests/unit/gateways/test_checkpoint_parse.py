@@ -152,7 +152,7 @@ def test_an_installation_names_the_targets_that_failed_and_why() -> None:
     stages = [{"messages": [{"type": "info", "message": "fine"}, {"type": "err", "message": "no space"}]}]
     bad = {"gatewayName": "west", "statusCode": "failed", "stagesInfo": stages}
     found = parse.task(task("partially succeeded", good, bad))
-    assert found.failed_targets == ("west",)
+    assert (found.targets, found.failed_targets) == (("east", "west"), ("west",))
     assert found.messages == ("words", "no space")
     assert parse.task(task("in progress", bad)).failed_targets == ()
 

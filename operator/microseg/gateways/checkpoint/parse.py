@@ -168,6 +168,7 @@ def task(body: Json) -> Task:
         )
         if state is not TaskState.RUNNING
         else (),
+        targets=tuple(clip(name) for detail in details if (name := get_text(detail, "gatewayName"))),
     )
 
 
