@@ -21,11 +21,14 @@ _ATTEMPTS = 2
 
 
 def read_all(
-    client: SessionClient, command: str, options: Mapping[str, object], *, key: str = "objects"
+    client: SessionClient, command: str, options: Mapping[str, object], *, key: str = "objects", uid: str = "uid"
 ) -> Reading[list[Json]]:
-    """All objects of a list, under this key. Raises Unreachable if it changed twice meanwhile, or is incomplete."""
+    """All objects of a list, under this key, told apart by this field.
+
+    Raises Unreachable if it changed twice meanwhile, or is incomplete.
+    """
     for _ in range(_ATTEMPTS):
-        objects = yield from _read_once(client, command, options, key)
+        objects = yield from _read_once(client, command, options, key, uid)
         if objects is not None:
             return objects
     message = "Check Point's objects changed while they were listed"
@@ -33,7 +36,7 @@ def read_all(
 
 
 def _read_once(
-    client: SessionClient, command: str, options: Mapping[str, object], key: str
+    client: SessionClient, command: str, options: Mapping[str, object], key: str, uid: str
 ) -> Reading[list[Json] | None]:
     """All objects; None if the pages do not fit together."""
     objects: list[Json] = []
@@ -56,7 +59,7 @@ def _read_once(
             break
         if not page:
             return None
-    uids = {get_text(item, "uid") for item in objects}
+    uids = {get_text(item, uid) for item in objects}
     return objects if len(objects) == total == len(uids) else None
 
 
