@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from lab.memory import samples as m
 from lab.memory.scripted import Journal, Scripted
@@ -19,6 +19,7 @@ from microseg.model.checkpoint_facts import (
     Task,
     TaskState,
 )
+from microseg.model.checkpoint_tasks import BegunTask, TaskList
 
 
 class FakeCheckPoint(Scripted):
@@ -52,6 +53,10 @@ class FakeCheckPoint(Scripted):
         self.shown = [EnforcementPoint("gw1", "Standard", None, None)]
         self.known_packages: list[Package] = []
         self.install_result = TaskState.SUCCEEDED
+        self.begun: list[BegunTask] = []
+        """What the list of tasks shows of ours."""
+        self.ahead = timedelta()
+        """Of its clock, before everybody else's."""
 
     def make_group(self, name: str) -> None:
         """A person makes a group, and publishes that."""
@@ -173,14 +178,14 @@ class FakeCheckPoint(Scripted):
         self.pending = dict(self.published)
         revision = Revision(f"rev-{len(self.revisions) + 2}", m.NOW + timedelta(seconds=len(self.revisions)))
         self.revisions.append(revision)
-        task = self._task(TaskState.SUCCEEDED, revision=revision.uid)
+        task = self._listed(self._task(TaskState.SUCCEEDED, revision=revision.uid))
         self.answered("publish")
         return task.id
 
     def install(self, package: str, targets: Sequence[str]) -> str:
         self.asked("install", package, tuple(targets))
         messages = () if self.install_result is TaskState.SUCCEEDED else ("No memory.",)
-        task = self._task(self.install_result, messages)
+        task = self._listed(self._task(self.install_result, messages, targets=tuple(targets)), package)
         if self.install_result is TaskState.SUCCEEDED and self.takes("install"):
             self.shown = [EnforcementPoint(name, package, self.revisions[-1], m.NOW) for name in targets]
         self.answered("install")
@@ -190,6 +195,11 @@ class FakeCheckPoint(Scripted):
         self.asked("task", task_id)
         steps = self.tasks[task_id]
         return steps.pop(0) if len(steps) > 1 else steps[0]
+
+    def own_tasks(self) -> Reading[TaskList]:
+        yield Wait()
+        self.asked("own_tasks")
+        return TaskList(tuple(self.begun), datetime.now(UTC) + self.ahead)
 
     def _put(self, form: ObjectForm, groups: Iterable[str]) -> None:
         uid = form.uid or f"uid-{form.name}"
@@ -208,9 +218,15 @@ class FakeCheckPoint(Scripted):
             if group in self.locked:
                 raise Busy(f"group {group} is locked", self.locked[group])
 
-    def _task(self, state: TaskState, messages: tuple[str, ...] = (), revision: str = "") -> Task:
+    def _listed(self, task: Task, package: str = "") -> Task:
+        self.begun.append(BegunTask(task.id, package, datetime.now(UTC) + self.ahead))
+        return task
+
+    def _task(
+        self, state: TaskState, messages: tuple[str, ...] = (), revision: str = "", targets: tuple[str, ...] = ()
+    ) -> Task:
         """A task that is seen running once and then ends."""
         name = f"task-{len(self.tasks) + 1}"
-        ended = Task(name, state, revision, messages)
+        ended = Task(name, state, revision, messages, targets=targets)
         self.tasks[name] = [Task(name, TaskState.RUNNING), ended]
         return Task(name, TaskState.RUNNING)

@@ -15,7 +15,7 @@ from microseg.cli import doctor_azure, doctor_mapping
 from microseg.cli.findings import Finding, bad, doubt, good
 from microseg.engine.estate_context import profile
 from microseg.engine.state.snapshots import IllumioSnapshot
-from microseg.gateways.ports import GatewayError, ProxyFailed, Refused
+from microseg.gateways.ports import CheckPointGateway, GatewayError, ProxyFailed, Refused
 from microseg.gateways.readings import whole
 from microseg.mapping import MappingDocument
 from microseg.model.estate import Estate
@@ -89,6 +89,7 @@ def _check_point(estate: Estate, gateways: EstateGateways, document: MappingDocu
         points = whole(management.gateways(), time.sleep)
         groups = {fold(group.name) for group in whole(management.groups(), time.sleep)}
         yield good("checkpoint", "reading", f"{len(groups)} groups, {len(points)} gateways and servers")
+        yield _tasks(management)
     finally:
         management.close()
     known = {fold(name) for point in points for name in (point.name, point.uid, *point.groups)}
@@ -108,3 +109,13 @@ def _check_point(estate: Estate, gateways: EstateGateways, document: MappingDocu
         yield bad("checkpoint", "groups", f"{', '.join(missing)} do not exist", "create them: the operator never does")
     if document is not None:
         yield from doctor_mapping.groups(estate, document, groups)
+
+
+def _tasks(management: CheckPointGateway) -> Finding:
+    """Whether the tasks of the administrator can be listed. The operator goes on without it, only slower."""
+    try:
+        listed = whole(management.own_tasks(), time.sleep).tasks
+    except GatewayError as error:
+        advice = "without the list, a lost answer of an install holds its package up for 30 minutes"
+        return doubt("checkpoint", "tasks", str(error), advice)
+    return good("checkpoint", "tasks", f"tasks can be listed: {len(listed)} of this administrator in the last day")

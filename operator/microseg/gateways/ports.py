@@ -26,6 +26,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
 from microseg.model.azure_glimpse import Sighting
 from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Package, Revision, Session, Task
+from microseg.model.checkpoint_tasks import TaskList
 from microseg.model.facts import Absent
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
 from microseg.model.script import Script
@@ -291,3 +292,6 @@ class CheckPointGateway(Protocol):
 
     def task(self, task_id: str) -> Task:
         """The state of a task."""
+
+    def own_tasks(self) -> Reading[TaskList]:
+        """Tasks that our administrator began lately. An empty list says nothing: they may be shown to others only."""

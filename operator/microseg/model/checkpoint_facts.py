@@ -87,6 +87,8 @@ class Task:
     """Of a publish that succeeded."""
     messages: tuple[str, ...] = ()
     failed_targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    """Gateways that an installation is for, as far as it says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ def _install(context: HostContext, behind: tuple[PolicyDifference, ...]) -> Verd
         return Act(Reason.INSTALL_FAILED, message, actions, differences=behind)
     doubts = [text for target in targets if (text := context.estate.install_doubts.get(target))]
     doubt = (
-        f" How far the latest install got is not known: {doubts[0]}. The operator checks the gateways."
+        f" How far the latest install got is not known: {doubts[0]}. The operator checks tasks and gateways."
         if doubts
         else ""
     )

@@ -6,7 +6,6 @@ Parameters and answer as in the vendor's reference (chkp-antonr/checkpoint-api-r
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from simulators.checkpoint import errors
 from simulators.checkpoint.commands import Call, Command
@@ -44,12 +43,12 @@ def _chosen(call: Call) -> list[Revision]:
     if "from-session" in call.body:
         begin = _revision(revisions, call.text("from-session")).number
     elif "from-date" in call.body:
-        since = _moment(call, "from-date")
+        since = call.moment("from-date")
         begin = sum(revision.at < since for revision in revisions)
     if "to-session" in call.body:
         end = _revision(revisions, call.text("to-session")).number
     elif "to-date" in call.body:
-        until = _moment(call, "to-date")
+        until = call.moment("to-date")
         end = sum(revision.at <= until for revision in revisions)
     return revisions[begin:end]
 
@@ -59,14 +58,6 @@ def _revision(revisions: list[Revision], uid: str) -> Revision:
     if found is None:
         raise errors.not_found(uid)
     return found
-
-
-def _moment(call: Call, parameter: str) -> float:
-    try:
-        found = datetime.fromisoformat(call.text(parameter))
-    except ValueError as error:
-        raise errors.invalid_parameter(parameter, "The value must be a date in the format ISO 8601") from error
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _shown(call: Call, revision: Revision) -> Json:

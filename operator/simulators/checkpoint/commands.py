@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import TypeVar, cast, get_args
 
 from simulators.checkpoint import errors
@@ -48,6 +49,15 @@ class Call:
                 name=parameter, why=f"The value must be a number between {lowest} and {highest}"
             )
         return value
+
+    def moment(self, parameter: str) -> float:
+        """Return a date as epoch seconds. Without a time zone it is meant in the server's."""
+        try:
+            found = datetime.fromisoformat(self.text(parameter))
+        except ValueError as error:
+            raise errors.invalid_parameter(parameter, "The value must be a date in the format ISO 8601") from error
+        zone = timezone(timedelta(hours=self.world.traits.utc_offset))
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
 
     @property
     def level(self) -> Level:

@@ -2,7 +2,8 @@
 
 Names: the fields of `add-domain-permissions-profile` (check_point.mgmt, cp_mgmt_domain_permissions_profile). The
 vendor's reference does not say per command what it needs: that packages are shown with *Show policy* only, and
-installed with both, is how its console offers them.
+installed with both, is how its console offers them. None of these fields is said to be for `show-tasks`: that a server
+refuses it to somebody who lacks `show-tasks` is assumed, because it is harder for a client.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _NEEDED = {
     "install-policy": ("show-policy", "install-policy"),
     "show-package": ("show-policy",),
     "show-packages": ("show-policy",),
+    "show-tasks": ("show-tasks",),
 }
 
 

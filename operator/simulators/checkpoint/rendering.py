@@ -156,23 +156,21 @@ def revision(shown: Revision) -> Json:
 
 
 def task(shown: Task, now: float, level: Level) -> Json:
-    """A task; its details only at the level "full"."""
+    """A task; what every object has, and its details, only at the level "full", as in the vendor's examples."""
     body: Json = {
-        "uid": shown.uid,
-        "name": shown.name,
-        "type": "CdmTaskNotification",
-        "domain": DOMAIN,
         "task-id": shown.uid,
         "task-name": shown.name,
         "status": shown.status,
         "progress-percentage": shown.progress(now),
         "progress-description": shown.description,
         "start-time": moment(shown.started),
-        "last-update-time": moment(min(now, shown.ends) if not shown.is_running else now),
+        "last-update-time": moment(shown.updated(now)),
         "suppressed": False,
-        "meta-info": {"creator": shown.user},
     }
-    return body | ({"task-details": shown.details} if level == "full" else {})
+    if level != "full":
+        return body
+    named: Json = {"uid": shown.notification, "name": shown.name, "type": "CdmTaskNotification", "domain": DOMAIN}
+    return body | named | {"meta-info": {"creator": shown.user}, "task-details": shown.details}
 
 
 def gateway(shown: Gateway, level: Level, *, membership: bool = False) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from email.utils import formatdate
 
 import msgspec
 from aiohttp import web
@@ -25,12 +26,19 @@ from simulators.checkpoint.rendering import Json, moment
 from simulators.checkpoint.session import Session
 from simulators.checkpoint.session_commands import LONGEST_IDLE, VERSIONS, session_commands
 from simulators.checkpoint.sessions import Login
+from simulators.checkpoint.task_commands import task_commands
 from simulators.checkpoint.world import SYSTEM, World
 from simulators.server import KEEP_ALIVE, build_app
 
 COMMANDS = {
     command.name: command
-    for command in (*object_commands(), *session_commands(), *policy_commands(), changes_command())
+    for command in (
+        *object_commands(),
+        *session_commands(),
+        *task_commands(),
+        *policy_commands(),
+        changes_command(),
+    )
 }
 
 _LOGIN = Command(
@@ -65,8 +73,8 @@ def build(world: World) -> web.Application:
         try:
             body = await _serve(world, request)
         except ApiError as refusal:
-            return _json(refusal.body(tells_whose=world.traits.tells_whose), refusal.status)
-        return _json(body, 200)
+            return _json(world, refusal.body(tells_whose=world.traits.tells_whose), refusal.status)
+        return _json(world, body, 200)
 
     for prefix in ("", "/{cloud}"):
         app.router.add_post(prefix + "/web_api/{command}", answer)
@@ -192,8 +200,10 @@ async def _body(request: web.Request) -> Json:
     return body
 
 
-def _json(body: Json, status: int) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+def _json(world: World, body: Json, status: int) -> web.Response:
+    headers = {"Date": formatdate(world.now(), usegmt=True)}
+    content = msgspec.json.encode(body)
+    return web.Response(status=status, body=content, content_type="application/json", headers=headers)
 
 
 def _heartbeat(world: World) -> Callable[[web.Application], AsyncIterator[None]]:

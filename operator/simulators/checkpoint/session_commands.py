@@ -1,12 +1,12 @@
-"""Commands on sessions and tasks: keepalive, publish, discard, and take-over of disconnected sessions.
+"""Commands on sessions: keepalive, publish, discard, and take-over of disconnected sessions.
 
 `login` is in `routes`: it is the only command without a session. Parameters as in the vendor's reference
-(chkp-antonr/checkpoint-api-ref `jmd/show-sessions.j.md`, `publish.j.md`, `show-task.j.md` and siblings).
+(chkp-antonr/checkpoint-api-ref `jmd/show-sessions.j.md`, `publish.j.md` and siblings).
 """
 
 from __future__ import annotations
 
-from simulators.checkpoint import errors, fields, rendering
+from simulators.checkpoint import errors, rendering
 from simulators.checkpoint.commands import PAGING, Call, Command, page
 from simulators.checkpoint.errors import ApiError
 from simulators.checkpoint.rendering import Json
@@ -34,8 +34,6 @@ def session_commands() -> list[Command]:
         Command("disconnect", _disconnect, _UID | {"discard"}, ("uid",)),
         Command("take-over-session", _take_over, _UID | {"disconnect-active-session"}, ("uid",)),
         Command("switch-session", _switch, _UID, ("uid",)),
-        Command("show-task", _show_task, frozenset({"task-id", "details-level"}), ("task-id",)),
-        Command("show-tasks", _show_tasks, PAGING | {"initiator", "status", "from-date", "to-date"}),
         Command("show-api-versions", _show_api_versions),
     ]
 
@@ -128,32 +126,6 @@ def _check_permission(call: Call, target: Session) -> None:
     admin = call.session.admin
     if target.admin.name != admin.name and not admin.manages_sessions:
         raise errors.no_permission(what=f"manage the session of [{target.admin.name}]")
-
-
-def _show_task(call: Call) -> Json:
-    now, level = call.world.now(), call.level
-    found = [call.world.tasks.find(uid) for uid in fields.names("task-id", call.body["task-id"])]
-    return {"tasks": [rendering.task(task, now, level) for task in found]}
-
-
-def _show_tasks(call: Call) -> Json:
-    wanted = {
-        "all": None,
-        "in-progress": ("in progress",),
-        "failed": ("failed",),
-        "successful": ("succeeded", "succeeded with warnings"),
-    }
-    status = call.text("status", "all")
-    if status not in wanted:
-        raise errors.invalid_parameter(name="status", why=f"[{status}] is not one of {', '.join(wanted)}")
-    initiator, statuses = call.text("initiator"), wanted[status]
-    found = [
-        task
-        for task in call.world.tasks.visible()
-        if (not initiator or task.user == initiator) and (statuses is None or task.status in statuses)
-    ]
-    now, level = call.world.now(), call.level
-    return page(call, found, lambda task: task.uid if level == "uid" else rendering.task(task, now, level), "tasks")
 
 
 def _show_api_versions(call: Call) -> Json:

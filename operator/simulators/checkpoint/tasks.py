@@ -43,6 +43,8 @@ class Task:
     details: list[dict[str, object]] = field(default_factory=list)
     hidden: bool = False
     half: bool = False
+    notification: str = field(default_factory=new_uid)
+    """Uid of the object that shows it, another one than its task-id."""
 
     @property
     def is_running(self) -> bool:
@@ -56,6 +58,10 @@ class Task:
         if math.isinf(self.ends):
             return 99
         return min(99, max(0, int(100 * (now - self.started) / max(self.ends - self.started, 1e-6))))
+
+    def updated(self, now: float) -> float:
+        """When it was last updated: a running one just now."""
+        return now if self.is_running else min(now, self.ends)
 
     def fail(self, description: str, details: list[dict[str, object]] | None = None) -> None:
         """End it without success."""
@@ -102,7 +108,7 @@ class Tasks:
         return task
 
     def visible(self) -> list[Task]:
-        """Tasks that show-tasks lists, newest first."""
+        """Tasks that are not lost, the newest first."""
         return [task for task in reversed(self._tasks.values()) if not task.hidden]
 
 

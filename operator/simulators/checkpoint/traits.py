@@ -21,6 +21,8 @@ class Durations:
     install: float = 60.0
     install_per_change: float = 0.01
     question: float = 1.0
+    task_listed: float = 0.0
+    """After its start, until show-tasks lists a task; show-task finds it by its id at once."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,9 @@ class Traits:
     `keep_alive_requests`: requests per connection.
     `old_errors`: sentences of errors in what others published long ago: show-validations shows them, and they stop no
     publish. `tells_whose`: incidents say `current-session`, which older servers do not.
+    `lists_tasks`: show-tasks lists them; else its list is empty, as for an administrator who may not see them.
+    `clock_ahead`: seconds by which the server's clock is ahead of everybody else's, in its `Date` too.
+    `utc_offset`: hours of its time zone, in which it reads a date without one.
     """
 
     version: str = "1.9"
@@ -40,3 +45,6 @@ class Traits:
     keep_alive_requests: int = 100
     old_errors: list[str] = field(default_factory=list)
     tells_whose: bool = True
+    lists_tasks: bool = True
+    clock_ahead: float = 0.0
+    utc_offset: float = 0.0

@@ -40,8 +40,8 @@ class World:
         self._timed: list[tuple[float, Session]] = []
 
     def now(self) -> float:
-        """Epoch seconds."""
-        return self.environment.clock.now()
+        """Epoch seconds, by the server's clock."""
+        return self.environment.clock.now() + self.traits.clock_ahead
 
     def settle(self) -> None:
         """Do what is due: end tasks, close consoles, expire idle sessions."""
@@ -151,6 +151,13 @@ class World:
         for gateway in order.targets:
             gateway.busy = task.uid
         return self.tasks.start(task)
+
+    def listed_tasks(self) -> list[Task]:
+        """Tasks that show-tasks can list, the newest first."""
+        if not self.traits.lists_tasks:
+            return []
+        latest = self.now() - self.environment.clock.latency(self.durations.task_listed)
+        return [task for task in self.tasks.visible() if task.started <= latest]
 
     def commit(self, session: Session) -> Revision:
         """Publish a session's changes at once; return the revision.

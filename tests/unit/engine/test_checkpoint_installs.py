@@ -24,7 +24,7 @@ from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.snapshots import CheckPointSnapshot
-from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Rejected, Unreachable
+from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Unreachable
 from microseg.kube.errors import Unavailable
 from microseg.model.checkpoint_facts import Task, TaskState
 from microseg.model.estate_status import EstateStatus, InstallRecord
@@ -52,7 +52,8 @@ class Desk:
         self.table.saw_check_point(CheckPointSnapshot.of(m.OWNER, (), (), (), m.PUBLISHED))
         self.installs = PolicyInstalls(
             self.check_point, self.table, self.estate_status, workers, self.term,
-            EngineSettings(task_pause=0.0, install_patience=patience), SteadyClock(), self.monotonic,
+            EngineSettings(task_pause=0.0, install_patience=patience, install_margin=0.05), SteadyClock(),
+            self.monotonic,
         )  # fmt: skip
         self.done = asyncio.Event()
 
@@ -212,10 +213,11 @@ async def test_partial_success_names_the_targets_that_failed(desk: Desk) -> None
         (OutcomeUnknown("lost"), False, 1800),
     ],
 )
-async def test_a_call_that_failed_is_tried_again_later_and_in_doubt_much_later(
+async def test_a_call_that_failed_is_tried_again_later_and_where_no_task_tells_of_it_much_later(
     desk: Desk, at: Callable[[float], None], error: GatewayError, pause: float, *, noted: bool
 ) -> None:
     desk.check_point.fail("install", error)
+    desk.check_point.fail("own_tasks", Refused("no right to list tasks"))
     desk.want("vm")
     await desk.go()
     assert desk.installs.failures == ({"gw1": f"did not get the policy: {error}."} if noted else {})

@@ -326,6 +326,7 @@ async def test_transient_errors_of_every_kind_need_no_person(workers: Workers) -
     world.check_point.fail("put_host", Unreachable("x"))
     world.check_point.lose("publish", OutcomeUnknown("x"))
     world.check_point.fail("install", Busy("x"))
+    world.check_point.lose("install", OutcomeUnknown("x"))
     process = Process(world, workers)
     async with process.running():
         for number in range(60):

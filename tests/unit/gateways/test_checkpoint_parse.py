@@ -11,6 +11,7 @@ from microseg.gateways.checkpoint import parse
 from microseg.gateways.checkpoint.session import ApiKey, Password
 from microseg.gateways.ports import Unreachable
 from microseg.model.checkpoint_facts import TaskState
+from microseg.model.checkpoint_tasks import BegunTask
 from microseg.model.secret import Secret
 
 VM = "5b8bd71c-1d2b-4b5c-9b8e-0123456789ab"
@@ -151,9 +152,28 @@ def test_an_installation_names_the_targets_that_failed_and_why() -> None:
     stages = [{"messages": [{"type": "info", "message": "fine"}, {"type": "err", "message": "no space"}]}]
     bad = {"gatewayName": "west", "statusCode": "failed", "stagesInfo": stages}
     found = parse.task(task("partially succeeded", good, bad))
-    assert found.failed_targets == ("west",)
+    assert (found.targets, found.failed_targets) == (("east", "west"), ("west",))
     assert found.messages == ("words", "no space")
     assert parse.task(task("in progress", bad)).failed_targets == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("Policy installation - Standard", "Standard"),
+        ("policy installation - East - new", "East - new"),
+        ("Publish operation", ""),
+        ("add-objects-batch", ""),
+        ("set-objects-batch", ""),
+        ("Policy installation", None),
+        ("Uninstall policy - Standard", None),
+        ("", None),
+    ],
+)
+def test_the_name_of_a_listed_task_tells_what_it_installs_or_tells_nothing(name: str, package: str | None) -> None:
+    body = {"task-id": "t", "task-name": name, "start-time": {"posix": 1767225600000, "iso-8601": "other"}}
+    assert parse.begun_task(body) == BegunTask("t", package, datetime(2026, 1, 1, tzinfo=UTC))
+    assert parse.begun_task({"task-id": "t", "task-name": name}).started is None
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,18 @@ def test_a_profile_that_is_not_there_and_targets_that_do_not_exist_are_named(exa
     assert "no-such-group" in checks["checkpoint", "groups"]["text"]
 
 
+def test_a_server_that_does_not_list_tasks_is_told_with_what_that_costs(examine: Examine, worlds: Worlds) -> None:
+    _, checks = examine(lambda _: None)
+    assert checks["checkpoint", "tasks"]["result"] == "good"
+    worlds.post("/checkpoint/admin", {"name": "microseg", "lacks": ["show-tasks"]})
+    try:
+        _, checks = examine(lambda _: None)
+    finally:
+        worlds.post("/checkpoint/admin", {"name": "microseg", "lacks": []})
+    assert checks["checkpoint", "tasks"]["result"] == "doubt"
+    assert "30 minutes" in checks["checkpoint", "tasks"]["fix"]
+
+
 WRITE = "Microsoft.Compute/virtualMachines/runCommands/write"
 
 

@@ -140,6 +140,7 @@ def check_point_steps(management: CheckPointManagementGateway) -> Steps:
         "make a host": lambda: management.put_host(form(1, join=("SO",))),
         "publish": publish,
         "install": lambda: management.install("Standard", ["gw-east"]),
+        "list tasks": lambda: read(management.own_tasks()),
         "discard": management.discard,
     }
 
@@ -171,4 +172,10 @@ def test_without_one_permission_of_the_profile_a_step_is_refused(
     assert next(iter(told)) == step
     if step in ("log in", "publish"):
         assert len(firewall.world.published.revisions) == revisions
+    management.close()
+
+
+def test_where_tasks_may_not_be_listed_nothing_else_is_refused(firewall: Firewall) -> None:
+    management = lacking(firewall, "show-tasks")
+    assert list(refused(check_point_steps(management))) == ["list tasks"]
     management.close()

@@ -36,6 +36,8 @@ class EngineSettings:
     """Between two looks at a Check Point task."""
     install_patience: float = 60.0
     """That a wanted install waits for publishes that still come."""
+    install_margin: float = 30.0
+    """After the answer of an install was lost: one without a task by then did not begin."""
     pauses: Pauses = field(default_factory=Pauses)
     slice: int = 100
     """Decisions between two turns of the event loop: under 50 ms."""

@@ -1,6 +1,6 @@
 """Install-policy, coalesced: one install per package brings all its targets to everything published so far.
 
-An effect that happens once: its intent is written before the call; a lost answer is settled by looking at the gateways.
+An effect that happens once: its intent is written before the call; a lost answer is settled by the server's own tasks.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from microseg.engine.cluster.estate_status import EstateStatusWriter
 from microseg.engine.ground.engine_settings import EngineSettings
 from microseg.engine.ground.ports import Clock, Term
 from microseg.engine.ground.workers import Workers
+from microseg.engine.lanes import install_records
 from microseg.engine.lanes.accepted_installs import AcceptedInstalls
+from microseg.engine.lanes.lost_installs import LostCall, LostInstalls
 from microseg.engine.state.host_table import HostTable
 from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected, Throttled
 from microseg.kube.errors import KubeError
 from microseg.metrics import table
 from microseg.model.checkpoint_facts import Task, TaskState
-from microseg.model.estate_status import EstateStatus, InstallRecord
-from microseg.model.fields import clip
-from microseg.model.history_line import HistoryLine
+from microseg.model.estate_status import InstallRecord
 from microseg.model.plan import InstallPolicy
-from microseg.planning import audit
 
 log = logging.getLogger(__name__)
 _PATIENCE = 1800.0
-"""Seconds after which an install is no longer waited for (L2)."""
+"""Seconds after which an install is no longer waited for, and neither is one of which nothing is known (L2)."""
 _RETRY = 30.0
 _REFUSED = 600.0
 """Seconds before an install is tried again that Check Point refused to begin: only a person can have mended it."""
@@ -55,6 +54,14 @@ class PolicyInstalls:
         self._gateway, self._table, self._estate_status = gateway, table, estate_status
         self._workers, self._term, self._clock = workers, term, clock
         self._settings, self._monotonic = settings, monotonic
+        self._lost = LostInstalls(
+            gateway, workers, monotonic, first=settings.task_pause, margin=settings.install_margin
+        )
+        self._called: dict[str, float] = {}
+        """Package -> monotonic time right before its latest install was asked for, in this term."""
+        self._found: set[str] = set()
+        """Tasks that only the server's list names: each counts for the targets that it names itself, lest it is not
+        ours."""
         self._metrics = estate_status.metrics
         self._wanted_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -134,13 +141,16 @@ class PolicyInstalls:
         try:
             revision, published_at = self._revision(), self._desired_since(package)
             task = await self._start(package, targets)
+            if task is None:
+                return
             begun = True
             task = await self._follow(task)
             self._note(targets, task)
             self._metrics.count(table.INSTALLS, "installed" if task.state is TaskState.SUCCEEDED else "refused")
             if task.state is TaskState.SUCCEEDED:
                 self._settled[package] = (revision, self._monotonic())
-            self._count(package, frozenset(targets) - frozenset(self.failures), published_at)
+            named = targets if task.id not in self._found else task.targets
+            self._count(package, frozenset(targets).intersection(named) - frozenset(self.failures), published_at)
         except (GatewayError, KubeError) as error:
             self._failed(package, targets, error, begun=begun)
         finally:
@@ -156,7 +166,7 @@ class PolicyInstalls:
         lost = isinstance(error, OutcomeUnknown)
         self._metrics.count(table.INSTALLS, "lost" if begun or lost else "refused")
         self._forget(targets)
-        pause = _PATIENCE if lost else _RETRY
+        pause = _PATIENCE - (self._monotonic() - self._called[package]) if lost else _RETRY
         if isinstance(error, Rejected) and not begun:
             pause = _REFUSED
             text = f"{error}: {error.detail}" if error.detail else str(error)
@@ -179,31 +189,77 @@ class PolicyInstalls:
         if published_at is not None and check_point is not None:
             self.effects.accepted(package, targets, published_at, check_point.gateways)
 
-    async def _start(self, package: str, targets: tuple[str, ...]) -> Task:
-        """The install of an earlier term that runs still, or a new one."""
+    async def _start(self, package: str, targets: tuple[str, ...]) -> Task | None:
+        """The install of an earlier term that runs still, or a new one; None: it certainly did not begin."""
         revision = self._revision()
-        earlier = next((item for item in self._estate_status.status.installs if item.package == package), None)
-        if earlier is not None and self._runs_still(earlier, revision):
-            return Task(earlier.task, TaskState.RUNNING)
+        if task_id := await self._earlier(package, revision):
+            return Task(task_id, TaskState.RUNNING)
         intent = InstallRecord(
             package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
         )
-        await self._estate_status.update(lambda status: _with_install(status, intent))
+        await self._estate_status.update(lambda status: install_records.intended(status, intent))
         self._term.check()
-        task_id = await self._workers.call(self._gateway.install, package, targets)
-        await self._estate_status.update(
-            lambda status: audit.on_estate(
-                _with_install(status, msgspec.structs.replace(intent, task=task_id)), _begun(intent, self._clock())
-            )
-        )
+        self._called[package] = self._monotonic()
+        try:
+            task_id = await self._workers.call(self._gateway.install, package, targets)
+        except OutcomeUnknown as lost:
+            found = await self._settle(package, targets, lost)
+            if found is None:
+                return None
+            task_id = found
+        done = msgspec.structs.replace(intent, task=task_id)
+        await self._estate_status.update(lambda status: install_records.begun(status, done, self._clock()))
         log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
         return Task(task_id, TaskState.RUNNING)
 
-    def _runs_still(self, earlier: InstallRecord, revision: str) -> bool:
-        """Whether an install that was begun before may run still, and covers the revision."""
-        followable = bool(earlier.task) and earlier.task not in self._over
-        recent = earlier.at is not None and self._clock() - earlier.at < timedelta(seconds=_PATIENCE)
-        return followable and earlier.revision == revision and recent
+    async def _settle(self, package: str, targets: tuple[str, ...], lost: OutcomeUnknown) -> str | None:
+        """The task of an install whose answer was lost; None: it did not begin. Raises `lost`: that is not known."""
+        log.warning("answer of an install lost", extra={"package": package, "error": str(lost)})
+        self.doubts |= dict.fromkeys(targets, str(lost))
+        self._table.touch(self._table.fleet.firewall_bound)
+        try:
+            found = await self._lost.settle(self._lost_call(package, self._called[package]), _PATIENCE)
+        except GatewayError as error:
+            log.warning("tasks do not tell of an install", extra={"package": package, "error": str(error)})
+            raise lost from error
+        log.info("answer of an install settled", extra={"package": package, "task": found or "none"})
+        self._forget(targets)
+        self._table.touch(self._table.fleet.firewall_bound)
+        if found is None:
+            self._metrics.count(table.INSTALLS, "refused")
+            self._not_before[package] = self._called[package] + _RETRY
+        else:
+            self._found.add(found)
+        return found
+
+    def _lost_call(self, package: str, at: float) -> LostCall:
+        check_point = self._table.latest.check_point
+        listed = check_point is not None and package in check_point.packages
+        return LostCall(package, at, frozenset(self._over), listed=listed)
+
+    async def _earlier(self, package: str, revision: str) -> str:
+        """The task of an install that was begun before, may run still, and covers the revision; or nothing.
+
+        Where an earlier term ended between its intent and the answer, the tasks tell. What they do not show running is
+        begun: the gateways show what an ended one brought.
+        """
+        record = install_records.latest(self._estate_status.status, package)
+        if record is None or record.at is None or record.revision != revision:
+            return ""
+        age = (self._clock() - record.at).total_seconds()
+        if age >= _PATIENCE:
+            return ""
+        if record.task or package in self._called:
+            return record.task if record.task not in self._over else ""
+        try:
+            found = await self._lost.look(self._lost_call(package, self._monotonic() - age))
+            if not found or (await self._workers.call(self._gateway.task, found)).state is not TaskState.RUNNING:
+                return ""
+        except GatewayError as error:
+            log.info("tasks do not tell of an earlier install", extra={"package": package, "error": str(error)})
+            return ""
+        self._found.add(found)
+        return found
 
     async def _follow(self, task: Task) -> Task:
         """Look at the task until it is over or given up."""
@@ -236,16 +292,3 @@ class PolicyInstalls:
             self.failures.pop(name, None)
             self.refused.pop(name, None)
             self.doubts.pop(name, None)
-
-
-def _begun(intent: InstallRecord, now: datetime) -> HistoryLine:
-    """The audit line of an install; the gateways' own revisions say how far it came."""
-    what = f"Policy {intent.package} installed on {', '.join(intent.targets)}"
-    cause = f"revision {intent.revision}"
-    return HistoryLine(at=intent.at or now, what=clip(what), system="checkpoint", cause=clip(cause))
-
-
-def _with_install(status: EstateStatus, record: InstallRecord) -> EstateStatus:
-    """The status with the package's latest install."""
-    others = tuple(item for item in status.installs if item.package != record.package)
-    return msgspec.structs.replace(status, installs=(*others, record)[-32:])

@@ -7,6 +7,7 @@ The Check Point lane calls it from worker threads. Commands and parameters: chkp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from microseg.gateways.checkpoint import parse
 from microseg.gateways.checkpoint.errors import NOT_FOUND, SYSTEM
@@ -31,8 +32,11 @@ from microseg.model.checkpoint_facts import (
     Task,
     TaskState,
 )
+from microseg.model.checkpoint_tasks import TaskList
 
 _FULL = {"details-level": "full"}
+_LISTED = timedelta(days=1)
+"""How far back tasks are listed: longer than any doubt, and long enough that one of ours is there to be seen."""
 _LIMITS = tls.Limits(read=90.0, total=180.0)
 """A page of 500 hosts in full detail takes long, and a busy server takes longer."""
 
@@ -167,6 +171,35 @@ class CheckPointManagementGateway:
         if len(tasks) != 1:
             raise _unexpected("none or several tasks for one task id")
         return parse.task({**tasks[0], "task-id": task_id})
+
+    def own_tasks(self) -> Reading[TaskList]:
+        """Tasks that our administrator began, and that went on in the last day (jmd/show-tasks.j.md).
+
+        `initiator` is the administrator's name, and `from-date` is compared with a task's last update; a date without a
+        time zone would be read in the server's. Refused or Rejected: this server does not list them for us.
+        """
+        since = (self._time() - _LISTED).isoformat(timespec="seconds")
+        options = {"initiator": self._administrator(), "status": "all", "from-date": since}
+        begun = yield from read_all(
+            self._session_client, "show-tasks", options, parse.begun_task, key="tasks", uid="task-id"
+        )
+        return TaskList(tuple(begun), self._time())
+
+    def _time(self) -> datetime:
+        """Now, by the server's clock."""
+        now = self._session_client.clock.now()
+        if now is None:
+            raise _unexpected("no date")
+        return now
+
+    def _administrator(self) -> str:
+        """Our administrator's name, which an API key does not show."""
+        session = self._session_client.session
+        name = session.user if session is not None else ""
+        name = name or get_text(self._session_client.call("show-session", {}, effect=False), "user-name")
+        if not name:
+            raise _unexpected("a session without its administrator")
+        return name
 
     # Changes
 

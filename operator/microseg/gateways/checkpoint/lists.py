@@ -31,10 +31,14 @@ def read_all(
     parse: Callable[[Json], T],
     *,
     key: str = "objects",
+    uid: str = "uid",
 ) -> Reading[list[T]]:
-    """All objects of a list, under this key. Raises Unreachable if it changed twice meanwhile, or is incomplete."""
+    """All objects of a list, under this key, told apart by this field.
+
+    Raises Unreachable if it changed twice meanwhile, or is incomplete.
+    """
     for _ in range(_ATTEMPTS):
-        objects = yield from _read_once(client, command, options, parse, key)
+        objects = yield from _read_once(client, command, options, parse, key=key, uid=uid)
         if objects is not None:
             return objects
     message = "Check Point's objects changed while they were listed"
@@ -42,7 +46,13 @@ def read_all(
 
 
 def _read_once(
-    client: SessionClient, command: str, options: Mapping[str, object], parse: Callable[[Json], T], key: str
+    client: SessionClient,
+    command: str,
+    options: Mapping[str, object],
+    parse: Callable[[Json], T],
+    *,
+    key: str,
+    uid: str,
 ) -> Reading[list[T] | None]:
     """All objects; None if the pages do not fit together."""
     objects: list[T] = []
@@ -61,7 +71,7 @@ def _read_once(
         total = page_total or 0
         if page and not _contiguous(body, len(objects), len(page)):
             return None
-        uids.update(get_text(item, "uid") for item in page)
+        uids.update(get_text(item, uid) for item in page)
         objects += map(parse, page)
         if len(objects) >= total:
             break

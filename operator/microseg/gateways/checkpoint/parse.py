@@ -8,6 +8,7 @@ words of locks: tkoopman/CheckPoint.NET.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,6 +29,7 @@ from microseg.gateways.http.json_access import (
 from microseg.gateways.ports import Unreachable
 from microseg.model import names
 from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Revision, Session, Task, TaskState
+from microseg.model.checkpoint_tasks import BegunTask
 from microseg.model.fields import clip
 from microseg.model.spelling import fold
 
@@ -172,7 +174,26 @@ def task(body: Json) -> Task:
         )
         if state is not TaskState.RUNNING
         else (),
+        targets=tuple(clip(name) for detail in details if (name := get_text(detail, "gatewayName"))),
     )
+
+
+def begun_task(body: Json) -> BegunTask:
+    """A task in the list of tasks (jmd/show-tasks.j.md). Raises Unreachable for one without its id.
+
+    Its name alone tells what it does. "Publish operation" and "add-objects-batch" are in examples (demisto/content
+    Packs/CheckpointFirewall test_data/show_task.json; jmd/add-objects-batch.j.md, where a deletion has the name of
+    another batch). "Policy installation - <package>" is in no reference; public scripts pick live tasks by it.
+    """
+    uid = get_text(body, "task-id")
+    if not uid:
+        message = "Check Point listed a task without its id"
+        raise Unreachable(message)
+    name = get_text(body, "task-name").strip()
+    installs = re.fullmatch(r"policy installation - (.+)", name, re.IGNORECASE)
+    known = re.fullmatch(r"publish operation|[a-z]+-objects-batch", name, re.IGNORECASE)
+    package = installs[1] if installs else "" if known else None
+    return BegunTask(id=uid, package=package, started=timestamp(body.get("start-time")))
 
 
 def of_this_session(incidents: Iterable[Json]) -> list[Json]:

@@ -16,6 +16,7 @@ from microseg.gateways.checkpoint.errors import ErrorKind, error_of, kind_of, pa
 from microseg.gateways.checkpoint.refused_logins import LoginMemory
 from microseg.gateways.http.client import HttpClient, HttpResponse
 from microseg.gateways.http.json_access import Json, get_object, get_text
+from microseg.gateways.http.server_clock import ServerClock
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.http.wire import operation
 from microseg.gateways.ports import Busy, GatewayError, OutcomeUnknown, Refused, Rejected, Unreachable
@@ -60,6 +61,7 @@ class SessionClient:
         self._sid: Secret | None = None
         self._base = "/web_api"
         self._session: Session | None = None
+        self.clock = ServerClock()
 
     @property
     def session(self) -> Session | None:
@@ -156,7 +158,10 @@ class SessionClient:
 
     def _send(self, path: str, body: Json, sid: Secret | None, *, effect: bool) -> HttpResponse:
         headers: Mapping[str, str] = {} if sid is None else {"X-chkp-sid": sid.reveal()}
-        return self._http_client.send("POST", path, effect=effect, headers=headers, body=body)
+        response = self._http_client.send("POST", path, effect=effect, headers=headers, body=body)
+        if response.ok:  # a page of something in between may have another clock
+            self.clock.hear(response)
+        return response
 
     def _login_body(self, name: str) -> dict[str, object]:
         body: dict[str, object] = {

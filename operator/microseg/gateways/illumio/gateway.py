@@ -16,10 +16,11 @@ from functools import partial
 from typing import TypeVar
 
 from microseg.gateways.http import tls
-from microseg.gateways.http.client import HttpClient, HttpResponse, http_date
+from microseg.gateways.http.client import HttpClient, HttpResponse
 from microseg.gateways.http.json_access import get_object, get_text, get_value
 from microseg.gateways.http.proxy import Proxy, basic
 from microseg.gateways.http.rows import decoded
+from microseg.gateways.http.server_clock import ServerClock
 from microseg.gateways.http.wire import Observe, operation, steps
 from microseg.gateways.illumio import parse
 from microseg.gateways.illumio.collections import CollectionReader, parsed
@@ -65,8 +66,7 @@ class IllumioPceGateway:
         self._write_lock = threading.Lock()
         self._labels: dict[str, Label] = {}
         self._has_set_labels = True
-        self._date: tuple[float, float] | None = None
-        """The Date of the latest answer, and the monotonic time when it came: steps of our clock do not matter."""
+        self._clock = ServerClock()
         self._problems: dict[str, list[str]] = {}
         """Collection -> one sentence per item that its latest complete list left out."""
 
@@ -96,10 +96,7 @@ class IllumioPceGateway:
 
     def time(self) -> datetime | None:
         """Now, by the PCE's clock: the Date of its latest answer and what passed since; None: it gives no Date."""
-        if self._date is None:
-            return None
-        date, at = self._date
-        return datetime.fromtimestamp(date + time.monotonic() - at, UTC)
+        return self._clock.now()
 
     def labels(self) -> Reading[tuple[Label, ...]]:
         """All labels that are not deleted; complete, or an error."""
@@ -278,9 +275,7 @@ class IllumioPceGateway:
         response = self._http_client.send(
             "GET", f"/api/v2{path}", effect=False, params=params, headers=all_headers, into=into
         )
-        date = http_date(response.header("Date"))
-        if date is not None:
-            self._date = (date, time.monotonic())
+        self._clock.hear(response)
         return response
 
     def _one(self, href: str) -> object | None:
