@@ -9,7 +9,7 @@ import gc
 
 import aiohttp.web
 import azure.identity
-import azure.mgmt.compute
+import azure.mgmt.core
 import kopf
 import kubernetes
 import msgspec

@@ -193,7 +193,7 @@ class Reason(enum.StrEnum):
     # fmt: on
 
 
-class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+class Condition(msgspec.Struct, frozen=True, rename="camel", kw_only=True, gc=False):
     """One condition, shaped as Kubernetes' `metav1.Condition`."""
 
     type: Annotated[ConditionType, Meta(description="Type of the condition.")]

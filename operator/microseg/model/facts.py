@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from microseg.model.agent_record import AgentOutcome
@@ -42,6 +43,7 @@ class Unreadable:
 
 ABSENT = Absent()
 UNREADABLE = Unreadable()
+_NO_RIVALS: Mapping[str, tuple[Rival, ...]] = MappingProxyType({})
 _LOST_AFTER = 2
 """Readings in a row that must find a recorded workload gone before it counts as gone (S1)."""
 
@@ -124,7 +126,7 @@ class HostFacts:
     azure: Seen[Vm] | Absent | Unreadable = UNREADABLE
     illumio: Seen[WorkloadMatches] | Unreadable = UNREADABLE
     check_point: Seen[ObjectMatches] | Unreadable = UNREADABLE
-    rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=dict)
+    rivals: Mapping[str, tuple[Rival, ...]] = field(default_factory=lambda: _NO_RIVALS)
     """Address of this VM -> the other VMs that have it, or an object of ours with it."""
     run_command: Seen[RunCommand] | Absent | Unreadable = UNREADABLE
     """The current attempt's, where it was looked at."""

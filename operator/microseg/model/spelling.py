@@ -16,6 +16,12 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
 
 
+def lowered(text: str) -> str:
+    """The text in lower case: itself where it is so already, so that an index of ten thousand holds no copies."""
+    lower = text.lower()
+    return text if text == lower else lower
+
+
 def same_name(one: str, other: str) -> bool:
     """Whether two spellings name the same thing."""
     return one == other or fold(one) == fold(other)

@@ -28,12 +28,11 @@ from microseg.gateways.ports import (
 from microseg.kube.errors import Conflict, KubeError, NotFound, Unavailable
 from microseg.model.agent_record import AgentOutcome, AgentRecord
 from microseg.model.azure_facts import VmDetail
-from microseg.model.condition import ConditionType, Reason
+from microseg.model.condition import Reason
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, Seen
 from microseg.model.host import HostStatus, ManagedHost
 from microseg.model.names import INTENT_TAG, OWNER_TAG, VM_ID_TAG, Annotation
 from microseg.model.plan import ReadRunCommand, StartScript
-from microseg.model.verdict import Blocked
 
 START = StartScript(m.VM_ID, "install")
 FIRST = m.command_name(1)
@@ -434,7 +433,7 @@ async def test_three_failed_scripts_block_until_a_person_says_retry_which_counts
         assert bench.azure.puts[-1] == m.command_name(number)
         end(bench, m.command_name(number), "script-failed", 7)
         await bench.live(bench.clock.now + timedelta(seconds=1505))
-    assert isinstance(bench.state.decision and bench.state.decision.verdicts[ConditionType.AGENT_PAIRED], Blocked)
+    assert bench.stored.status.stage == "Blocked"
     await bench.live(m.ahead(days=3))
     assert len(bench.azure.puts) == 3
     bench.hosts.annotate(m.NAME, **{Annotation.RETRY: "agent"})

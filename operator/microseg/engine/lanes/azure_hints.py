@@ -52,7 +52,7 @@ def hints_in(shown: Iterable[Sighting], known: Mapping[str, Vm], answered: Shown
         same = vm is not None and vm is compared and mark == each.mark
         glimpse = None if same else each.glimpse()
         if vm is not None and (same or (glimpse is not None and not glimpse.contradicts(vm))):
-            agreed[each.vm_id] = each.mark, vm
+            agreed[vm.vm_id] = each.mark, vm
         elif glimpse is not None:
             differing.setdefault(each.vm_id, glimpse)
     for vm_id in known:

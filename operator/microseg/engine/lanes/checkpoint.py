@@ -21,6 +21,7 @@ from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.action_queues import ActionQueues
 from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.last_known import objects_held_once
 from microseg.engine.state.snapshots import CheckPointSnapshot
 from microseg.gateways.ports import MOST_PROBLEMS, CheckPointGateway, GatewayError, Reading, Refused, Rejected
 from microseg.kube.errors import KubeError
@@ -142,8 +143,9 @@ class CheckPointLane:
                 groups = await self._read(self._gateway.groups())
                 packages = await self._packages()
                 last = await self._workers.call(self._gateway.last_published)
+                known = objects_held_once(objects, before.by_address if before is not None else {})
                 snapshot = CheckPointSnapshot.of(
-                    self._marks.owner, objects, groups, gateways, last, packages, self._marks.object_prefix
+                    self._marks.owner, known, groups, gateways, last, packages, self._marks.object_prefix
                 )
         except GatewayError as error:
             self.schedule.failed(error)

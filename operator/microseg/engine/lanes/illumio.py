@@ -14,6 +14,7 @@ from microseg.engine.lanes.budgets import PacedWorkers, closest_readings, shorte
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.unlisted import Unlisted, UnlistedWorkloads
 from microseg.engine.state.host_table import HostTable
+from microseg.engine.state.last_known import workloads_held_once
 from microseg.engine.state.snapshots import IllumioSnapshot
 from microseg.gateways.ports import GatewayError, IllumioGateway, Rejected, WorkloadChange
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
@@ -92,8 +93,9 @@ class IllumioLane:
         theirs = self._illumio.time()
         ahead = theirs - self._clock() if theirs is not None else timedelta()
         problems = self._illumio.problems()
+        known = self._table.latest.illumio.workloads if self._table.latest.illumio is not None else {}
         snapshot = IllumioSnapshot.of(
-            self._mark, (*workloads, *unlisted.shown), *self._slow,
+            self._mark, workloads_held_once((*workloads, *unlisted.shown), known), *self._slow,
             read_at=began, ahead=ahead, lost=unlisted.lost, whole=not problems,
         )  # fmt: skip
         self._table.saw_illumio(snapshot)

@@ -17,6 +17,7 @@ from microseg.engine.state.host_table import HostTable
 from microseg.gateways.ports import AzureGateway, GatewayError
 from microseg.model.agent_record import AgentRecord
 from microseg.model.azure_facts import Vm
+from microseg.model.facts import UNREADABLE
 from microseg.stages.attempt import attempt_number
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class UsedRunCommands:
             self._table.attempt_observed(vm.vm_id, delete_after=self._clock() + pause)
             return
         self._failed.pop(vm.vm_id, None)
-        self._table.attempt_observed(vm.vm_id, commands_deleted=True)
+        self._table.attempt_observed(vm.vm_id, commands_deleted=True, run_command=UNREADABLE)  # its output is 4 KiB
 
     def keep_only(self, hosts: Collection[str]) -> None:
         """Forget what was remembered of hosts that are no more."""

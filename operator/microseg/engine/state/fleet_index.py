@@ -6,10 +6,11 @@ or publish made the operator's work grow with the square of the fleet.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 from microseg.model.condition import ConditionType
 from microseg.model.host import ManagedHost
+from microseg.model.spelling import lowered
 from microseg.model.verdict import Done
 from microseg.planning.decide import Decision, Standing
 from microseg.planning.guard import was_commissioned
@@ -32,7 +33,7 @@ class FleetIndex:
         """VmIds whose recorded workload the latest reading of the PCE lacked."""
         self.firewall_bound: set[str] = set()
         """VmIds that a newer revision, published or installed, says something new about."""
-        self.claims: defaultdict[str, set[str]] = defaultdict(set)
+        self.claims: dict[str, tuple[str, ...]] = {}
         """Workload's uuid in lower case -> vmIds whose script named it."""
         self._claims: dict[str, str] = {}
 
@@ -54,12 +55,12 @@ class FleetIndex:
 
     def claimed(self, vm_id: str, uuid: str) -> None:
         """The host's script names this workload; empty: none."""
-        known = self._claims.pop(vm_id, "")
-        if known:
-            self.claims[known].discard(vm_id)
+        uuid, known = lowered(uuid), self._claims.pop(vm_id, "")
+        if known and (others := tuple(each for each in self.claims.pop(known) if each != vm_id)):
+            self.claims[known] = others
         if uuid:
-            self._claims[vm_id] = uuid.lower()
-            self.claims[uuid.lower()].add(vm_id)
+            self._claims[vm_id] = uuid
+            self.claims[uuid] = (*self.claims.get(uuid, ()), vm_id)
 
     def forget(self, vm_id: str, decision: Decision | None) -> None:
         """The host's record is gone."""

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypedDict
 
 import msgspec
 
 from microseg.model.agent_record import AgentOutcome, AgentRecord
 from microseg.model.azure_facts import RunCommand, Vm
+from microseg.model.condition import ConditionType
 from microseg.model.facts import UNREADABLE, Absent, HostFacts, Postponed, Seen, Unreadable
 from microseg.model.host import GoneProof, HostSpec, HostStatus, ManagedHost, host_name
+from microseg.model.sharing import Sharing
+from microseg.model.verdict import Verdict
 from microseg.planning.decide import Decision
+
+_TOLD: Mapping[ConditionType, Verdict] = MappingProxyType({})
+"""The verdicts of a decision that is held: the table's indexes were told of them, and nobody asks for them later."""
 
 
 class AttemptFacts(TypedDict, total=False):
@@ -59,18 +67,36 @@ class HostState:
     """Held while its record is written: one write at a time per host."""
     sending: HostStatus | None = None
     """The status that is being written to the record."""
+    sharing: Sharing = field(default_factory=Sharing, repr=False)
+    """The table's, of values that hosts have in common."""
+    settled: HostStatus | None = None
+    """The status whose parts are held once."""
+
+    def __post_init__(self) -> None:
+        """After a start ten thousand records come before the first is decided."""
+        self._settle()
 
     def decided(self, decision: Decision) -> bool:
         """This is its latest decision; whether that says another status than the record. An equal one is held once."""
         differs = decision.status != self.record.status
-        self.decision = decision if differs else replace(decision, status=self.record.status)
+        self.decision = replace(decision, status=decision.status if differs else self.record.status, verdicts=_TOLD)
         self.stale = False
+        self._settle()
         return differs
 
     def recorded(self, record: ManagedHost) -> None:
-        """This is its record now. A status that is what was decided is held once."""
+        """This is its record now. What of it is as it was, or as it was decided, is held once."""
         decided = self.decision.status if self.decision is not None else None
-        self.record = msgspec.structs.replace(record, status=decided) if decided == record.status else record
+        status = next((each for each in (self.record.status, decided) if each == record.status), record.status)
+        spec = self.record.spec if self.record.spec == record.spec else record.spec
+        self.record = msgspec.structs.replace(record, spec=spec, status=status)
+        self._settle()
+
+    def _settle(self) -> None:
+        """A host for which nothing is to be done may keep its status for weeks."""
+        moving = self.decision is not None and (self.decision.actions or self.decision.status is not self.record.status)
+        if not moving and self.settled is not self.record.status:
+            self.settled = self.sharing.once(self.record.status)
 
     @property
     def agent(self) -> AgentRecord:

@@ -27,6 +27,7 @@ from microseg.model.azure_record import AzureRecord
 from microseg.model.facts import HostFacts, Unreadable
 from microseg.model.host import HostStatus, ManagedHost
 from microseg.model.plan import Action, ProveGone, SetLabels
+from microseg.model.sharing import Sharing
 from microseg.planning.decide import Decision
 
 
@@ -44,6 +45,7 @@ class HostTable:
         """Whether the reflector has brought every record."""
         self.dirty: set[str] = set()
         self.wake = asyncio.Event()
+        self._sharing = Sharing()
         self._vm_ids: dict[str, str] = {}
         """Record's name -> vmId."""
         self._wait_for_sync: list[Callable[[], None]] = []
@@ -86,14 +88,13 @@ class HostTable:
 
     def upsert(self, record: ManagedHost) -> None:
         """A record as the API server has it; one that is older than what we hold is passed over."""
-        vm_id = record.spec.vm_id
-        state = self.hosts.get(vm_id)
+        state = self.hosts.get(vm_id := record.spec.vm_id)
         if state is None:
-            state = self.hosts[vm_id] = HostState(record)
+            state = self.hosts[vm_id] = HostState(record, sharing=self._sharing)
         elif older(record, state.record):
             return
         elif same(record, state.record):
-            state.record = record
+            state.recorded(record)
             return
         elif state.sending is not None and same(record, msgspec.structs.replace(state.record, status=state.sending)):
             self.wrote(record)  # our own write, which the watch shows before its answer comes
@@ -287,8 +288,7 @@ class HostTable:
     def facts(self, vm_id: str) -> HostFacts:
         """Everything known now about one host outside the cluster."""
         facts = self.latest.facts(self.hosts[vm_id], self.record)
-        untaken = self.effects.untaken(vm_id)
-        return replace(facts, untaken=untaken) if untaken else facts
+        return replace(facts, untaken=untaken) if (untaken := self.effects.untaken(vm_id)) else facts
 
     def record(self, vm_id: str) -> ManagedHost | None:
         """The record of a VM; None: it has none."""

@@ -1,17 +1,20 @@
 """What a poll does not tell of a VM is as it was known last: its readiness, the spelling of its ids, and NICs in a gap.
 
-`latest.py` asks it for every poll.
+`latest.py` asks it for every poll. What a poll tells again is the object that was known last, too, of all three
+systems: new ones for the whole fleet, one poll after the other, would leave memory in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from microseg.model.azure_facts import Vm
 from microseg.model.azure_record import AzureRecord, Nic
+from microseg.model.checkpoint_facts import HostObject
+from microseg.model.illumio_facts import Workload
 
 
 class NicGaps:
@@ -67,12 +70,32 @@ def with_last_known(vm: Vm, known: AzureRecord | None) -> Vm:
 
 
 def held_once(vm: Vm, before: Vm | None, recorded: AzureRecord | None) -> Vm:
-    """The same VM as the poll before showed, or as its record has it, where nothing differs: memory holds it once."""
-    if before is not None and before == vm:
-        return before
-    if recorded is None or recorded is vm.record or recorded != vm.record:
-        return vm
-    return replace(vm, record=recorded)
+    """The VM as its record has it, or as the poll before showed it, where nothing differs: memory holds it once."""
+    known = before if before is not None and before == vm else vm
+    if recorded is None or recorded is known.record or recorded != known.record:
+        return known
+    return replace(known, record=recorded)
+
+
+def workloads_held_once(workloads: Iterable[Workload], before: Mapping[str, Workload]) -> Iterator[Workload]:
+    """A reading's workloads, as the one `before` had them where nothing differs, with the heartbeat of this one."""
+    for workload in workloads:
+        known = before.get(workload.href)
+        if known is None or known != workload:
+            yield workload
+        elif (known.heartbeat_at, known.updated_by) == (workload.heartbeat_at, workload.updated_by):
+            yield known
+        else:
+            yield replace(known, heartbeat_at=workload.heartbeat_at, updated_by=workload.updated_by)
+
+
+def objects_held_once(
+    objects: Iterable[HostObject], before: Mapping[str, Iterable[HostObject]]
+) -> Iterator[HostObject]:
+    """A reading's objects, as the one before had them where nothing differs. `before`: by address."""
+    for item in objects:
+        alike = (each for each in before.get(item.address, ()) if each == item and each.modifier == item.modifier)
+        yield next(alike, item)
 
 
 def _in_known_spelling(record: AzureRecord, known: AzureRecord) -> AzureRecord:

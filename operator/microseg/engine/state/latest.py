@@ -198,13 +198,13 @@ class Latest:
         azure, stone = state.record.status.azure, self._stone(state.record.spec.vm_id)
         return azure.resource_id if azure is not None else stone.resource_id if stone is not None else ""
 
-    def unstamped_with(self, keys: Iterable[str], claims: Mapping[str, set[str]]) -> set[str]:
+    def unstamped_with(self, keys: Iterable[str], claims: Mapping[str, Iterable[str]]) -> set[str]:
         """VmIds of VMs without a stamped workload that have one of these hostnames or addresses, or claim this uuid."""
         found: set[str] = set()
         for key in keys:
             if self.azure is not None:
                 found.update(self.azure.by_address.get(key, ()), self.azure.by_hostname.get(key, ()))
-            found |= claims.get(key, set())
+            found.update(claims.get(key, ()))
         return found - self.illumio.by_vm.keys() if self.illumio is not None else found
 
     def holders(self, addresses: Iterable[str]) -> set[str]:

@@ -15,7 +15,7 @@ from microseg.model.azure_facts import Vm
 from microseg.model.checkpoint_facts import EnforcementPoint, Group, HostObject, Package, Revision
 from microseg.model.facts import ABSENT, UNREADABLE, Absent, ObjectMatches, Seen, Unreadable, WorkloadMatches
 from microseg.model.illumio_facts import Label, PairingProfile, Workload
-from microseg.model.spelling import short_hostname
+from microseg.model.spelling import lowered, short_hostname
 from microseg.stages.stamps import Stamps
 
 
@@ -164,11 +164,12 @@ class IllumioSnapshot:
         return touched | waiting(keys - {""})
 
 
-def _by_reference(workloads: Iterable[Workload]) -> dict[str, list[Workload]]:
-    found: defaultdict[str, list[Workload]] = defaultdict(list)
+def _by_reference(workloads: Iterable[Workload]) -> dict[str, tuple[Workload, ...]]:
+    found: dict[str, tuple[Workload, ...]] = {}
     for workload in workloads:
-        found[workload.external_reference.lower()].append(workload)
-    return dict(found)
+        vm_id = lowered(workload.external_reference)
+        found[vm_id] = (*found.get(vm_id, ()), workload)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from microseg.gateways.azure.versions import COMPUTE, NETWORK
 from microseg.gateways.http import tls
 from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.proxy import Proxy
-from microseg.gateways.http.rows import Page, Rows, decoded
+from microseg.gateways.http.rows import Page, Rows, decoded, taken
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.http.wire import Observe, operation
 from microseg.gateways.ports import OutcomeUnknown, Reading, Refused, Rejected
@@ -248,7 +248,7 @@ class AzureArmGateway:
 def _by_id(parser: parse.VmParser, items: Rows, subscription: str) -> tuple[Vm, ...]:
     """The VMs of a list, one per ARM id: a VM may be listed twice while pages shift."""
     vms_by_id: dict[str, Vm] = {}
-    for item in items:
+    for item in taken(items):
         vm = parser.parse(item, subscription)
         if vm is None:
             continue

@@ -77,7 +77,10 @@ class _Named(msgspec.Struct, rename="camel"):
 class _Row:
     """One row, and what it is told apart by."""
 
-    named: Json
+    resource_id: str
+    vm_id: str
+    nics: tuple[str, ...]
+    """Lower-cased ARM ids of its NICs."""
     whole: msgspec.Raw
 
 
@@ -106,15 +109,13 @@ class ResourceGraph:
 
     def _sightings(self, vms: _RowsById, nics: _RowsById) -> Iterator[Sighting]:
         for row in vms.values():
-            resource_id = get_text(row.named, "id")
-            parts = ids.parse_vm_resource_id(resource_id)
+            parts = ids.parse_vm_resource_id(row.resource_id)
             if parts is None or parts.subscription not in self._subscriptions:
                 continue
-            references = get_objects(row.named, "networkInterfaces")
-            own = [nics[nic_id] for each in references if (nic_id := get_text(each, "id").lower()) in nics]
+            own = [nics[nic_id] for nic_id in row.nics if nic_id in nics]
             yield Sighting(
-                vm_id=get_text(row.named, "vmId").lower(),
-                resource_id=resource_id,
+                vm_id=row.vm_id,
+                resource_id=row.resource_id,
                 mark=self._mark(row, own),
                 glimpse=partial(self._glimpse, row, own, parts.subscription),
             )
@@ -183,8 +184,9 @@ def _by_id(rows: Rows) -> _RowsById:
     for whole in rows:
         named = decoded_as(_Named, whole)
         if named is not None:
-            shown = {"id": named.id, "vmId": named.vm_id, "networkInterfaces": named.network_interfaces}
-            found[get_text(shown, "id").lower()] = _Row(shown, whole)
+            resource_id = get_text(named.id)
+            nics = tuple(get_text(each, "id").lower() for each in get_objects(named.network_interfaces))
+            found[resource_id.lower()] = _Row(resource_id, get_text(named.vm_id).lower(), nics, whole)
     return found
 
 

@@ -32,6 +32,7 @@ from microseg.model.azure_facts import RunCommand, Unsupported, Vm, VmDetail
 from microseg.model.azure_record import Address, AzureRecord, Disk, Image, Nic, Tag
 from microseg.model.azure_spec import Select
 from microseg.model.fields import clip
+from microseg.model.sharing import Sharing
 
 _OUTPUT_LENGTH = 4096
 """Characters at the end of a run-command's output: what Azure keeps of it at most."""
@@ -66,6 +67,7 @@ class VmParser:
         self._select = Selector(select)
         self._nics_by_id = by_id(nics)
         self._statuses_by_id = by_id(statuses)
+        self._sharing = Sharing()
         self.unreadable: list[str] = []
         self.problems: list[str] = []
 
@@ -89,7 +91,7 @@ class VmParser:
             self.problems.append(f"The list of NICs does not show {', '.join(names)} of VM {record.name}")
         return Vm(
             vm_id=vm_id,
-            record=self._with_recorded_tags(record),
+            record=self._sharing.once(self._with_recorded_tags(record)),
             source=self._source,
             unsupported=_unsupported(body, record),
             selected=not unselected,

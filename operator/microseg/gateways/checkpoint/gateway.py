@@ -83,8 +83,7 @@ class CheckPointManagementGateway:
 
     def sessions(self) -> Reading[tuple[Session, ...]]:
         """All sessions that are not published, those of people too (jmd/show-sessions.j.md)."""
-        bodies = yield from read_all(self._session_client, "show-sessions", _FULL)
-        sessions = tuple(parse.session(body) for body in bodies)
+        sessions = tuple((yield from read_all(self._session_client, "show-sessions", _FULL, parse.session)))
         for session in sessions:
             self._session_client.update_session(session)
         return sessions
@@ -119,10 +118,11 @@ class CheckPointManagementGateway:
     def hosts(self) -> Reading[tuple[HostObject, ...]]:
         """All host objects as published, with our session's changes; 500 per page (jmd/show-hosts.j.md)."""
         options = {**_FULL, "show-membership": True, "order": [{"ASC": "name"}]}
-        bodies = yield from read_all(self._session_client, "show-hosts", options)
-        parsed = [(body, parse.host_objects(body)) for body in bodies]
-        self._problems = bounded_problems([_problem(body) for body, objects in parsed if not objects])
-        return tuple(host for _, objects in parsed for host in objects)
+        parsed = yield from read_all(
+            self._session_client, "show-hosts", options, lambda body: parse.host_objects(body) or _problem(body)
+        )
+        self._problems = bounded_problems([each for each in parsed if isinstance(each, str)])
+        return tuple(host for each in parsed if not isinstance(each, str) for host in each)
 
     def problems(self) -> tuple[str, ...]:
         """What the latest complete `hosts` left out, one sentence per item; bounded."""
@@ -130,20 +130,20 @@ class CheckPointManagementGateway:
 
     def groups(self) -> Reading[tuple[Group, ...]]:
         """All groups, and who locks them from another session (jmd/show-groups.j.md; only full detail shows locks)."""
-        bodies = yield from read_all(self._session_client, "show-groups", _FULL)
-        return tuple(parse.group(body) for body in bodies)
+        return tuple((yield from read_all(self._session_client, "show-groups", _FULL, parse.group)))
 
     def packages(self) -> Reading[tuple[Package, ...]]:
         """All policy packages (jmd/show-packages.j.md)."""
-        bodies = yield from read_all(self._session_client, "show-packages", {}, key="packages")
-        return tuple(Package(get_text(body, "name"), get_text(body, "uid")) for body in bodies)
+        packages = yield from read_all(self._session_client, "show-packages", {}, _package, key="packages")
+        return tuple(packages)
 
     def gateways(self) -> Reading[tuple[EnforcementPoint, ...]]:
         """All firewalls and servers, what they enforce, and their groups (jmd/show-gateways-and-servers.j.md)."""
-        bodies = yield from read_all(
-            self._session_client, "show-gateways-and-servers", {**_FULL, "show-membership": True}
+        options = {**_FULL, "show-membership": True}
+        points = yield from read_all(
+            self._session_client, "show-gateways-and-servers", options, parse.enforcement_point
         )
-        return tuple(parse.enforcement_point(body) for body in bodies)
+        return tuple(points)
 
     def validations(self) -> Validations:
         """What would block the publish, and what only warns (jmd/show-validations.j.md).
@@ -180,8 +180,10 @@ class CheckPointManagementGateway:
         """
         since = (self._time() - _LISTED).isoformat(timespec="seconds")
         options = {"initiator": self._administrator(), "status": "all", "from-date": since}
-        bodies = yield from read_all(self._session_client, "show-tasks", options, key="tasks", uid="task-id")
-        return TaskList(tuple(parse.begun_task(body) for body in bodies), self._time())
+        begun = yield from read_all(
+            self._session_client, "show-tasks", options, parse.begun_task, key="tasks", uid="task-id"
+        )
+        return TaskList(tuple(begun), self._time())
 
     def _time(self) -> datetime:
         """Now, by the server's clock."""
@@ -274,6 +276,10 @@ class CheckPointManagementGateway:
         except Rejected as error:
             if error.code != NOT_FOUND:
                 raise
+
+
+def _package(body: Json) -> Package:
+    return Package(get_text(body, "name"), get_text(body, "uid"))
 
 
 def _problem(body: Json) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
+from sys import intern
 
 from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.json_access import (
@@ -77,10 +79,14 @@ def host_objects(body: Json) -> tuple[HostObject, ...]:
     if not uid or not name:
         return ()
     owner, vm_id = owner_mark(body)
-    groups = frozenset(groups_of(body))
-    return tuple(
-        HostObject(uid, name, address, groups, owner, vm_id, modifier=last_modifier(body)) for address in addresses
-    )
+    groups, modifier = _same_groups(tuple(groups_of(body))), intern(last_modifier(body))
+    return tuple(HostObject(uid, name, address, groups, intern(owner), vm_id, modifier) for address in addresses)
+
+
+@lru_cache(maxsize=1024)
+def _same_groups(names: tuple[str, ...]) -> frozenset[str]:
+    """One set for all the objects that are in the same groups."""
+    return frozenset(names)
 
 
 def groups_of(body: Json) -> list[str]:

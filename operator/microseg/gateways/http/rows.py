@@ -6,6 +6,7 @@ A list that is decoded as a whole takes four times its bytes, and ten thousand r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +25,13 @@ class Page(msgspec.Struct, rename="camel"):
 
     value: Rows
     next_link: str | None = None
+
+
+def taken(rows: Rows) -> Iterator[msgspec.Raw]:
+    """Each row in its order; the list lets go of it, and with the last row of a page of the page's bytes."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def decoded(row: object) -> object:

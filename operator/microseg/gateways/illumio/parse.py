@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from sys import intern
 
 from microseg.gateways.http.client import sanitize
 from microseg.gateways.http.json_access import (
@@ -70,17 +71,17 @@ def workload(item: object, org: int, labels: Mapping[str, Label], now: datetime)
         ven=clip(get_value(body, "ven", "href")),
         agent=clip(get_value(body, "agent", "href")),
         hostname=clip(get_text(body, "hostname")),
-        enforcement_mode=clip(get_text(body, "enforcement_mode"), 32),
+        enforcement_mode=intern(clip(get_text(body, "enforcement_mode"), 32)),
         labels=_labels_of(body, org, labels),
-        external_set=get_text(body, "external_data_set"),
+        external_set=intern(get_text(body, "external_data_set")),
         external_reference=get_text(body, "external_data_reference"),
         addresses=_addresses(body),
         created_at=created_at,
         online=online if isinstance(online, bool) else None,
-        ven_status=clip(get_text(body, "ven", "status") or get_text(body, "agent", "status", "status"), 32),
+        ven_status=intern(clip(get_text(body, "ven", "status") or get_text(body, "agent", "status", "status"), 32)),
         silent=heard_at is not None and now - heard_at > SILENT_AFTER,
         heartbeat_at=heartbeat_at,
-        updated_by=sanitize(get_value(body, "updated_by", "href"), limit=64),
+        updated_by=intern(sanitize(get_value(body, "updated_by", "href"), limit=64)),
     )
 
 
@@ -181,8 +182,14 @@ def merged_labels(
 
 def _labels_of(body: Json, org: int, labels: Mapping[str, Label]) -> tuple[Label, ...]:
     """The labels of a workload, by key; one that neither it nor `labels` describes is left out."""
-    labels_found = (label(item, org) or labels.get(get_text(item, "href")) for item in get_objects(body, "labels"))
+    labels_found = (_known_label(item, org, labels) for item in get_objects(body, "labels"))
     return tuple(sorted((each for each in labels_found if each is not None), key=lambda each: (each.key, each.value)))
+
+
+def _known_label(item: Json, org: int, labels: Mapping[str, Label]) -> Label | None:
+    """The label of a workload as it says itself, else as it is known; the known one where both say the same."""
+    known, shown = labels.get(get_text(item, "href")), label(item, org)
+    return known if shown is None or shown == known else shown
 
 
 def _addresses(body: Json) -> frozenset[str]:
