@@ -9,7 +9,7 @@ import gc
 
 import aiohttp.web
 import azure.identity
-import azure.mgmt.core
+import azure.mgmt.compute
 import kopf
 import kubernetes
 import msgspec

@@ -18,7 +18,7 @@ from lab.image.problems import ImageFailed
 SITE = "usr/local/lib/python3.11/dist-packages"
 """Where Debian's Python looks for packages that Debian did not make."""
 _WHEELS = {"amd64": "x86_64", "arm64": "aarch64"}
-_NEVER_IMPORTED = ("kubernetes/aio", "certifi/tests", "websocket/tests")
+_NEVER_IMPORTED = ("kubernetes/aio", "azure/mgmt/compute/aio", "certifi/tests", "websocket/tests")
 """The asyncio twins of clients that are used from threads, and tests: a third of what the wheels weigh."""
 _IMPORTS = "import microseg.handlers.lifecycle, microseg.application, microseg.cli.arguments, microseg.build_gateways"
 _SCRIPT = """\

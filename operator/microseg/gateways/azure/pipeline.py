@@ -21,8 +21,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.core.pipeline import PipelineRequest, policies
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
-from azure.core.rest import HttpResponse as SdkResponse
-from azure.mgmt.core import ARMPipelineClient
+from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
 from microseg.gateways.azure.credentials import CredentialFactory, Endpoints
@@ -34,7 +33,7 @@ from microseg.gateways.http.proxy import Proxy
 from microseg.gateways.http.volume import Volume
 from microseg.gateways.ports import GatewayError, Refused, Unreachable
 
-_Client = ARMPipelineClient[HttpRequest, SdkResponse]
+_UNUSED_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 _NETWORK_ERRORS = (AzureError, requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _REQUEST_ERRORS = (*_NETWORK_ERRORS, ValueError, KeyError)
 
@@ -117,7 +116,7 @@ class Pipeline:
         return Volume(SYSTEM.display_name, self._limits.memory, self._limits.shared)
 
     def _send_once(
-        self, client: _Client, method: str, url: str, *, effect: bool, body: object, into: object
+        self, client: ComputeManagementClient, method: str, url: str, *, effect: bool, body: object, into: object
     ) -> HttpResponse:
         headers = {"Accept": "application/json"}
         content = None
@@ -126,14 +125,16 @@ class Pipeline:
         tls.forget_sent_request()
         deadline = time.monotonic() + self._limits.token if effect else math.inf
         try:
-            request = HttpRequest(method, url, headers=headers, content=content)
+            # The SDK formats URLs and would replace what stands in braces.
+            escaped_url = url.replace("{", "%7B").replace("}", "%7D")
+            request = HttpRequest(method, escaped_url, headers=headers, content=content)
             response = client.send_request(request, deadline=deadline)
             status, response_headers, content = response.status_code, dict(response.headers.items()), response.content
         except _REQUEST_ERRORS as error:
             raise self._request_error(client, error, effect=effect) from None
         return decode_response(SYSTEM, status, response_headers, content, effect=effect, proxy=self._proxy, into=into)
 
-    def _request_error(self, client: _Client, error: Exception, *, effect: bool) -> GatewayError:
+    def _request_error(self, client: ComputeManagementClient, error: Exception, *, effect: bool) -> GatewayError:
         """The error of a failed request. If its sending had not begun, the token failed, and nothing has happened.
 
         MSAL remembers an answer that it could not parse, and then fails at every later use of the same credential: its
@@ -155,7 +156,7 @@ class Pipeline:
             return Unreachable("Azure could not be reached: its sign-in service gave an answer that cannot be parsed")
         return connection_error(SYSTEM, cause, effect=False, proxy=self._proxy)
 
-    def _renewed_client(self, stale: _Client) -> _Client:
+    def _renewed_client(self, stale: ComputeManagementClient) -> ComputeManagementClient:
         """A client with a fresh credential; threads that received the same 401 share one."""
         with self._lock:
             if self._client is stale:
@@ -164,18 +165,18 @@ class Pipeline:
                 self._client = self._build_client()
             return self._client
 
-    def _build_client(self) -> _Client:
-        """A client whose pipeline has no RetryPolicy: `retry_total=0` would still leave one in it.
-
-        The base of the generated clients, and none of them: azure-mgmt-compute's would load 14 MiB of models.
-        """
+    def _build_client(self) -> ComputeManagementClient:
+        """A client whose pipeline has no RetryPolicy: `retry_total=0` would still leave one in it."""
         original = self._credential_factory()
         self._credentials.append(original)
         credential = _OneAtATime(original, self._limits.token)
         scope = self._endpoints.scope
         transport: Any = RequestsTransport(session=self._session, session_owner=False, use_env_settings=False)
-        return ARMPipelineClient(
-            self._endpoints.resource_manager,
+        return ComputeManagementClient(
+            credential,
+            _UNUSED_SUBSCRIPTION,
+            base_url=self._endpoints.resource_manager,
+            credential_scopes=[scope],
             transport=transport,
             policies=[
                 policies.RequestIdPolicy(),
