@@ -9,9 +9,15 @@ from typing import Any
 from lab.memory.scripted import Journal, Scripted
 from microseg.gateways.ports import Reading, Wait
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
-from microseg.model.azure_glimpse import Sighting
+from microseg.model.azure_glimpse import Glimpse, Sighting
 from microseg.model.facts import ABSENT, Absent
 from microseg.model.script import Script
+
+
+def sighting(vm: Vm) -> Sighting:
+    """A VM in a graph that shows of it what the lists would show."""
+    glimpse = Glimpse.of(vm)
+    return Sighting(vm.vm_id, glimpse.resource_id, repr(vm).encode(), lambda: glimpse)
 
 
 class FakeAzure(Scripted):
@@ -61,7 +67,7 @@ class FakeAzure(Scripted):
     def sightings(self) -> Reading[tuple[Sighting, ...]]:
         yield Wait()
         self.asked("sightings")
-        return tuple(map(Sighting.of, self.vms if self.graph is None else self.graph))
+        return tuple(map(sighting, self.vms if self.graph is None else self.graph))
 
     def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
         yield Wait()

@@ -73,12 +73,6 @@ class Sighting:
     glimpse: Callable[[], Glimpse | None] = field(compare=False)
     """Reads it; None: it names no VM that can be identified."""
 
-    @classmethod
-    def of(cls, vm: Vm) -> Sighting:
-        """As a graph that knows no more than the lists would show it."""
-        glimpse = Glimpse.of(vm)
-        return cls(vm.vm_id, glimpse.resource_id, repr(vm).encode(), lambda: glimpse)
-
 
 def _nics(record: AzureRecord) -> Nics | None:
     if any(not nic.id for nic in record.nics):

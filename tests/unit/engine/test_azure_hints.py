@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from lab.memory import samples as m
+from lab.memory.azure import sighting
 from microseg.engine.lanes.azure_hints import Hints, hints_in, plan
 from microseg.engine.lanes.list_pace import LONG, RAREST, ListPace
 from microseg.model.azure_facts import Vm
-from microseg.model.azure_glimpse import Glimpse, Sighting
+from microseg.model.azure_glimpse import Glimpse
 from microseg.model.azure_record import Nic, Tag
 
 ONE = m.vm()
@@ -29,7 +30,7 @@ def with_nics(*nics: Nic) -> Vm:
 
 
 def look(*shown: Vm, answered: dict[str, Glimpse | None] | None = None) -> Hints:
-    return hints_in(map(Sighting.of, shown), KNOWN, answered or {}, {})
+    return hints_in(map(sighting, shown), KNOWN, answered or {}, {})
 
 
 (NIC,) = ONE.record.nics
@@ -73,14 +74,13 @@ def test_a_newcomer_and_a_vm_that_is_lacking_are_hints() -> None:
 
 
 def test_what_agreed_is_read_again_only_where_the_graph_or_resource_manager_shows_something_else() -> None:
-    def sighting(vm: Vm) -> Sighting:
-        return replace(Sighting.of(vm), glimpse=lambda: pytest.fail("it was read"))
+    unread = replace(sighting(ONE), glimpse=lambda: pytest.fail("it was read"))
 
     before = look(ONE).agreed
-    assert hints_in([sighting(ONE)], KNOWN, {}, before) == Hints(open={}, answered={})
+    assert hints_in([unread], KNOWN, {}, before) == Hints(open={}, answered={})
     other = changed(power_state="deallocated")
-    assert hints_in([Sighting.of(other)], KNOWN, {}, before).open == {ONE.vm_id: Glimpse.of(other)}
-    assert hints_in([Sighting.of(ONE)], {ONE.vm_id: other}, {}, before).open == {ONE.vm_id: Glimpse.of(ONE)}
+    assert hints_in([sighting(other)], KNOWN, {}, before).open == {ONE.vm_id: Glimpse.of(other)}
+    assert hints_in([sighting(ONE)], {ONE.vm_id: other}, {}, before).open == {ONE.vm_id: Glimpse.of(ONE)}
 
 
 def test_an_answered_hint_is_not_followed_again_until_the_graph_shows_something_else() -> None:

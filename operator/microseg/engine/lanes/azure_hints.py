@@ -55,10 +55,9 @@ def hints_in(shown: Iterable[Sighting], known: Mapping[str, Vm], answered: Shown
             agreed[vm.vm_id] = each.mark, vm
         elif glimpse is not None:
             differing.setdefault(each.vm_id, glimpse)
-    for vm_id in known:
-        differing.setdefault(vm_id, None)
     for vm_id in agreed:
         differing.pop(vm_id, None)
+    differing |= {vm_id: None for vm_id in known if vm_id not in agreed and vm_id not in differing}
     old = {vm_id for vm_id, glimpse in differing.items() if vm_id in answered and answered[vm_id] == glimpse}
     return Hints(
         open={vm_id: glimpse for vm_id, glimpse in differing.items() if vm_id not in old},

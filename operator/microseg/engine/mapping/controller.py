@@ -99,7 +99,7 @@ class MappingController:
         if rollout.admitted is not None and rollout.approved is not None:
             await self._admit(rollout.admitted, rollout.approved)
             rollout.weigh(self._estate_status.estate)
-        if rollout.uncounted and await self._count(rollout.uncounted):
+        if rollout.hourly.uncounted and await self._count(rollout.hourly.uncounted):
             rollout.weigh(self._estate_status.estate)
         hold = rollout.hold
         if hold is not None and hold.digest not in self._reported_holds:

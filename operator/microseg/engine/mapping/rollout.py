@@ -65,11 +65,6 @@ class MappingRollout:
         """What of the hold `admitted` lets through: a change of rules as a whole, others host by host."""
         return self._hold or self.hourly.part
 
-    @property
-    def uncounted(self) -> frozenset[str]:
-        """VmIds of hosts that stay as recorded until the Estate's status counts them for the hour."""
-        return self.hourly.uncounted
-
     def let_through(self) -> None:
         """What `admitted` covers is approved."""
         if self._hold is None:

@@ -179,7 +179,7 @@ class ResourceGraph:
 
 
 def _by_id(rows: Rows) -> _RowsById:
-    """The rows that are objects. `named` has their own types, which nobody promises."""
+    """The rows that are objects. What tells one apart may be of any type: what is no text is none."""
     found: _RowsById = {}
     for whole in rows:
         named = decoded_as(_Named, whole)

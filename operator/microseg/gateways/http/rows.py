@@ -41,18 +41,17 @@ def decoded(row: object) -> object:
     try:
         return msgspec.json.decode(row)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_json() from error
+        message = "A list has a row that is no JSON"
+        raise Unreachable(message) from error
 
 
 def decoded_as(kind: type[T], row: msgspec.Raw) -> T | None:
     """The fields of a row that `kind` has; None: the row is something else. Raises Unreachable as `decoded` does."""
     try:
         return msgspec.json.decode(row, type=kind)
-    except msgspec.ValidationError:
-        decoded(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded(row)  # raises where it is no JSON at all
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_json() from error
 
 
 class _Identified(msgspec.Struct):
@@ -65,7 +64,3 @@ def id_of(row: object) -> str:
         return get_text(row, "id")
     named = decoded_as(_Identified, row)
     return get_text(named.id) if named is not None else ""
-
-
-def _no_json() -> Unreachable:
-    return Unreachable("A list has a row that is no JSON")
