@@ -89,12 +89,12 @@ class AzureLane:
 
         A thing of ours outside whose VM no list shows any more gets its record back too, and goes the guarded way.
         """
-        latest = self._table.latest
+        latest, recorded = self._table.latest, self._table.hosts
         vms = latest.azure.vms.values() if latest.azure is not None else ()
-        wanted = {vm.vm_id: vm.record.name for vm in vms if vm.selected and vm.unsupported is None}
+        unrecorded = (vm for vm in vms if vm.vm_id not in recorded)
+        new = {vm.vm_id: vm.record.name for vm in unrecorded if vm.selected and vm.unsupported is None}
         if self.polls.latest.complete:
-            wanted |= latest.orphans(self._table.hosts)
-        new = [(vm_id, name) for vm_id, name in wanted.items() if vm_id not in self._table.hosts]
+            new |= latest.orphans(recorded)
         gate = asyncio.Semaphore(_CREATES)
 
         async def create(vm_id: str, name: str) -> None:
@@ -104,7 +104,7 @@ class AzureLane:
                 except KubeError as error:
                     log.warning("record not made", extra={"vm": vm_id, "error": str(error)})
 
-        await asyncio.gather(*(create(vm_id, name) for vm_id, name in new))
+        await asyncio.gather(*(create(vm_id, name) for vm_id, name in new.items()))
         self._recording = None
         self.schedule.wake()
 

@@ -138,3 +138,9 @@ def older(record: ManagedHost, than: ManagedHost) -> bool:
 def same(record: ManagedHost, before: ManagedHost) -> bool:
     """Whether nothing differs that a decision looks at."""
     return (record.spec, record.annotations, record.status) == (before.spec, before.annotations, before.status)
+
+
+def owned_keys(record: ManagedHost) -> tuple[str, ...]:
+    """Label keys of the workload that are ours, as the record says."""
+    illumio = record.status.illumio
+    return illumio.owned_keys if illumio is not None else ()

@@ -18,7 +18,7 @@ from microseg.engine.ground.ports import Clock
 from microseg.engine.state.accepted_effects import AcceptedEffects
 from microseg.engine.state.action_queues import ActionQueues
 from microseg.engine.state.fleet_index import FleetIndex
-from microseg.engine.state.host_state import NOTHING_OBSERVED, AttemptFacts, HostState, older, same
+from microseg.engine.state.host_state import NOTHING_OBSERVED, AttemptFacts, HostState, older, owned_keys, same
 from microseg.engine.state.latest import Latest
 from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
 from microseg.mapping import MappingDocument
@@ -26,7 +26,7 @@ from microseg.model.azure_facts import Vm, VmDetail
 from microseg.model.azure_record import AzureRecord
 from microseg.model.facts import HostFacts, Unreadable
 from microseg.model.host import HostStatus, ManagedHost
-from microseg.model.plan import Action, ProveGone, SetLabels
+from microseg.model.plan import Action, ProveGone
 from microseg.model.sharing import Sharing
 from microseg.planning.decide import Decision
 
@@ -137,9 +137,9 @@ class HostTable:
         if state is None or older(record, state.record):
             return
         asked = (record.spec, record.annotations) != (state.record.spec, state.record.annotations)
+        keys = owned_keys(record) != owned_keys(state.record)
         self._set_record(state, record)
-        labels = state.decision is not None and any(isinstance(each, SetLabels) for each in state.decision.actions)
-        if asked or labels:  # a person's wish: the watch brings no news of it then; labels wait for their keys
+        if asked or keys:  # a person's wish: the watch brings no news of it then; labels wait for their keys
             self.touch((vm_id,))
 
     def attempt_intended(self, vm_id: str) -> None:
@@ -154,8 +154,7 @@ class HostTable:
 
     def owns(self, vm_id: str, keys: Iterable[str]) -> bool:
         """Whether the host's record, as the API server has it, says that these label keys are ours."""
-        illumio = self.hosts[vm_id].record.status.illumio
-        return illumio is not None and set(keys) <= set(illumio.owned_keys)
+        return set(keys) <= set(owned_keys(self.hosts[vm_id].record))
 
     def _set_record(self, state: HostState, record: ManagedHost) -> None:
         was_retiring = state.record.status.retirement is not None

@@ -183,15 +183,17 @@ class Latest:
         """
         if self.azure is None or self.illumio is None or self.check_point is None or self.azure.doubtful:
             return {}
-        marked = {vm_id: names[0] for vm_id in self.check_point.own if (names := self._object_names(vm_id))}
         stones = self.tombstones.values() if self.tombstones is not None else ()
-        marked |= {stone.vm_id: stone.vm for stone in stones if stone.groups and stone.vm and stone.ended_at is None}
-        marked |= {vm_id: each.hostname for vm_id, (each, *_) in self.illumio.by_vm.items() if each.hostname}
-        return {
-            vm_id: name
-            for vm_id, name in marked.items()
-            if len(vm_id) == _UUID and vm_id not in recorded and vm_id not in self.azure.vms and not self._ended(vm_id)
-        }
+        retiring = {stone.vm_id: stone.vm for stone in stones if stone.groups and stone.vm and stone.ended_at is None}
+        marked = self.check_point.own.keys() | retiring.keys() | self.illumio.by_vm.keys()
+        found: dict[str, str] = {}
+        for vm_id in marked - self.azure.vms.keys():
+            if len(vm_id) == _UUID and vm_id not in recorded and not self._ended(vm_id):
+                hostname = next((each.hostname for each in self.illumio.by_vm.get(vm_id, ())), "")
+                name = hostname or retiring.get(vm_id) or next(iter(self._object_names(vm_id)), "")
+                if name:
+                    found[vm_id] = name
+        return found
 
     def last_resource_id(self, state: HostState) -> str:
         """ARM id that the VM had; its tombstone has it where the record was lost. Empty: unknown."""
