@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_least_client_reads_answers_in_pieces_and_tells_refusals(
     prepare(control_plane, namespace)
     kubeconfig = control_plane.kubeconfig_for_service_account(namespace, ACCOUNT, tmp_path / "kubeconfig")
     with RawApi(kubeconfig) as api:
-        assert len(api.request("GET", "/openapi/v3")) > 10_000
+        assert len(json.loads(api.request("GET", "/openapi/v3"))["paths"]) > 30
         with pytest.raises(RawRequestFailed, match="403"):
             api.request("GET", f"/api/v1/namespaces/{namespace}/pods")
         assert b"gitVersion" in api.request("GET", "/version")

@@ -73,9 +73,9 @@ def test_the_audit_log_names_who_did_what_and_keeps_no_secret(control_plane: Con
     text = control_plane.audit_log.read_text(encoding="utf-8")
     events = [json.loads(line) for line in text.splitlines()]
     mine = [event for event in events if event.get("objectRef", {}).get("namespace") == namespace]
-    assert [(event["verb"], event["user"]["username"], event["objectRef"]["resource"]) for event in mine] == [
-        ("create", "admin", "secrets")
-    ]
+    told = [(event["verb"], event["user"]["username"], event["objectRef"]["resource"]) for event in mine]
+    # To admit the Secret it may ask itself for the namespace's quotas: 1.32 keeps that in its audit log.
+    assert [each for each in told if each[1] != "system:apiserver"] == [("create", "admin", "secrets")]
     assert "open-sesame" not in text
 
 
