@@ -198,9 +198,10 @@ def installed_is_more_than_published(evidence: Evidence) -> Iterator[str]:
         for entry in evidence.of("checkpoint", "world.task-ended")
         if entry.changed[0].startswith("install ") and entry.note.startswith("succeeded")
     ]
+    publishes = [(each.seq, set(each.changed)) for each in evidence.of("checkpoint", "world.published")]
     for host in evidence.hosts:
         names = {str(each["name"]) for each in (host.raw["status"].get("checkPoint") or {}).get("hosts", ())}
-        published = [each.seq for each in evidence.of("checkpoint", "world.published") if names & set(each.changed)]
+        published = [seq for seq, changed in publishes if names & changed]
         if not published or not host.true("PolicyInstalled") or not host.groups:
             continue
         begun = [seq for seq in installs if seq > published[-1]]

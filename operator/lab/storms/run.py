@@ -20,6 +20,8 @@ from lab.vitals import Vitals, queue_lengths, vitals
 
 _ALONE_ROUNDS = 2
 _PROTECTED_WITHIN, _REST_WITHIN = 300.0, 600.0
+_REST_PER_HOST = 0.1
+"""Seconds more: twentieths and tenths of the fleet are created and retired."""
 _SAMPLE = 1.0
 
 
@@ -78,7 +80,7 @@ def _alone(settled: Settled, number: int) -> float:
     made = probes.create(settled.rig, f"alone{number}", settled.subscriptions[0])
     probes.await_protection(settled.rig, made, seconds=_PROTECTED_WITHIN)
     settled.hosts += len(made)
-    await_rest(settled.rig, settled.hosts, seconds=_REST_WITHIN)
+    _await_rest(settled)
     return probes.mean_seconds(made)
 
 
@@ -98,7 +100,7 @@ def _play(settled: Settled, storm: Storm, number: int, alone: float) -> Played:
         probes.await_protection(rig, made, seconds=_PROTECTED_WITHIN)
         if not storm.away:
             storm.end(settled)
-        await_rest(rig, settled.hosts, seconds=_REST_WITHIN)
+        _await_rest(settled)
     peak = Vitals(*(max(getattr(each, name) for each in peaks) for name in ("memory", "handles", "threads")))
     return Played(
         name=storm.name,
@@ -111,6 +113,10 @@ def _play(settled: Settled, storm: Storm, number: int, alone: float) -> Played:
         queues=queues,
         away=storm.away,
     )
+
+
+def _await_rest(settled: Settled) -> None:
+    await_rest(settled.rig, settled.hosts, seconds=_REST_WITHIN + settled.hosts * _REST_PER_HOST)
 
 
 @contextmanager
