@@ -158,13 +158,17 @@ class IllumioLane:
         return bool(desired)
 
     async def _stamp(self) -> bool:
-        """Our mark, and the enforcement floor, in one bulk call."""
+        """Our mark, and the enforcement floor, in one bulk call.
+
+        What a script named is in the record before its stamp is in the PCE: once that is shown, nobody asks the script.
+        """
         changes: dict[str, tuple[StampWorkload | RaiseEnforcement, WorkloadChange]] = {
             action.workload: (
                 action,
                 WorkloadChange(action.workload, external_set=self._mark, external_reference=vm_id),
             )
             for vm_id, action in self._table.actions.of(StampWorkload)
+            if self._table.hosts[vm_id].names_its_workload
         }
         changes |= {
             action.workload: (action, WorkloadChange(action.workload, enforcement_mode=action.mode))
@@ -195,7 +199,7 @@ class IllumioLane:
         """Workloads that need the same labels share a call. Keys are ours in the record before they are in the PCE."""
         alike: defaultdict[tuple[tuple[str, ...], tuple[str, ...]], list[SetLabels]] = defaultdict(list)
         for vm_id, action in self._table.actions.of(SetLabels):
-            if not self._table.owns(vm_id, [key for key, _ in action.labels]):
+            if not self._table.hosts[vm_id].owns([key for key, _ in action.labels]):
                 continue  # it is being written, and decided again then
             alike[(tuple(href for _, href in action.labels), action.clear)].append(action)
         for (labels, clear), hosts in alike.items():

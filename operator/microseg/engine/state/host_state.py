@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -108,8 +108,16 @@ class HostState:
     @property
     def claimed(self) -> str:
         """The workload uuid that the host's script printed, as decided last; empty: none."""
-        agent = (self.decision.status if self.decision else self.record.status).agent
-        return agent.workload if agent else ""
+        return named_workload(self.decision.status if self.decision else self.record.status)
+
+    @property
+    def names_its_workload(self) -> bool:
+        """Whether the record, as the API server has it, says what the host's script printed."""
+        return not self.claimed or self.claimed in recorded_first(self.record)
+
+    def owns(self, keys: Iterable[str]) -> bool:
+        """Whether the record, as the API server has it, says that these label keys are ours."""
+        return recorded_first(self.record).issuperset(keys)
 
     @property
     def workload(self) -> str:
@@ -140,7 +148,16 @@ def same(record: ManagedHost, before: ManagedHost) -> bool:
     return (record.spec, record.annotations, record.status) == (before.spec, before.annotations, before.status)
 
 
-def owned_keys(record: ManagedHost) -> tuple[str, ...]:
-    """Label keys of the workload that are ours, as the record says."""
+def named_workload(status: HostStatus) -> str:
+    """Uuid of the workload that the host's script printed; empty: none."""
+    return status.agent.workload if status.agent is not None else ""
+
+
+def recorded_first(record: ManagedHost) -> frozenset[str]:
+    """What the PCE is changed for once it is in the record: the workload that the script named, our label keys.
+
+    Once the PCE shows a stamp nobody asks the script again, and a key that it shows may be anybody's.
+    """
     illumio = record.status.illumio
-    return illumio.owned_keys if illumio is not None else ()
+    keys = illumio.owned_keys if illumio is not None else ()
+    return frozenset({named_workload(record.status), *keys} - {""})

@@ -18,7 +18,7 @@ from microseg.engine.ground.ports import Clock
 from microseg.engine.state.accepted_effects import AcceptedEffects
 from microseg.engine.state.action_queues import ActionQueues
 from microseg.engine.state.fleet_index import FleetIndex
-from microseg.engine.state.host_state import NOTHING_OBSERVED, AttemptFacts, HostState, older, owned_keys, same
+from microseg.engine.state.host_state import NOTHING_OBSERVED, AttemptFacts, HostState, older, recorded_first, same
 from microseg.engine.state.latest import Latest
 from microseg.engine.state.snapshots import AzureSnapshot, CheckPointSnapshot, IllumioSnapshot
 from microseg.mapping import MappingDocument
@@ -137,9 +137,9 @@ class HostTable:
         if state is None or older(record, state.record):
             return
         asked = (record.spec, record.annotations) != (state.record.spec, state.record.annotations)
-        keys = owned_keys(record) != owned_keys(state.record)
+        waited_for = recorded_first(record) - recorded_first(state.record)
         self._set_record(state, record)
-        if asked or keys:  # a person's wish: the watch brings no news of it then; labels wait for their keys
+        if asked or waited_for:  # a person's wish: the watch brings no news of it then; stamps and labels go on
             self.touch((vm_id,))
 
     def attempt_intended(self, vm_id: str) -> None:
@@ -151,10 +151,6 @@ class HostTable:
         if (state := self.hosts.get(vm_id)) is not None:
             self._observe(vm_id, **NOTHING_OBSERVED)
             self._outdate(vm_id, state)
-
-    def owns(self, vm_id: str, keys: Iterable[str]) -> bool:
-        """Whether the host's record, as the API server has it, says that these label keys are ours."""
-        return set(keys) <= set(owned_keys(self.hosts[vm_id].record))
 
     def _set_record(self, state: HostState, record: ManagedHost) -> None:
         was_retiring = state.record.status.retirement is not None
