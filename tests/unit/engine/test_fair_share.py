@@ -19,12 +19,14 @@ QUICK = 0.005
 
 
 class Replica:
-    """The electors of one process, one per estate."""
+    """The electors of one process, one per estate. A store's name is its namespace: all estates have one name."""
 
     def __init__(self, identity: str, stores: dict[str, FakeLeases], workers: Workers) -> None:
         share = FairShare(identity, pause=QUICK)
         self.electors = {
-            name: Elector(store, workers, namespace="plant", name=name, identity=identity, pace=PACE, share=share)
+            name: Elector(
+                store, workers, namespace=name, name="microseg-plant", identity=identity, pace=PACE, share=share
+            )
             for name, store in stores.items()
         }
         self.tasks: list[asyncio.Task[object]] = []

@@ -89,6 +89,7 @@ class Elector:
         """`identity`: who holds it, unique for this process. `share`: of its electors, where there are several."""
         self._store, self._workers, self._pace, self._monotonic = store, workers, pace, monotonic
         self._namespace, self._name, self._identity = namespace, name, identity
+        self._key = f"{namespace}/{name}"
         self._share = share or FairShare(identity)
         self._lease: Lease | None = None
         self._seen: tuple[str, float] = ("", 0.0)
@@ -124,7 +125,7 @@ class Elector:
     async def release(self, term: LeaseTerm) -> None:
         """Give it back, so that another replica takes over within one retry."""
         term.end()
-        self._share.saw(self._name, "")
+        self._share.saw(self._key, "")
         if self._lease is None:
             return
         try:
@@ -153,7 +154,7 @@ class Elector:
         async with self._share.turn() as waited:
             if waited:
                 began, lease = self._monotonic(), await self._read()
-            if not self._free(lease) or self._share.is_for_others(self._name, lease.holder if lease else ""):
+            if not self._free(lease) or self._share.is_for_others(self._key, lease.holder if lease else ""):
                 return None
             return await self._take(lease, began)
 
@@ -163,7 +164,7 @@ class Elector:
             lease = await self._workers.call(self._store.get, self._namespace, self._name)
         except NotFound:
             lease = None
-        self._share.saw(self._name, lease.holder if lease is not None else "")
+        self._share.saw(self._key, lease.holder if lease is not None else "")
         return lease
 
     def _free(self, lease: Lease | None) -> bool:
@@ -180,7 +181,7 @@ class Elector:
                 self._lease = await self._workers.call(self._store.replace, desired)
         except (Conflict, AlreadyExists):
             return None
-        self._share.saw(self._name, self._identity)
+        self._share.saw(self._key, self._identity)
         term = LeaseTerm(self._lease.transitions, self._monotonic)
         term.extend(began + self._pace.duration - self._pace.margin)
         log.info("lease acquired", extra={"lease": self._name, "term": term.number})

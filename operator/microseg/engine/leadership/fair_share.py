@@ -20,7 +20,7 @@ class FairShare:
         """`pause`: seconds between two takes, in which replicas that start together get theirs."""
         self._identity, self._pause = identity, pause
         self._holders: dict[str, str] = {}
-        """Lease -> its holder, as last read."""
+        """Lease as namespace/name -> its holder, as last read."""
         self._let_pass: set[str] = set()
         """Free Leases that were left to others for one look."""
         self._taking = asyncio.Lock()
