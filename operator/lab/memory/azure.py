@@ -7,17 +7,24 @@ from dataclasses import replace
 from typing import Any
 
 from lab.memory.scripted import Journal, Scripted
-from microseg.gateways.ports import Reading, Wait
+from microseg.gateways.ports import Reading, Unreachable, Wait
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
 from microseg.model.azure_glimpse import Glimpse, Sighting
 from microseg.model.facts import ABSENT, Absent
 from microseg.model.script import Script
 
 
-def sighting(vm: Vm) -> Sighting:
-    """A VM in a graph that shows of it what the lists would show."""
+def sighting(vm: Vm, *, garbled: bool = False) -> Sighting:
+    """A VM in a graph that shows of it what the lists would show. `garbled`: its row is no text, as reading it tells."""
     glimpse = Glimpse.of(vm)
-    return Sighting(vm.vm_id, glimpse.resource_id, repr(vm).encode(), lambda: glimpse)
+
+    def read() -> Glimpse:
+        if garbled:
+            message = "A list has a row that is no JSON"
+            raise Unreachable(message)
+        return glimpse
+
+    return Sighting(vm.vm_id, glimpse.resource_id, repr((vm, garbled)).encode(), read)
 
 
 class FakeAzure(Scripted):
@@ -32,6 +39,8 @@ class FakeAzure(Scripted):
         """Rows that the list has beside `vms` and that name no VM."""
         self.graph: list[Vm] | None = None
         """What Resource Graph shows; None: the same as the lists."""
+        self.garbled: set[str] = set()
+        """VmIds whose rows in Resource Graph are no text."""
         self.requests = 0
         """Pages that the lists count."""
         self.details: dict[str, VmDetail | Absent] = {
@@ -67,7 +76,8 @@ class FakeAzure(Scripted):
     def sightings(self) -> Reading[tuple[Sighting, ...]]:
         yield Wait()
         self.asked("sightings")
-        return tuple(map(sighting, self.vms if self.graph is None else self.graph))
+        shown = self.vms if self.graph is None else self.graph
+        return tuple(sighting(vm, garbled=vm.vm_id in self.garbled) for vm in shown)
 
     def read_vm(self, resource_id: str) -> Reading[Vm | Absent]:
         yield Wait()

@@ -242,3 +242,15 @@ async def test_a_vm_that_could_not_be_read_is_asked_for_by_the_next_look(workers
         world.azure.fail("read_vm", Unreachable("away"))
         world.add(shop(vm(1)))
         await until(lambda: world.groups()["1"] == {"Web"})
+
+
+async def test_a_row_of_the_graph_that_is_no_text_is_told_and_has_the_lists_read(workers: Workers) -> None:
+    world = world_of(2)
+    async with Process(world, workers).running():
+        await settled(world)
+        world.azure.garbled = {vm(2).vm_id}
+        await until(lambda: "A list has a row that is no JSON" in azure_says(world)[1])
+        world.add(shop(vm(1)))
+        await until(lambda: world.groups() == {"1": {"Web"}, "2": {"SO"}})
+        world.azure.garbled = set()
+        await until(lambda: azure_says(world) == (ConditionStatus.TRUE, "The latest poll was complete: 2 VMs."))

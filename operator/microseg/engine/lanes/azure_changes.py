@@ -72,12 +72,11 @@ class AzureChanges:
         if azure is None:
             return Look(lists=True)
         try:
-            shown = await self._sightings()
+            shown, known = await self._sightings(), dict(azure.vms)
+            hints = await self._workers.call(hints_in, shown, known, self._answered, self._agreed)
         except GatewayError as error:
             why = "it asks for a pause" if isinstance(error, Throttled) else str(error)
             return Look(lists=True, trouble=_trouble(why))
-        known = dict(azure.vms)
-        hints = await self._workers.call(hints_in, shown, known, self._answered, self._agreed)
         self._open, self._answered, self._agreed = dict(hints.open), dict(hints.answered), hints.agreed
         if _BLIND * sum(glimpse is None for glimpse in self._answered.values()) > len(known):
             return Look(lists=True, trouble=_trouble(_BLIND_TROUBLE))
