@@ -13,6 +13,7 @@ from lab.memory import samples as m
 from microseg.engine.ground.workers import Workers
 from microseg.engine.state.snapshots import CheckPointSnapshot
 from microseg.gateways.ports import GatewayError, OutcomeUnknown, Refused, Rejected, Throttled, Unreachable
+from microseg.kube.errors import Unavailable
 from microseg.model.checkpoint_facts import Package, Task, TaskState
 from microseg.model.checkpoint_tasks import BegunTask
 from microseg.model.estate_status import EstateStatus, InstallRecord
@@ -215,9 +216,9 @@ async def test_without_a_lost_answer_no_tasks_are_listed(desk: Desk) -> None:
     assert (len(desk.calls), looks(desk)) == (1, 0)
 
 
-def intent() -> EstateStatus:
-    """An earlier term wrote its intent half a minute ago, and ended."""
-    record = InstallRecord(package="Standard", targets=("gw1",), revision=m.PUBLISHED.uid, at=ago(30))
+def intent(seconds: float = 30) -> EstateStatus:
+    """An earlier term wrote its intent so many seconds ago, by its clock, and ended."""
+    record = InstallRecord(package="Standard", targets=("gw1",), revision=m.PUBLISHED.uid, at=ago(seconds))
     return EstateStatus(installs=(record,))
 
 
@@ -273,3 +274,50 @@ async def test_an_intent_of_an_earlier_term_that_came_to_nothing_holds_nothing_u
     desk.want("vm")
     await desk.go()
     assert (len(desk.calls), looks(desk)) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [15, -600], ids=["ten seconds behind it", "ten minutes behind it"])
+async def test_an_earlier_term_whose_clock_was_ahead_of_ours_is_found_out_as_well(
+    workers: Workers, seconds: float
+) -> None:
+    desk = Desk(workers, status=intent(seconds))
+    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), Task("task-0", TaskState.SUCCEEDED)]
+    desk.check_point.begun += [PUBLISHED, BegunTask("task-0", "Standard", ago(25))]
+    desk.want("vm")
+    await desk.go()
+    assert (desk.calls, looks(desk)) == ([], 1)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["its answer came", "its answer was lost"])
+async def test_an_install_whose_task_could_not_be_recorded_is_followed_and_recorded_later(
+    desk: Desk, *, lost: bool
+) -> None:
+    if lost:
+        desk.check_point.lose("install", LOST)
+    desk.check_point.meanwhile("install", lambda: desk.estates.fail("patch_status", Unavailable("away")))
+    await desk.go()
+    assert desk.journal.of("checkpoint.task") == [("task-1",), ("task-1",)]
+    (record,) = desk.estate_status.status.installs
+    assert (record.task, [line.what for line in desk.estate_status.status.history]) == (
+        "task-1",
+        ["Policy Standard installed on gw1"],
+    )
+
+
+async def test_an_install_of_an_earlier_term_that_was_found_is_known_also_while_the_server_is_away(
+    workers: Workers, at: Callable[[float], None]
+) -> None:
+    desk = Desk(workers, status=intent())
+    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), Task("task-0", TaskState.SUCCEEDED)]
+    desk.check_point.begun += [PUBLISHED, BegunTask("task-0", "Standard", ago(25))]
+    desk.check_point.meanwhile("task", lambda: None)
+    desk.check_point.meanwhile("task", lambda: desk.check_point.fail("task", Unreachable("away")))
+    desk.want("vm")
+    await desk.go()
+    assert desk.installs.doubts == {"gw1": "away"}
+    at(31)
+    desk.check_point.fail("own_tasks", Unreachable("away"))
+    await again(desk)
+    assert desk.calls == []
+    (record,) = desk.estate_status.status.installs
+    assert record.task == "task-0"

@@ -17,8 +17,8 @@ from microseg.engine.cluster.estate_status import EstateStatusWriter
 from microseg.engine.ground.engine_settings import EngineSettings
 from microseg.engine.ground.ports import Clock, Term
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes import install_records
 from microseg.engine.lanes.accepted_installs import AcceptedInstalls
+from microseg.engine.lanes.install_records import InstallRecords
 from microseg.engine.lanes.lost_installs import LostCall, LostInstalls
 from microseg.engine.state.host_table import HostTable
 from microseg.gateways.ports import CheckPointGateway, GatewayError, OutcomeUnknown, Rejected, Throttled
@@ -51,7 +51,7 @@ class PolicyInstalls:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is begun before `begin`."""
-        self._gateway, self._table, self._estate_status = gateway, table, estate_status
+        self._gateway, self._table, self._records = gateway, table, InstallRecords(estate_status, clock)
         self._workers, self._term, self._clock = workers, term, clock
         self._settings, self._monotonic = settings, monotonic
         self._lost = LostInstalls(
@@ -144,7 +144,7 @@ class PolicyInstalls:
             if task is None:
                 return
             begun = True
-            task = await self._follow(task)
+            task = await self._follow(package, task)
             self._note(targets, task)
             self._metrics.count(table.INSTALLS, "installed" if task.state is TaskState.SUCCEEDED else "refused")
             if task.state is TaskState.SUCCEEDED:
@@ -197,7 +197,7 @@ class PolicyInstalls:
         intent = InstallRecord(
             package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
         )
-        await self._estate_status.update(lambda status: install_records.intended(status, intent))
+        await self._records.intend(intent)
         self._term.check()
         self._called[package] = self._monotonic()
         try:
@@ -207,8 +207,7 @@ class PolicyInstalls:
             if found is None:
                 return None
             task_id = found
-        done = msgspec.structs.replace(intent, task=task_id)
-        await self._estate_status.update(lambda status: install_records.begun(status, done, self._clock()))
+        await self._records.begun(msgspec.structs.replace(intent, task=task_id))
         log.info("policy install started", extra={"package": package, "targets": targets, "revision": revision})
         return Task(task_id, TaskState.RUNNING)
 
@@ -241,32 +240,34 @@ class PolicyInstalls:
         """The task of an install that was begun before, may run still, and covers the revision; or nothing.
 
         Where an earlier term ended between its intent and the answer, the tasks tell. What they do not show running is
-        begun: the gateways show what an ended one brought.
+        begun: the gateways show what an ended one brought. The intent is dated by another's clock, which is not trusted:
+        any that began within the last half hour and runs still may be that one.
         """
-        record = install_records.latest(self._estate_status.status, package)
+        record = self._records.latest(package)
         if record is None or record.at is None or record.revision != revision:
             return ""
-        age = (self._clock() - record.at).total_seconds()
-        if age >= _PATIENCE:
+        if (self._clock() - record.at).total_seconds() >= _PATIENCE:
             return ""
         if record.task or package in self._called:
             return record.task if record.task not in self._over else ""
         try:
-            found = await self._lost.look(self._lost_call(package, self._monotonic() - age))
+            found = await self._lost.look(self._lost_call(package, self._monotonic() - _PATIENCE))
             if not found or (await self._workers.call(self._gateway.task, found)).state is not TaskState.RUNNING:
                 return ""
         except GatewayError as error:
             log.info("tasks do not tell of an earlier install", extra={"package": package, "error": str(error)})
             return ""
         self._found.add(found)
+        await self._records.begun(msgspec.structs.replace(record, task=found))
         return found
 
-    async def _follow(self, task: Task) -> Task:
-        """Look at the task until it is over or given up."""
+    async def _follow(self, package: str, task: Task) -> Task:
+        """Look at the package's task until it is over or given up."""
         deadline = self._monotonic() + _PATIENCE
         try:
             while task.state is TaskState.RUNNING and self._monotonic() < deadline:
                 await asyncio.sleep(self._settings.task_pause)
+                await self._records.catch_up(package)
                 task = await self._workers.call(self._gateway.task, task.id)
         except Rejected:
             self._over.add(task.id)
