@@ -75,6 +75,19 @@ async def test_a_replica_that_holds_more_takes_a_free_lease_that_nobody_else_wan
     assert found == {"full": 3, "other": 1}, "it waits one look for the other, and no longer"
 
 
+async def test_a_lease_that_is_free_once_more_is_left_to_others_once_more(workers: Workers) -> None:
+    stores = {"e0": held("e0", "full"), "e1": held("e1", "full"), "e2": held("e2", "other"), "e3": held("e3", "")}
+    full = Replica("full", stores, workers)
+    for name in ("e0", "e1", "e2"):
+        await full.electors[name]._try()
+    free = full.electors["e3"]
+    for _ in range(2):
+        assert await free._try() is None, "it is left to the other"
+        stores["e3"].stored = Lease("e3", "plant", "other", 2, None, 15, "2")
+        assert await free._try() is None
+        stores["e3"].stored = Lease("e3", "plant", "", 2, None, 15, "3")
+
+
 async def test_a_replica_alone_takes_all_at_once(workers: Workers) -> None:
     stores = {f"e{number}": held(f"e{number}", "") for number in range(6)}
     alone = Replica("alone", stores, workers)

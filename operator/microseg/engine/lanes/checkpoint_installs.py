@@ -240,8 +240,8 @@ class PolicyInstalls:
         """The task of an install that was begun before, may run still, and covers the revision; or nothing.
 
         Where an earlier term ended between its intent and the answer, the tasks tell. What they do not show running is
-        begun: the gateways show what an ended one brought. The intent is dated by another's clock, which is not trusted:
-        any that began within the last half hour and runs still may be that one.
+        begun: the gateways show what an ended one brought. The intent is dated by another's clock, which is not
+        trusted: any that began within the last half hour and runs still may be that one.
         """
         record = self._records.latest(package)
         if record is None or record.at is None or record.revision != revision:

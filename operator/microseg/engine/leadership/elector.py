@@ -150,6 +150,7 @@ class Elector:
         """One attempt to become the holder."""
         began, lease = self._monotonic(), await self._read()
         if not self._free(lease):
+            self._share.is_taken(self._key)
             return None
         async with self._share.turn() as waited:
             if waited:
@@ -182,6 +183,7 @@ class Elector:
         except (Conflict, AlreadyExists):
             return None
         self._share.saw(self._key, self._identity)
+        self._share.is_taken(self._key)
         term = LeaseTerm(self._lease.transitions, self._monotonic)
         term.extend(began + self._pace.duration - self._pace.margin)
         log.info("lease acquired", extra={"lease": self._name, "term": term.number})

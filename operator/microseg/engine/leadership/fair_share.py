@@ -20,7 +20,7 @@ class FairShare:
         """`pause`: seconds between two takes, in which replicas that start together get theirs."""
         self._identity, self._pause = identity, pause
         self._holders: dict[str, str] = {}
-        """Lease as namespace/name -> its holder, as last read."""
+        """Lease as namespace/name -> its holder, as last read; without those that nobody holds."""
         self._let_pass: set[str] = set()
         """Free Leases that were left to others for one look."""
         self._taking = asyncio.Lock()
@@ -39,9 +39,14 @@ class FairShare:
 
     def saw(self, lease: str, holder: str) -> None:
         """Who holds a Lease now; empty: nobody."""
-        self._holders[lease] = holder
-        if holder == self._identity:
-            self._let_pass.discard(lease)
+        if holder:
+            self._holders[lease] = holder
+        else:
+            self._holders.pop(lease, None)
+
+    def is_taken(self, lease: str) -> None:
+        """Somebody holds it, and renews it: once it is free again, it may be left to others again."""
+        self._let_pass.discard(lease)
 
     def is_for_others(self, lease: str, former: str = "") -> bool:
         """Whether a replica that holds fewer may take this free Lease first. `former`: who let it run out, if so."""
@@ -54,4 +59,4 @@ class FairShare:
 
     def _held(self) -> Counter[str]:
         """Replica -> how many Leases it holds."""
-        return Counter(filter(None, self._holders.values()))
+        return Counter(self._holders.values())
