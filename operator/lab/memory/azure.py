@@ -15,7 +15,7 @@ from microseg.model.script import Script
 
 
 def sighting(vm: Vm, *, garbled: bool = False) -> Sighting:
-    """A VM in a graph that shows of it what the lists would show. `garbled`: its row is no text, who reads it learns."""
+    """A VM in a graph that shows of it what the lists would show. `garbled`: its row is no text: who reads it sees."""
     glimpse = Glimpse.of(vm)
 
     def read() -> Glimpse:

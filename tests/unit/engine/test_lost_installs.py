@@ -216,6 +216,21 @@ async def test_without_a_lost_answer_no_tasks_are_listed(desk: Desk) -> None:
     assert (len(desk.calls), looks(desk)) == (1, 0)
 
 
+ENDED = Task("task-0", TaskState.SUCCEEDED, targets=("gw1",))
+
+
+async def test_a_task_that_an_earlier_term_recorded_is_not_it(workers: Workers) -> None:
+    record = InstallRecord(package="Standard", targets=("gw1",), revision="older", task="task-0", at=ago(3))
+    desk = Desk(workers, status=EstateStatus(installs=(record,)))
+    desk.check_point.tasks["task-0"] = [ENDED]
+    desk.check_point.begun.append(BegunTask("task-0", "Standard", ago(2)))
+    desk.check_point.fail("install", LOST)
+    desk.want("vm")
+    await desk.go()
+    assert (len(desk.calls), looks(desk), desk.journal.of("checkpoint.task")) == (1, 2, [])
+    assert desk.installs.effects.packages == frozenset()
+
+
 def intent(seconds: float = 30) -> EstateStatus:
     """An earlier term wrote its intent so many seconds ago, by its clock, and ended."""
     record = InstallRecord(package="Standard", targets=("gw1",), revision=m.PUBLISHED.uid, at=ago(seconds))
@@ -281,11 +296,12 @@ async def test_an_earlier_term_whose_clock_was_ahead_of_ours_is_found_out_as_wel
     workers: Workers, seconds: float
 ) -> None:
     desk = Desk(workers, status=intent(seconds))
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), Task("task-0", TaskState.SUCCEEDED)]
+    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), ENDED]
     desk.check_point.begun += [PUBLISHED, BegunTask("task-0", "Standard", ago(25))]
     desk.want("vm")
     await desk.go()
     assert (desk.calls, looks(desk)) == ([], 1)
+    assert desk.installs.effects.packages == frozenset(), "it may be older than what is to be installed"
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["its answer came", "its answer was lost"])

@@ -59,9 +59,9 @@ class PolicyInstalls:
         )
         self._called: dict[str, float] = {}
         """Package -> monotonic time right before its latest install was asked for, in this term."""
-        self._found: set[str] = set()
-        """Tasks that only the server's list names: each counts for the targets that it names itself, lest it is not
-        ours."""
+        self._found: dict[str, bool] = {}
+        """Tasks that only the server's list names -> whether each counts: for the targets that it names itself, lest it
+        is not ours. One of an earlier term may be older than what is to be installed."""
         self._metrics = estate_status.metrics
         self._wanted_since: dict[str, float] = {}
         self._not_before: dict[str, float] = {}
@@ -69,7 +69,7 @@ class PolicyInstalls:
         self._unseen: set[str] = set()
         """Packages whose install ended after the gateways were last read: not begun again before they are."""
         self._over: set[str] = set()
-        """Tasks that ended, or that the server does not know: not followed again."""
+        """Tasks that ended, that the server does not know, or that are of older revisions: not followed again."""
         self._settled: dict[str, tuple[str, float]] = {}
         """Package -> revision that an install ended well with, and when: a gateway may show it a little later."""
         self.effects = AcceptedInstalls(clock)
@@ -149,7 +149,7 @@ class PolicyInstalls:
             self._metrics.count(table.INSTALLS, "installed" if task.state is TaskState.SUCCEEDED else "refused")
             if task.state is TaskState.SUCCEEDED:
                 self._settled[package] = (revision, self._monotonic())
-            named = targets if task.id not in self._found else task.targets
+            named = targets if task.id not in self._found else task.targets if self._found[task.id] else ()
             self._count(package, frozenset(targets).intersection(named) - frozenset(self.failures), published_at)
         except (GatewayError, KubeError) as error:
             self._failed(package, targets, error, begun=begun)
@@ -194,6 +194,8 @@ class PolicyInstalls:
         revision = self._revision()
         if task_id := await self._earlier(package, revision):
             return Task(task_id, TaskState.RUNNING)
+        if (before := self._records.latest(package)) is not None and before.task:
+            self._over.add(before.task)  # whatever became of it, it is not the one that begins now
         intent = InstallRecord(
             package=package, targets=targets, revision=revision, at=self._clock().replace(microsecond=0)
         )
@@ -228,7 +230,7 @@ class PolicyInstalls:
             self._metrics.count(table.INSTALLS, "refused")
             self._not_before[package] = self._called[package] + _RETRY
         else:
-            self._found.add(found)
+            self._found[found] = True
         return found
 
     def _lost_call(self, package: str, at: float) -> LostCall:
@@ -257,7 +259,7 @@ class PolicyInstalls:
         except GatewayError as error:
             log.info("tasks do not tell of an earlier install", extra={"package": package, "error": str(error)})
             return ""
-        self._found.add(found)
+        self._found[found] = False
         await self._records.begun(msgspec.structs.replace(record, task=found))
         return found
 
