@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -48,6 +49,22 @@ def test_what_the_pce_says_of_a_ven_is_read_by_the_pces_own_clock(pce_world: Pce
     assert found.heartbeat_at is not None
     assert (found.online, found.ven_status, found.silent) == (True, "active", False)
     assert abs((now - found.heartbeat_at).total_seconds()) < 60
+
+
+@pytest.mark.parametrize("status", [502, 404, 200])
+def test_the_clock_of_something_in_between_is_not_the_pces(
+    pce_world: PceWorld, pce: IllumioPceGateway, status: int
+) -> None:
+    """By the time of a balancer that is ahead, heartbeats after a VM went missing would count as those before."""
+    href = preload(pce_world, 1)[0]
+    read(pce.workloads())
+    fast = formatdate(time.time() + 7200, usegmt=True)
+    pce_world.fault("workloads.get", action="html", status=status, headers={"Date": fast}, count=tries(Unreachable))
+    with pytest.raises(Unreachable):
+        read(pce.workload(href))
+    now = pce.time()
+    assert now is not None
+    assert abs(now.timestamp() - time.time()) < 60
 
 
 @pytest.mark.parametrize("absolute", [False, True])

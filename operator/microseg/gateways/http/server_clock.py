@@ -17,16 +17,16 @@ class ServerClock:
     def __init__(self) -> None:
         """Nothing is known before the first answer."""
         self._heard: tuple[float, float] | None = None
-        """The Date of the latest answer, and the monotonic time when it came."""
+        """The Date of the latest success, and the monotonic time when it came."""
 
     def hear(self, response: HttpResponse) -> None:
-        """Take over the Date of an answer, if it has one."""
-        date = http_date(response.header("Date"))
+        """Take over the Date of an answer. A page or a refusal may be of something in between, with another clock."""
+        date = http_date(response.header("Date")) if response.ok and response.is_json else None
         if date is not None:
             self._heard = (date, time.monotonic())
 
     def now(self) -> datetime | None:
-        """The Date of the latest answer and what passed since: never ahead of the server; None: it gives no Date."""
+        """The Date of the latest success and what passed since: never ahead of the server; None: it gives no Date."""
         if self._heard is None:
             return None
         date, at = self._heard

@@ -95,7 +95,7 @@ class IllumioPceGateway:
         return found
 
     def time(self) -> datetime | None:
-        """Now, by the PCE's clock: the Date of its latest answer and what passed since; None: it gives no Date."""
+        """Now, by the PCE's clock: the Date of its latest success and what passed since; None: it gives no Date."""
         return self._clock.now()
 
     def labels(self) -> Reading[tuple[Label, ...]]:
