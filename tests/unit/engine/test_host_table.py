@@ -97,6 +97,20 @@ def test_a_list_drops_what_was_deleted_and_not_what_was_made_since_it_began(tabl
 # tags -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("annotations", [{}, {"microseg.dev/retry": "agent"}], ids=["alike", "told apart"])
+def test_of_two_records_of_one_vm_each_may_go_first(table: HostTable, annotations: dict[str, str]) -> None:
+    """A backup that is restored over records that were made again may bring them under other names."""
+    first = m.host(name="first", uid="u-first")
+    second = m.host(name="second", uid="u-second", annotations=annotations)
+    for gone, left in ((first, second), (second, first)):
+        table.upsert(first)
+        table.upsert(second)
+        table.drop(gone.name)
+        assert set(table.hosts) <= {m.VM_ID}
+        table.keep_only(frozenset(), float("inf"))
+        assert (dict(table.hosts), table.record(m.VM_ID)) == ({}, None), left.name
+
+
 def test_a_tag_that_flaps_for_one_poll_moves_nobody(table: HostTable) -> None:
     for app in (OLD, NEW, OLD, NEW, OLD):
         table.saw_azure([tagged(app)])

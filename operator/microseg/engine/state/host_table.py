@@ -89,6 +89,7 @@ class HostTable:
     def upsert(self, record: ManagedHost) -> None:
         """A record as the API server has it; one that is older than what we hold is passed over."""
         state = self.hosts.get(vm_id := record.spec.vm_id)
+        self._vm_ids[record.name] = vm_id
         if state is None:
             state = self.hosts[vm_id] = HostState(record, sharing=self._sharing)
         elif older(record, state.record):
@@ -99,7 +100,6 @@ class HostTable:
         elif state.sending is not None and same(record, msgspec.structs.replace(state.record, status=state.sending)):
             self.wrote(record)  # our own write, which the watch shows before its answer comes
             return
-        self._vm_ids[record.name] = vm_id
         self._set_record(state, record)
         self.touch((vm_id,))
 
@@ -116,7 +116,8 @@ class HostTable:
     def keep_only(self, names: frozenset[str], began: float) -> None:
         """After a list: what it lacks was deleted while nobody watched, unless it was made since the list `began`."""
         for name in self._vm_ids.keys() - names:
-            if self.hosts[self._vm_ids[name]].known_since < began:
+            state = self.hosts.get(self._vm_ids[name])  # None: another record of the same VM was dropped
+            if state is None or state.known_since < began:
                 self.drop(name)
         if not self.synced:
             self.latest.records_came(self._recorded_azure)
