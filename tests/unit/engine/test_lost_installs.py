@@ -337,3 +337,20 @@ async def test_an_install_of_an_earlier_term_that_was_found_is_known_also_while_
     assert desk.calls == []
     (record,) = desk.estate_status.status.installs
     assert record.task == "task-0"
+
+
+@pytest.mark.parametrize("seconds", [0, -600], ids=["just now", "by a clock ahead of ours"])
+async def test_an_install_whose_request_is_on_its_way_while_the_engine_begins_anew_is_found(
+    workers: Workers, seconds: float
+) -> None:
+    """A person edits the spec, or a Secret, in the half minute in which a lost answer is being settled."""
+    desk = Desk(workers, status=intent(seconds))
+    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), ENDED]
+    desk.check_point.begun.append(PUBLISHED)
+    desk.check_point.meanwhile("own_tasks", lambda: None)
+    desk.check_point.meanwhile(
+        "own_tasks", lambda: desk.check_point.begun.append(BegunTask("task-0", "Standard", datetime.now(UTC)))
+    )
+    desk.want("vm")
+    await desk.go()
+    assert (desk.calls, looks(desk), desk.journal.of("checkpoint.task")) == ([], 2, [("task-0",)] * 2)

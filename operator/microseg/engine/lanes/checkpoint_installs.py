@@ -248,12 +248,13 @@ class PolicyInstalls:
         record = self._records.latest(package)
         if record is None or record.at is None or record.revision != revision:
             return ""
-        if (self._clock() - record.at).total_seconds() >= _PATIENCE:
+        age = (self._clock() - record.at).total_seconds()
+        if age >= _PATIENCE:
             return ""
         if record.task or package in self._called:
             return record.task if record.task not in self._over else ""
         try:
-            found = await self._lost.look(self._lost_call(package, self._monotonic() - _PATIENCE))
+            found = await self._lost.of_earlier(self._lost_call(package, self._monotonic() - _PATIENCE), age)
             if not found or (await self._workers.call(self._gateway.task, found)).state is not TaskState.RUNNING:
                 return ""
         except GatewayError as error:

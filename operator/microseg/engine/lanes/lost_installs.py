@@ -77,6 +77,17 @@ class LostInstalls:
             if task is not None or asked - lost >= self._margin:
                 return task
 
+    async def of_earlier(self, call: LostCall, age: float) -> str | None:
+        """The id of the task of an intent of an earlier term; None: there is none. Raises as `look` does.
+
+        `age`: seconds since it was written. Where its request may still be on its way the list is looked at once more.
+        """
+        task = await self.look(call)
+        if task is None and age < self._margin:
+            await asyncio.sleep(self._margin - max(age, 0.0))
+            task = await self.look(call)
+        return task
+
     async def look(self, call: LostCall) -> str | None:
         """The id of its task; None: the list has none. Unreachable: it does not tell; other GatewayErrors: no list."""
         listing = await read_whole(
