@@ -13,6 +13,7 @@ from tests.unit.engine.test_reconciler import COMMISSIONED, effects
 from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
 from microseg.gateways.ports import GatewayError, Reading, Refused, Throttled, Unreachable, Wait
+from microseg.kube.errors import Unavailable
 from microseg.model.azure_facts import Vm, VmDetail
 from microseg.model.azure_glimpse import Sighting
 from microseg.model.azure_record import Tag
@@ -254,3 +255,16 @@ async def test_a_row_of_the_graph_that_is_no_text_is_told_and_has_the_lists_read
         await until(lambda: world.groups() == {"1": {"Web"}, "2": {"SO"}})
         world.azure.garbled = set()
         await until(lambda: azure_says(world) == (ConditionStatus.TRUE, "The latest poll was complete: 2 VMs."))
+
+
+async def test_a_record_that_could_not_be_made_or_was_deleted_is_made_after_the_next_look(workers: Workers) -> None:
+    world = world_of(2)
+    async with Process(world, workers).running():
+        await settled(world)
+        lists = world.count(LISTS)
+        world.hosts.fail("create", Unavailable("away"))
+        world.add(vm(9))
+        await until(lambda: world.all_are(COMMISSIONED), 10)
+        del world.hosts.stored[world.host(vm(1)).name]
+        await until(lambda: world.all_are(COMMISSIONED), 10)
+        assert world.count(LISTS) == lists

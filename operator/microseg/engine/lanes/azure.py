@@ -55,8 +55,8 @@ class AzureLane:
         self._turns, self._line = Turns(), list[str]()
         """Who starts next: subscriptions in turn. The line's first is its last."""
         self._recording: asyncio.Task[None] | None = None
-        self._recorded = 0
-        """The poll whose new VMs have their records."""
+        self._recorded = self._swept = 0
+        """The poll after which records were made, and the latest one that was shown and swept up after."""
         table.actions.subscribe((StartScript, ReadRunCommand, ProveGone, DeleteRunCommands), schedule.wake)
         table.when_synced(schedule.wake)
 
@@ -67,9 +67,11 @@ class AzureLane:
                 if self.schedule.due:
                     self.schedule.begin()
                     tasks.create_task(self._poll(tasks))
-                if self._table.synced and self._recording is None and self._recorded != self.polls.shown:
-                    self._recorded = self.polls.shown
+                if self._table.synced and self._recording is None and self._recorded != self.polls.ended:
+                    self._recorded = self.polls.ended
                     self._recording = tasks.create_task(self._record_new())
+                if self._table.synced and self._swept != self.polls.shown:
+                    self._swept = self.polls.shown
                     self._attempts.keep_only(self._table.hosts)
                     self._turns.keep_only(self._table.hosts)
                     self._ask_again(tasks)

@@ -80,6 +80,8 @@ class AzurePolls:
         self.latest = Poll()
         self.shown = 0
         """How many polls the table has been shown."""
+        self.ended = 0
+        """How many polls there were, those among them that showed nothing new."""
         self._readings: dict[str, asyncio.Task[VmListing | GatewayError]] = {}
         """Subscription -> its reading that is under way, or whose end no poll has taken yet."""
         self._pages = 0
@@ -88,6 +90,10 @@ class AzurePolls:
 
     async def run(self, tasks: asyncio.TaskGroup) -> None:
         """One poll: the lists, or a look for changes, after which the lists may be due."""
+        await self._poll(tasks)
+        self.ended += 1
+
+    async def _poll(self, tasks: asyncio.TaskGroup) -> None:
         pace = self._pace
         if self._table.synced and not pace.due(asked=self._schedule.asked):
             look = await self._changes.look(pace.requests, lists_allowed=pace.allowed)
