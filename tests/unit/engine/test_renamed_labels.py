@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
-from tests.unit.engine.test_mapping_changes import SO, env_of
+from tests.unit.engine.test_mapping_changes import SO, WEB, env_of
 from tests.unit.engine.test_reconciler import COMMISSIONED, commissioned, rounds
 
-from lab.memory.world import Process, World, until
+from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
 from microseg.model.condition import Reason
 from microseg.model.illumio_facts import Label
@@ -55,3 +55,15 @@ async def test_where_no_label_may_be_made_a_renamed_one_is_told_and_costs_no_gro
         rename(world, "env", "Elsewhere", "Dev")
         await until(lambda: world.all_are(COMMISSIONED))
     assert (grouped(world), world.count("illumio.create_label")) == (True, 0)
+
+
+async def test_a_renamed_label_that_no_workload_carries_is_never_set(workers: Workers) -> None:
+    world = await commissioned(MANY, workers)
+    world.illumio.known.append(Label("app", "Shop", "/orgs/50/labels/shop"))
+    async with Process(world, workers, term=4).running():
+        await rounds(world, 1)
+        rename(world, "app", "Shop", "Quarantine")
+        world.add(vm(0, "Shop"))
+        await until(lambda: world.groups()["0"] == WEB and world.all_are(COMMISSIONED))
+    hrefs = {href for _, labels, _ in world.journal.of("illumio.set_labels") for href in labels}
+    assert "/orgs/50/labels/shop" not in hrefs

@@ -57,7 +57,7 @@ class IllumioLane:
         self._interval = schedule.interval
         self._not_before = 0.0
         self._slow: tuple[tuple[Label, ...], tuple[PairingProfile, ...]] | None = None
-        self._slow_at = 0.0
+        self._slow_at = self._labels_at = 0.0
         self._unseen = False
         """Whether something was changed that was not read back yet: nothing is done twice meanwhile."""
         table.actions.subscribe(
@@ -85,7 +85,7 @@ class IllumioLane:
             if self._slow is None or self._slow_is_old() or _renamed(workloads, self._slow[0]):
                 labels = await self._workers.read(self._illumio.labels(), self.schedule)
                 self._slow = (labels, await self._workers.read(self._illumio.profiles(), self.schedule))
-                self._slow_at = time.monotonic()
+                self._slow_at = self._labels_at = time.monotonic()
         except GatewayError as error:
             self.schedule.failed(error)
             return
@@ -202,10 +202,25 @@ class IllumioLane:
             if not self._table.hosts[vm_id].owns([key for key, _ in action.labels]):
                 continue  # it is being written, and decided again then
             alike[(tuple(href for _, href in action.labels), action.clear)].append(action)
+        if alike and not await self._labels_stand():
+            return True
         for (labels, clear), hosts in alike.items():
             for part in _parts(hosts):
                 await self._label(part, labels, clear)
         return bool(alike)
+
+    async def _labels_stand(self) -> bool:
+        """Whether labels that were listed an interval ago are called the same now; else all is read and decided anew.
+
+        Somebody may have renamed one that no workload carries, so that no reading showed it (`_renamed`).
+        """
+        if self._slow is not None and time.monotonic() - self._labels_at >= self._interval:
+            labels = await self._workers.read(self._illumio.labels(), self.schedule)
+            self._labels_at = time.monotonic()
+            if set(labels) != set(self._slow[0]):
+                self._slow = None
+                return False
+        return True
 
     async def _label(self, hosts: list[SetLabels], labels: Sequence[str], clear: Sequence[str]) -> None:
         """One call for all; where the PCE refuses it, halves, so that one bad workload stops only itself (L4)."""
