@@ -134,6 +134,19 @@ async def test_the_intent_of_a_publish_is_written_before_it_its_task_and_its_end
     assert desk.beats > 0, "the probe hears of it while tasks run"
 
 
+async def test_a_publish_whose_task_or_end_cannot_be_written_is_followed_and_the_next_write_tells_of_it(
+    desk: Desk,
+) -> None:
+    away = Unavailable("the API server is away")
+    desk.check_point.meanwhile("publish", lambda: desk.estates.fail("patch_status", away, away))
+    first = await desk.run(put(1, "SO"))
+    await desk.run(put(2, "SO"))
+    published = [line.what for line in desk.estates.stored.status.history if "az-" in line.what]
+    assert first.published == {"vm-001"}
+    assert (desk.count("publish"), desk.count("discard")) == (2, 0)
+    assert [name for what in published for name in ("az-001", "az-002") if name in what] == ["az-001", "az-002"]
+
+
 async def test_an_intent_that_cannot_be_written_is_followed_by_no_publish(desk: Desk) -> None:
     desk.estates.fail("patch_status", Unavailable("away"))
     with pytest.raises(Unavailable):

@@ -22,10 +22,11 @@ from microseg.engine.ground.ports import Clock, Term
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.failing_objects import FailingObjects, isolated
 from microseg.engine.lanes.login_record import LoginRecord
+from microseg.engine.lanes.publish_records import PublishRecords
 from microseg.gateways.ports import Busy, CheckPointGateway, GatewayError, ObjectForm, Rejected, Unreachable
 from microseg.model import names
 from microseg.model.checkpoint_facts import Session, Task, TaskState
-from microseg.model.estate_status import CheckPointState, EstateStatus, PublishRecord, SessionRecord
+from microseg.model.estate_status import PublishRecord
 from microseg.model.plan import DropObject, FirewallChange, PutObject, ReleaseAddress
 from microseg.planning import audit
 
@@ -69,7 +70,8 @@ class CheckPointFlush:
         clock: Clock,
     ) -> None:
         """`owner`: ownerId for the marks. `task_pause`: seconds between looks at a task. `alive`: tells the probe."""
-        self._gateway, self._estate_status, self._workers, self._term = gateway, estate_status, workers, term
+        self._gateway, self._workers, self._term = gateway, workers, term
+        self._records = PublishRecords(estate_status)
         self._alive, self._clock = alive, clock
         self._owner, self._pause = owner, task_pause
         self.logins = LoginRecord(estate_status, clock)
@@ -238,16 +240,13 @@ class CheckPointFlush:
         """Intent, publish, follow; empty: published. Never called again for the same session state."""
         digest = hashlib.sha256("\n".join(sorted(change.name for change in applied)).encode()).hexdigest()[:12]
         intent = PublishRecord(digest=digest, at=self._clock().replace(microsecond=0))
-        await self._estate_status.update(lambda status: _with_publish(status, session, intent))
+        await self._records.intend(session, intent)
         task_id = await self._call(self._gateway.publish)
         begun = msgspec.structs.replace(intent, task=task_id)
-        await self._estate_status.update(lambda status: _with_publish(status, session, begun))
+        await self._records.begun(session, begun)
         task = await self._follow(Task(task_id, TaskState.RUNNING))
-        ended = msgspec.structs.replace(begun, done=True)
         line = audit.of_publish([change.name for change in applied], task, self._clock())
-        await self._estate_status.update(
-            lambda status: audit.on_estate(_with_publish(status, session, ended, revision=task.revision), line)
-        )
+        await self._records.ended(session, msgspec.structs.replace(begun, done=True), task.revision, line)
         if task.state is not TaskState.SUCCEEDED:
             return task.messages or ("the publish failed without a message",)
         log.info("published", extra={"revision": task.revision, "digest": digest})
@@ -287,14 +286,3 @@ def _torn(changes: list[FirewallChange], applied: list[FirewallChange], held_up:
 def _parts(puts: list[PutObject]) -> Iterator[list[PutObject]]:
     for start in range(0, len(puts), _BATCH):
         yield puts[start : start + _BATCH]
-
-
-def _with_publish(
-    status: EstateStatus, session: Session, publish: PublishRecord, *, revision: str = ""
-) -> EstateStatus:
-    """The status with the session and the publish's intent, task or end; `revision`: what it came to, if anything."""
-    state = status.check_point or CheckPointState()
-    current = state.session if state.session is not None and state.session.uid == session.uid else None
-    record = current or SessionRecord(uid=session.uid, name=session.name, since=publish.at)
-    updated = msgspec.structs.replace(state, session=record, publish=publish, revision=revision or state.revision)
-    return msgspec.structs.replace(status, check_point=updated)
