@@ -43,6 +43,7 @@ class Settled:
         """How many VMs there are."""
         self.subscriptions: list[str] = rig.worlds.described["azure"]["subscriptions"]
         self._made = hosts
+        self._swapped = False
         self._names = [str(each["name"]) for each in fleet.orders(hosts, self.subscriptions)]
 
     @classmethod
@@ -88,11 +89,12 @@ class Settled:
         self.hosts += number
         self.rig.worlds.post("/azure/vms", ordered)
 
-    def remap(self, *, tenth: bool) -> None:
+    def remap(self) -> None:
         """Give the VMs whose names end in 0 another role, or their own again; approve it, as it will be held."""
+        self._swapped = not self._swapped
         documents = estate.documents(self.rig.worlds, self.rig.namespace)
         text = next(str(each["data"]["mapping.yaml"]) for each in documents if "mapping.yaml" in each.get("data", {}))
-        if tenth:
+        if self._swapped:
             text = text.replace(_BEFORE_ROLES, _TENTH + _BEFORE_ROLES, 1)
         self.rig.apply_estate(_bounds, mapping=text)
         told = self.rig.wait_until(self._held, seconds=_HELD_WITHIN, what="the change of the mapping is held")

@@ -63,12 +63,12 @@ def _compact(settled: Settled) -> None:
 def _all_at_once(settled: Settled) -> None:
     _throttle(settled)
     settled.delete_vms(_TWENTIETH)
-    settled.remap(tenth=False)
+    settled.remap()
 
 
 STORMS: tuple[Storm, ...] = (
     Storm("a tenth of the VMs deleted", lambda settled: settled.delete_vms(_TENTH)),
-    Storm("a tenth of the VMs remapped", lambda settled: settled.remap(tenth=True)),
+    Storm("a tenth of the VMs remapped", Settled.remap),
     Storm("PCE away for ten minutes", _pce_goes, _pce_returns, away=AWAY / TEMPO.scale),
     Storm("one subscription throttled", _throttle, _let_go),
     Storm("API server 300 ms slower", lambda settled: _delay(settled, SLOW), lambda settled: _delay(settled, 0.0)),
