@@ -231,10 +231,17 @@ async def test_a_task_that_an_earlier_term_recorded_is_not_it(workers: Workers) 
     assert desk.installs.effects.packages == frozenset()
 
 
-def intent(seconds: float = 30) -> EstateStatus:
-    """An earlier term wrote its intent so many seconds ago, by its clock, and ended."""
+def intended(workers: Workers, *begun: BegunTask, seconds: float = 30) -> Desk:
+    """An earlier term wrote its intent so many seconds ago, by its clock, and ended. The server lists what `begun`.
+
+    Its task 0 runs at the first look and is over at the second.
+    """
     record = InstallRecord(package="Standard", targets=("gw1",), revision=m.PUBLISHED.uid, at=ago(seconds))
-    return EstateStatus(installs=(record,))
+    desk = Desk(workers, status=EstateStatus(installs=(record,)))
+    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), ENDED]
+    desk.check_point.begun += begun
+    desk.want("vm")
+    return desk
 
 
 @pytest.mark.parametrize(
@@ -245,12 +252,9 @@ def intent(seconds: float = 30) -> EstateStatus:
 async def test_an_install_that_an_earlier_term_began_and_could_not_record_is_followed_where_it_is_listed(
     workers: Workers, error: GatewayError | None, begins: int
 ) -> None:
-    desk = Desk(workers, status=intent())
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), Task("task-0", TaskState.SUCCEEDED)]
-    desk.check_point.begun.append(BegunTask("task-0", "Standard", ago(29)))
+    desk = intended(workers, BegunTask("task-0", "Standard", ago(29)))
     if error is not None:
         desk.check_point.fail("own_tasks", error)
-    desk.want("vm")
     await desk.go()
     assert (len(desk.calls), looks(desk)) == (begins, 1)
     assert (("task-0",) in desk.journal.of("checkpoint.task")) is (begins == 0)
@@ -259,10 +263,8 @@ async def test_an_install_that_an_earlier_term_began_and_could_not_record_is_fol
 async def test_an_install_that_ended_right_before_an_intent_of_an_earlier_term_is_not_that_one(
     workers: Workers,
 ) -> None:
-    desk = Desk(workers, status=intent())
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.SUCCEEDED, targets=("gw1",))]
-    desk.check_point.begun.append(BegunTask("task-0", "Standard", ago(33)))
-    desk.want("vm")
+    desk = intended(workers, BegunTask("task-0", "Standard", ago(33)))
+    desk.check_point.tasks["task-0"] = [ENDED]
     await desk.go()
     assert (len(desk.calls), looks(desk)) == (1, 1)
 
@@ -284,9 +286,7 @@ async def test_a_task_that_was_found_counts_for_the_targets_that_it_names(
 
 
 async def test_an_intent_of_an_earlier_term_that_came_to_nothing_holds_nothing_up(workers: Workers) -> None:
-    desk = Desk(workers, status=intent())
-    desk.check_point.begun.append(PUBLISHED)
-    desk.want("vm")
+    desk = intended(workers, PUBLISHED)
     await desk.go()
     assert (len(desk.calls), looks(desk)) == (1, 1)
 
@@ -295,10 +295,7 @@ async def test_an_intent_of_an_earlier_term_that_came_to_nothing_holds_nothing_u
 async def test_an_earlier_term_whose_clock_was_ahead_of_ours_is_found_out_as_well(
     workers: Workers, seconds: float
 ) -> None:
-    desk = Desk(workers, status=intent(seconds))
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), ENDED]
-    desk.check_point.begun += [PUBLISHED, BegunTask("task-0", "Standard", ago(25))]
-    desk.want("vm")
+    desk = intended(workers, PUBLISHED, BegunTask("task-0", "Standard", ago(25)), seconds=seconds)
     await desk.go()
     assert (desk.calls, looks(desk)) == ([], 1)
     assert desk.installs.effects.packages == frozenset(), "it may be older than what is to be installed"
@@ -323,12 +320,9 @@ async def test_an_install_whose_task_could_not_be_recorded_is_followed_and_recor
 async def test_an_install_of_an_earlier_term_that_was_found_is_known_also_while_the_server_is_away(
     workers: Workers, at: Callable[[float], None]
 ) -> None:
-    desk = Desk(workers, status=intent())
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), Task("task-0", TaskState.SUCCEEDED)]
-    desk.check_point.begun += [PUBLISHED, BegunTask("task-0", "Standard", ago(25))]
+    desk = intended(workers, PUBLISHED, BegunTask("task-0", "Standard", ago(25)))
     desk.check_point.meanwhile("task", lambda: None)
     desk.check_point.meanwhile("task", lambda: desk.check_point.fail("task", Unreachable("away")))
-    desk.want("vm")
     await desk.go()
     assert desk.installs.doubts == {"gw1": "away"}
     at(31)
@@ -344,13 +338,10 @@ async def test_an_install_whose_request_is_on_its_way_while_the_engine_begins_an
     workers: Workers, seconds: float
 ) -> None:
     """A person edits the spec, or a Secret, in the half minute in which a lost answer is being settled."""
-    desk = Desk(workers, status=intent(seconds))
-    desk.check_point.tasks["task-0"] = [Task("task-0", TaskState.RUNNING), ENDED]
-    desk.check_point.begun.append(PUBLISHED)
+    desk = intended(workers, PUBLISHED, seconds=seconds)
     desk.check_point.meanwhile("own_tasks", lambda: None)
     desk.check_point.meanwhile(
         "own_tasks", lambda: desk.check_point.begun.append(BegunTask("task-0", "Standard", datetime.now(UTC)))
     )
-    desk.want("vm")
     await desk.go()
     assert (desk.calls, looks(desk), desk.journal.of("checkpoint.task")) == ([], 2, [("task-0",)] * 2)
