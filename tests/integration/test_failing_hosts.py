@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.integration.scenario import ScenarioRun, vm
+from tests.integration.scenario import SEED, ScenarioRun, vm
 from tests.integration.scenario_runner import Scenario
 from tests.integration.snapshots import Recording, Snapshot
 
@@ -28,7 +28,7 @@ BY_ITSELF = ("deaf", "flaky-1", "flaky-2")
 """VMs whose failure ends by itself."""
 _ALWAYS = 10_000
 _ORDERS: dict[str, dict[str, Any]] = {
-    "stopped": {"power": "deallocated"},
+    "stopped": {"power": "deallocated", "tags": SEED},
     "deaf": {"agent": "never"},
     "flaky-2": {"os": "Windows"},
     "governed": {"resourceGroup": "rg-governed"},
@@ -65,6 +65,7 @@ def scenario(run: ScenarioRun) -> None:
     run.wait_commissioned("well", *BY_ITSELF)
     run.wait_for_reasons(**{name.replace("-", "_"): reason for name, (reason, _, _) in NEEDS_A_PERSON.items()})
     run.wait("the estate counts them", lambda: _blocked(run) == len(NEEDS_A_PERSON))
+    run.wait("the firewall knows the stopped VM", lambda: run.hosts()["stopped"].true("PolicyInstalled"))
     run.snapshot("a person is asked")
 
     run.worlds.post("/azure/vms/stopped/start")
@@ -116,6 +117,15 @@ def test_a_stopped_vm_and_a_silent_agent_are_named_and_nothing_is_sent_to_them(r
     assert "deallocated" in stopped.condition("AgentPaired").message
     assert "does not report ready" in deaf.condition("AgentPaired").message
     assert not any(first.of_vm("azure", name, "commands.put") for name in ("stopped", "deaf"))
+
+
+def test_the_firewall_waits_for_no_agent(asked: Snapshot) -> None:
+    stopped = asked.hosts["stopped"]
+
+    assert not stopped.true("AgentPaired")
+    assert stopped.true("Grouped")
+    (found,) = asked.objects_of("stopped").values()
+    assert "SO" in found["groups"]
 
 
 def test_waiting_for_a_named_fact_is_neither_work_nor_a_stall(recording: Recording) -> None:

@@ -198,14 +198,6 @@ def test_hosts_that_come_together_share_one_publish_and_one_install(done: Snapsh
     assert 1 <= len(done.of("checkpoint", "install-policy")) <= published
 
 
-def test_firewall_and_agent_go_side_by_side(done: Snapshot) -> None:
-    first_start, last_stamp = done.of("azure", "commands.put")[0], done.of("illumio", "workloads.bulk_update")[-1]
-    first_object, published = done.of("checkpoint", "add-host")[0], done.publishes()[0]
-
-    assert first_object.seq < last_stamp.seq, "the firewall waits for no agent"
-    assert first_start.seq < published.seq, "no agent waits for the firewall"
-
-
 def test_hosts_that_no_group_wants_need_no_firewall(done: Snapshot) -> None:
     assert done.hosts["sap-1"].condition("Grouped").reason == "NoGroupWanted"
     assert done.hosts["sap-1"].condition("PolicyInstalled").reason == "NothingToInstall"
