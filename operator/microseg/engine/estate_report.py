@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from microseg.engine.cluster.estate_status import EstateStatusWriter
 from microseg.engine.cluster.event_recorder import EventRecorder
 from microseg.engine.estate_context import mistakes, policies
@@ -18,7 +20,7 @@ from microseg.engine.retirement import RetirementController
 from microseg.engine.state.host_table import HostTable
 from microseg.kube.errors import KubeError
 from microseg.model.condition import ConditionStatus, ConditionType, Reason
-from microseg.model.estate_status import KnownNames, PollRecord
+from microseg.model.estate_status import EstateStatus, KnownNames, PollRecord
 from microseg.planning import known_names
 from microseg.planning.estate_conditions import EstateOverview, SystemState
 from microseg.planning.estate_events import turns
@@ -57,10 +59,13 @@ class EstateReporter:
         self._estate_status.report_due = False
         self._not_before = time.monotonic() + self._runtime.pauses.estate_status
         overview, before = self._overview(), self._estate_status.status
+
+        def reported(status: EstateStatus) -> EstateStatus:
+            estate = msgspec.structs.replace(self._estate_status.estate, status=status)
+            return next_status(estate, overview, self._runtime.clock())
+
         try:
-            await self._estate_status.update(
-                lambda _: next_status(self._estate_status.estate, overview, self._runtime.clock())
-            )
+            await self._estate_status.update(reported)
         except KubeError as error:
             log.warning("estate status not written", extra={"error": str(error)})
             self._estate_status.report_due = True

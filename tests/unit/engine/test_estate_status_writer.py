@@ -14,7 +14,7 @@ from microseg.engine.cluster.estate_status import EstateStatusWriter
 from microseg.engine.ground.ports import LeaseLost, SpecChanged
 from microseg.engine.ground.runtime import Runtime
 from microseg.engine.ground.workers import Workers
-from microseg.kube.errors import Conflict, Unavailable
+from microseg.kube.errors import Conflict, Invalid, Unavailable
 from microseg.model.estate_status import EstateStatus
 
 
@@ -75,6 +75,41 @@ async def test_an_answer_with_another_spec_ends_the_engine_and_is_not_half_taken
     with pytest.raises(SpecChanged):
         await estate_status.update(counted)
     assert estate_status.estate == built
+
+
+async def test_what_happened_is_known_at_once_and_written_when_the_server_is_back(
+    estate_status: EstateStatusWriter, store: FakeEstates
+) -> None:
+    store.fail("patch_status", Unavailable("away"), Unavailable("away"))
+    estate_status.report_due = False
+    await estate_status.record(counted)
+    assert estate_status.report_due, "so that the next report writes it"
+    await estate_status.record(counted)
+    assert (estate_status.status.observed_generation, store.stored.status.observed_generation) == (2, 0)
+    await estate_status.update(lambda status: status)
+    await estate_status.update(lambda status: status)
+    assert estate_status.status == store.stored.status == EstateStatus(observed_generation=2)
+
+
+async def test_an_intent_that_could_not_be_written_is_not_kept(
+    estate_status: EstateStatusWriter, store: FakeEstates
+) -> None:
+    store.fail("patch_status", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await estate_status.update(counted)
+    await estate_status.update(lambda status: status)
+    assert estate_status.status == store.stored.status == EstateStatus()
+
+
+async def test_a_record_that_the_server_refuses_for_its_content_stops_no_later_write(
+    estate_status: EstateStatusWriter, store: FakeEstates
+) -> None:
+    store.fail("patch_status", Invalid("too long"))
+    await estate_status.record(counted)
+    store.fail("patch_status", Unavailable("away"), Invalid("too long"))
+    await estate_status.record(counted)
+    await estate_status.update(counted)
+    assert estate_status.status == store.stored.status == EstateStatus(observed_generation=1)
 
 
 async def test_annotations_change_without_a_write(estate_status: EstateStatusWriter, store: FakeEstates) -> None:

@@ -310,8 +310,9 @@ async def test_an_install_whose_task_could_not_be_recorded_is_followed_and_recor
     desk.check_point.meanwhile("install", lambda: desk.estates.fail("patch_status", Unavailable("away")))
     await desk.go()
     assert desk.journal.of("checkpoint.task") == [("task-1",), ("task-1",)]
-    (record,) = desk.estate_status.status.installs
-    assert (record.task, [line.what for line in desk.estate_status.status.history]) == (
+    await desk.estate_status.update(lambda status: status)
+    (record,) = desk.estates.stored.status.installs
+    assert (record.task, [line.what for line in desk.estates.stored.status.history]) == (
         "task-1",
         ["Policy Standard installed on gw1"],
     )

@@ -144,7 +144,7 @@ class PolicyInstalls:
             if task is None:
                 return
             begun = True
-            task = await self._follow(package, task)
+            task = await self._follow(task)
             self._note(targets, task)
             self._metrics.count(table.INSTALLS, "installed" if task.state is TaskState.SUCCEEDED else "refused")
             if task.state is TaskState.SUCCEEDED:
@@ -264,13 +264,12 @@ class PolicyInstalls:
         await self._records.begun(msgspec.structs.replace(record, task=found))
         return found
 
-    async def _follow(self, package: str, task: Task) -> Task:
-        """Look at the package's task until it is over or given up."""
+    async def _follow(self, task: Task) -> Task:
+        """Look at the task until it is over or given up."""
         deadline = self._monotonic() + _PATIENCE
         try:
             while task.state is TaskState.RUNNING and self._monotonic() < deadline:
                 await asyncio.sleep(self._settings.task_pause)
-                await self._records.catch_up(package)
                 task = await self._workers.call(self._gateway.task, task.id)
         except Rejected:
             self._over.add(task.id)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -13,11 +12,8 @@ import msgspec
 from microseg.engine.cluster.estate_status import EstateStatusWriter
 from microseg.engine.ground.ports import Clock
 from microseg.gateways.ports import GatewayError, Refused
-from microseg.kube.errors import KubeError
 from microseg.model.estate_status import CheckPointState, EstateStatus, RefusedLogin
 from microseg.model.fields import clip
-
-log = logging.getLogger(__name__)
 
 
 class LoginRecord:
@@ -39,10 +35,7 @@ class LoginRecord:
         again_in = error.again_in if isinstance(error, Refused) else None
         again_at = now + timedelta(seconds=again_in) if again_in is not None else None
         refused = RefusedLogin(login=login, message=message, at=now, again_at=again_at) if login else None
-        try:
-            await self._estate_status.update(lambda status: _with_login(status, refused))
-        except KubeError as failure:  # the next reading tries it again
-            log.warning("refused log-in not recorded", extra={"error": str(failure)})
+        await self._estate_status.record(lambda status: _with_login(status, refused))
 
     @property
     def _known(self) -> RefusedLogin:
