@@ -10,7 +10,7 @@ import pytest
 
 from lab.memory import samples as m
 from lab.memory.azure import sighting
-from microseg.engine.lanes.azure_hints import Hints, hints_in, plan
+from microseg.engine.lanes.azure_hints import Hints, Plan, hints_in, plan
 from microseg.engine.lanes.list_pace import LONG, RAREST, ListPace
 from microseg.model.azure_facts import Vm
 from microseg.model.azure_glimpse import Glimpse
@@ -102,20 +102,28 @@ def test_a_vm_that_moves_and_is_shown_twice_is_no_hint_while_one_row_agrees() ->
 
 def test_few_hints_are_read_by_themselves_and_many_by_the_lists() -> None:
     hints = {NEW.vm_id: Glimpse.of(NEW)}
-    assert plan(hints, KNOWN, (), 2).reread == {NEW.vm_id: NEW.record.resource_id}
-    assert not plan(hints, KNOWN, (), 2).lists
-    assert plan(hints, KNOWN, (), 1) == plan(hints, KNOWN, (ONE.vm_id,), 3)
-    assert plan(hints, KNOWN, (), 1).lists
-    assert plan(hints, KNOWN, (), 1).reread == {}
+    assert plan(hints, KNOWN, (), {"s1": 2}).reread == {NEW.vm_id: NEW.record.resource_id}
+    assert not plan(hints, KNOWN, (), {"s1": 2}).lists
+    assert plan(hints, KNOWN, (), {"s1": 1}) == plan(hints, KNOWN, (ONE.vm_id,), {"s1": 3})
+    assert plan(hints, KNOWN, (), {"s1": 1}).lists
+    assert plan(hints, KNOWN, (), {"s1": 1}).reread == {}
+
+
+def test_many_hints_in_one_subscription_hold_up_no_vm_of_another() -> None:
+    other = msgspec.structs.replace(NEW.record, resource_id=NEW.record.resource_id.replace("/s1/", "/S2/"))
+    elsewhere = replace(NEW, vm_id="elsewhere", record=other)
+    hints = {each.vm_id: Glimpse.of(each) for each in (NEW, elsewhere)}
+    for most in ({"s1": 1, "s2": 2}, {"s2": 2}):
+        assert plan(hints, KNOWN, (), most) == Plan({"elsewhere": other.resource_id}, lists=True)
 
 
 def test_absence_is_for_the_lists_to_tell_and_the_others_are_read_all_the_same() -> None:
-    made = plan({ONE.vm_id: None, NEW.vm_id: Glimpse.of(NEW)}, KNOWN, (), 10)
+    made = plan({ONE.vm_id: None, NEW.vm_id: Glimpse.of(NEW)}, KNOWN, (), {"s1": 10})
     assert (made.lists, made.reread) == (True, {NEW.vm_id: NEW.record.resource_id})
 
 
 def test_a_vm_whose_change_waits_to_be_shown_again_is_read_without_a_hint() -> None:
-    assert plan({}, KNOWN, (ONE.vm_id, "unknown"), 10).reread == {ONE.vm_id: ONE.record.resource_id}
+    assert plan({}, KNOWN, (ONE.vm_id, "unknown"), {"s1": 10}).reread == {ONE.vm_id: ONE.record.resource_id}
 
 
 class Pace:
@@ -133,7 +141,7 @@ class Pace:
 
 def test_short_lists_are_read_at_each_poll() -> None:
     short = Pace(LONG).pace
-    assert (short.due(), short.rare, short.interval) == (True, False, 100.0)
+    assert (short.due(), short.looks, short.interval) == (True, False, 100.0)
 
 
 def test_long_lists_are_read_rarely_and_looked_at_in_between() -> None:
@@ -161,9 +169,13 @@ def test_a_person_waits_for_nothing() -> None:
     assert Pace().pace.due(asked=True)
 
 
-@pytest.mark.parametrize("doubtful", [True, False])
-def test_in_doubt_the_lists_are_read_each_time(*, doubtful: bool) -> None:
-    assert Pace(doubtful=doubtful).pace.due() is doubtful
+def test_in_doubt_the_lists_are_read_as_soon_as_their_length_allows_and_looks_go_on_in_between() -> None:
+    made = Pace(doubtful=True)
+    assert (made.pace.interval, made.after(60).due(), made.pace.next_in()) == (60.0, False, 40.0)
+    assert made.after(40).due()
+
+
+def test_lists_that_could_not_be_read_are_read_each_time() -> None:
     failed = Pace()
     failed.pace.failed()
     assert failed.pace.due()

@@ -253,6 +253,17 @@ def test_a_poll_with_a_row_that_cannot_be_read_counts_nobody_as_missing(table: H
     assert table.hosts[m.VM_ID].observed.missed_polls == 0
 
 
+@pytest.mark.parametrize("doubt", [(1, {}), (0, {"s2": "main"})])
+def test_vms_that_were_read_by_themselves_end_no_doubt_about_the_others(
+    table: HostTable, doubt: tuple[int, dict[str, str]]
+) -> None:
+    table.saw_azure([], *doubt)
+    table.saw_azure([replace(m.vm(), vm_id=m.OTHER_VM_ID)], some=True)
+    assert table.facts(m.VM_ID).azure == UNREADABLE
+    table.saw_azure([])
+    assert table.facts(m.VM_ID).azure == ABSENT
+
+
 def test_hosts_are_decided_again_when_rows_become_unreadable_and_not_at_each_poll(table: HostTable) -> None:
     for unreadable, decided_again in ((1, True), (1, False), (2, False), (0, True), (3, True)):
         table.dirty.clear()

@@ -7,14 +7,15 @@ what only the lists can tell, they are asked for (docs/decisions/0028).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.azure_hints import Agreed, Plan, hints_in, plan
 from microseg.engine.lanes.azure_sources import AzureSources
-from microseg.engine.lanes.budgets import Budgets, check_pause
+from microseg.engine.lanes.budgets import Budgets, check_pause, subscription_of
 from microseg.engine.lanes.readings import await_turn, read_whole
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.state.host_table import HostTable
@@ -27,7 +28,7 @@ from microseg.model.facts import Absent
 _LONG_PAUSE = 5.0
 """Seconds: for a longer pause nobody waits here; the graph's own window is as long."""
 _AT_ONCE = 8
-"""VMs that are read together: half of Azure's threads."""
+"""VMs of one subscription that are read together: half of Azure's threads."""
 _BLIND = 20
 """The graph is not relied on while it lacks more than one in so many of the VMs that the lists show."""
 _BLIND_TROUBLE = "it lacks VMs that Azure's lists show: may the operator's identity read them?"
@@ -64,10 +65,14 @@ class AzureChanges:
         self._open: dict[str, Glimpse | None] = {}
         self._answered: dict[str, Glimpse | None] = {}
         self._agreed: Agreed = {}
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gates = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_AT_ONCE))
+        """By subscription, so that one that asks for pauses holds up only its own."""
 
-    async def look(self, most: int, *, lists_allowed: bool) -> Look:
-        """Look once. `most`: requests that the lists need; `lists_allowed`: whether they may be read right now."""
+    async def look(self, most: Mapping[str, int], *, lists_allowed: bool) -> Look:
+        """Look once. `most`: subscription in lower case -> requests that its lists need; VMs of others are not read.
+
+        `lists_allowed`: whether the lists may be read right now.
+        """
         azure = self._table.latest.azure
         if azure is None:
             return Look(lists=True)
@@ -86,10 +91,21 @@ class AzureChanges:
             return Look(lists=True)  # they answer everything
         return await self._follow(todo, lists=lists)
 
-    def lists_answered(self) -> None:
-        """The lists were read to their end since the latest look: whatever it hinted at, they have told."""
-        self._answered |= self._open
-        self._open.clear()
+    def lists_answered(self, unread: Collection[str]) -> None:
+        """The lists were read to their end since the latest look: whatever it hinted at, they have told.
+
+        `unread`: subscriptions in lower case whose lists were not; they have told nothing.
+        """
+        answered = {vm_id: glimpse for vm_id, glimpse in self._open.items() if self._subscription(vm_id) not in unread}
+        self._answered |= answered
+        for vm_id in answered:
+            del self._open[vm_id]
+
+    def _subscription(self, vm_id: str) -> str:
+        """The subscription of a VM that was hinted at; empty: nobody shows one."""
+        glimpse, vm = self._open[vm_id], self._table.latest.vm(vm_id)
+        resource_id = glimpse.resource_id if glimpse is not None else vm.record.resource_id if vm is not None else ""
+        return subscription_of(resource_id)
 
     def _counts_misses(self) -> bool:
         """Whether somebody is missing who was not missed often enough to be asked for: only the lists count."""
@@ -148,7 +164,7 @@ class AzureChanges:
             await _await_turn(budget.reads, asked, self._schedule)
 
         try:
-            async with self._gate:
+            async with self._gates[subscription_of(resource_id)]:
                 check_pause(budget.reads, "Azure", _LONG_PAUSE)
                 return await read_whole(gateway.read_vm(resource_id), self._workers, wait)
         except GatewayError as error:

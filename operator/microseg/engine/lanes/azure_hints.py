@@ -6,9 +6,11 @@ Resource Manager's answer stands, however long the graph lags behind it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from microseg.engine.lanes.budgets import subscription_of
 from microseg.model.azure_facts import Vm
 from microseg.model.azure_glimpse import Glimpse, Sighting
 
@@ -66,13 +68,21 @@ def hints_in(shown: Iterable[Sighting], known: Mapping[str, Vm], answered: Shown
     )
 
 
-def plan(hints: Shown, known: Mapping[str, Vm], waiting: Collection[str], most: int) -> Plan:
-    """`waiting`: vmIds whose change counts once it is shown again. `most`: requests that all lists together need."""
+def plan(hints: Shown, known: Mapping[str, Vm], waiting: Collection[str], most: Mapping[str, int]) -> Plan:
+    """`waiting`: vmIds whose change counts once it is shown again.
+
+    `most`: subscription in lower case -> requests that its lists need. Where its VMs would need more, or where it is
+    not in there, its lists must tell; that holds up no other subscription's VMs.
+    """
     lacking = any(glimpse is None for glimpse in hints.values())
     wanted = {vm_id: known[vm_id].record.resource_id for vm_id in waiting if vm_id in known}
     wanted |= {vm_id: glimpse.resource_id for vm_id, glimpse in hints.items() if glimpse is not None}
-    requests = sum(1 + _nics(vm_id, hints, known) for vm_id in wanted)
-    return Plan({}, lists=True) if requests > most else Plan(wanted, lacking)
+    requests = Counter[str]()
+    for vm_id, resource_id in wanted.items():
+        requests[subscription_of(resource_id)] += 1 + _nics(vm_id, hints, known)
+    many = {name for name, number in requests.items() if number > most.get(name, 0)}
+    few = {vm_id: resource_id for vm_id, resource_id in wanted.items() if subscription_of(resource_id) not in many}
+    return Plan(few, lists=lacking or bool(many))
 
 
 def _nics(vm_id: str, hints: Shown, known: Mapping[str, Vm]) -> int:

@@ -71,8 +71,10 @@ class AzurePolls:
         self._sources, self._budgets, self._table = sources, budgets, table
         self._schedule, self._workers, self._report_soon = schedule, workers, report_soon
         self._changes, self._pace = changes, ListPace(schedule.interval)
-        self._told: tuple[str, tuple[str, ...]] = "", ()
-        """What the latest reading of the lists says, and what it left out."""
+        self._told: tuple[str, tuple[str, ...], Reason | None] = "", (), None
+        """What the latest reading of the lists says, what it left out, and why nothing can be concluded from that."""
+        self._requests: dict[str, int] = {}
+        """Subscription -> requests that its lists needed when they were read last."""
         self._trouble: tuple[str, ...] = ()
         """Why Resource Graph could not be read."""
         self._uniform = 0
@@ -96,15 +98,17 @@ class AzurePolls:
     async def _poll(self, tasks: asyncio.TaskGroup) -> None:
         pace = self._pace
         if self._table.synced and not pace.due(asked=self._schedule.asked):
-            look = await self._changes.look(pace.requests, lists_allowed=pace.allowed)
+            idle = {name: number for name, number in self._requests.items() if name not in self._readings}
+            look = await self._changes.look(idle, lists_allowed=pace.allowed)
             self._trouble = (look.trouble,) if look.trouble else ()
             if look.lists:
                 pace.want()
             if not pace.due():
                 if look.shown:
                     self._count()
-                message, problems = self._told
-                self._schedule.looked(message, (*problems, *self._trouble), pace.next_in(blind=bool(self._trouble)))
+                message, problems, doubt = self._told
+                again_in = pace.next_in(blind=bool(self._trouble))
+                self._schedule.looked(message, (*problems, *self._trouble), doubt, again_in)
                 return
         await self._list(tasks)
 
@@ -180,17 +184,18 @@ class AzurePolls:
         self._table.saw_azure(vms, unreadable, {name: self._sources.subscriptions[name] for name in failed})
         self._count(vms)
         nics = self._unreadable_nics()
-        requests, cost = (sum(each.requests for each in listed.values()), max(each.cost for each in listed.values()))
-        self._pace.read(requests, cost, doubtful=bool(failed or unreadable or nics))
+        self._requests |= {name: listing.requests for name, listing in listed.items()}
+        cost = max(each.cost for each in listed.values())
+        self._pace.read(sum(self._requests.values()), cost, doubtful=bool(failed or unreadable or nics))
         self._schedule.interval = self._pace.interval
-        if self._pace.rare:
-            self._changes.lists_answered()
+        if self._pace.looks:
+            self._changes.lists_answered(failed)
         else:
             self._trouble = ()  # nobody looks
         rows = [text for listing in listed.values() for text in listing.unreadable]
         problems = [*rows, *(text for listing in listed.values() for text in listing.problems), *problems]
         message, doubt = _verdict(len(vms), failed, unreadable, nics)
-        self._told = message, tuple(problems)
+        self._told = message, tuple(problems), doubt
         self._schedule.read(message, (*problems, *self._trouble), doubt)
 
     def _count(self, vms: Collection[Vm] | None = None) -> None:

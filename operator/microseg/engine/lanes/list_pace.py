@@ -29,20 +29,21 @@ class ListPace:
         self._pause = shortest
         self._read_at = 0.0
         self._wanted = False
-        self.requests = 0
-        """Of all lists together, when they were read last."""
-        self.rare = False
-        """Whether the lists are read rarely; not while anything of them is in doubt."""
+        self.looks = False
+        """Whether polls between two readings of the lists look for changes; they are too long to be read each time."""
 
     def read(self, requests: int, cost: int, *, doubtful: bool) -> None:
-        """They were read. `cost`: pages of expensive lists, of the subscription that has most."""
-        self.requests, self._pause = requests, max(self._shortest, cost * 60.0 / _LISTS_PER_MINUTE)
-        self.rare = requests > LONG and not doubtful
-        self._read_at, self._wanted = self._monotonic(), False
+        """They were read. `cost`: pages of expensive lists, of the subscription that has most.
+
+        `doubtful`: something of them is in doubt, so they are wanted again as soon as their length allows.
+        """
+        self._pause = max(self._shortest, cost * 60.0 / _LISTS_PER_MINUTE)
+        self.looks = requests > LONG
+        self._read_at, self._wanted = self._monotonic(), doubtful
 
     def failed(self) -> None:
-        """They could not be read: they are read again until they can be."""
-        self.rare = False
+        """None of them could be read: they are read again until they can be."""
+        self.looks = False
 
     def want(self) -> None:
         """They are to be read as soon as their length allows."""
@@ -51,7 +52,7 @@ class ListPace:
     @property
     def interval(self) -> float:
         """Seconds between two polls."""
-        return self._shortest if self.rare else self._pause
+        return self._shortest if self.looks else self._pause
 
     @property
     def allowed(self) -> bool:
@@ -60,7 +61,7 @@ class ListPace:
 
     def due(self, *, asked: bool = False) -> bool:
         """Whether this poll reads the lists. `asked`: a person wants it."""
-        if not self.rare or asked:
+        if not self.looks or asked:
             return True
         return self.allowed and (self._wanted or self._monotonic() - self._read_at >= RAREST)
 

@@ -129,10 +129,10 @@ class PollSchedule:
         self.metrics.count(table.POLLS, self.system, "complete" if doubt is None else "doubtful")
         self._end(message, problems, doubt, self.interval)
 
-    def looked(self, message: str, problems: Sequence[str], again_in: float) -> None:
-        """Only changes since the latest complete reading were looked for, without any doubt of what it showed."""
+    def looked(self, message: str, problems: Sequence[str], doubt: Reason | None, again_in: float) -> None:
+        """Only changes since the latest reading were looked for; what that one says, and left in doubt, stands."""
         self.metrics.count(table.POLLS, self.system, "changes")
-        self._end(message, problems, None, again_in)
+        self._end(message, problems, doubt, again_in)
 
     def _end(self, message: str, problems: Sequence[str], doubt: Reason | None, again_in: float) -> None:
         asked = self._due if self._reading else math.inf

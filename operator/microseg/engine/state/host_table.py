@@ -167,11 +167,13 @@ class HostTable:
     ) -> None:
         """A poll. Where a row or a subscription could not be read, nobody counts as missing (S5).
 
-        `unread`: subscription in lower case -> its source: its VMs stay as they were. `some`: only these were read.
+        `unread`: subscription in lower case -> its source: its VMs stay as they were. `some`: only these were read, and
+        what was in doubt before is still.
         """
         latest, before = self.latest, self.latest.azure
         old = latest.old(vms, unread, self.hosts.values(), some=some)
-        snapshot = AzureSnapshot.of(latest.as_believed(vms, self._recorded_azure, old), unreadable_rows, unread)
+        doubt = (before.unreadable_rows, before.unread) if some and before is not None else (unreadable_rows, unread)
+        snapshot = AzureSnapshot.of(latest.as_believed(vms, self._recorded_azure, old), *doubt)
         changed = snapshot.changed(before)
         missed = self.hosts.keys() - snapshot.vms.keys() if not some else set[str]()
         if not snapshot.doubtful:
