@@ -12,7 +12,7 @@ import pytest
 from lab.memory import samples as m
 from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes.checkpoint import one_publish
+from microseg.engine.lanes.next_publish import one_publish
 from microseg.gateways.http.rate_limiter import RateLimiter
 from microseg.gateways.ports import Throttled, Unreachable
 from microseg.model.azure_facts import Vm, VmDetail

@@ -7,7 +7,7 @@ from tests.unit.engine.test_rounds import in_subscription
 
 from lab.memory.world import Process, until, vm
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes.checkpoint import next_publish
+from microseg.engine.lanes.next_publish import MOST_CALLS, next_publish
 from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.action_queues import ActionQueues
 from microseg.gateways.http.rate_limiter import RateLimiter
@@ -56,4 +56,17 @@ def test_hosts_that_change_all_the_time_take_no_turn_of_the_others_in_a_publish(
         for vm_id in batch:
             turns.served(vm_id)
         batches.append(batch)
-    assert batches == [["0", "1"], ["2", "3"], ["0", "1"]]
+    assert batches == [["0", "2"], ["3", "1"], ["2", "0"]]
+
+
+def test_a_vm_without_an_object_waits_for_no_crowd_that_has_one() -> None:
+    turns, actions = Turns(), ActionQueues()
+    for number in range(1000):
+        vm_id = f"old-{number}"
+        actions.deliver(vm_id, (PutObject(vm_id, "az", "uid", "10.0.0.1", ("SO",), ("Web",)),))
+    actions.deliver("new", (PutObject("new", "az", "", "10.0.0.1", ("SO",), ()),))
+    batch = [change.vm_id for change in next_publish(actions, turns)]
+    assert (batch[1], len(batch)) == ("new", MOST_CALLS + 1)
+    for vm_id in batch:
+        turns.served(vm_id)
+    assert not set(batch) & {change.vm_id for change in next_publish(actions, turns)} - {"new"}

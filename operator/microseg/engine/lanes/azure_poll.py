@@ -28,7 +28,7 @@ from microseg.model.condition import Reason
 _AT_ONCE = 8
 """Subscriptions that are read together: half of Azure's threads."""
 _LONG_PAUSE = 5.0
-"""Seconds: a subscription that asks for a longer pause does not hold up the poll of the others."""
+"""Seconds: a subscription that asks for longer pauses does not hold up the poll of the others."""
 _LOOK = 1.0
 """Seconds between two looks at whether one asks for a pause."""
 _HELD_UP = Throttled("Azure asked for a pause in the midst of it", 1.0)
@@ -86,6 +86,8 @@ class AzurePolls:
         """How many polls there were, those among them that showed nothing new."""
         self._readings: dict[str, asyncio.Task[VmListing | GatewayError]] = {}
         """Subscription -> its reading that is under way, or whose end no poll has taken yet."""
+        self._asked_pauses: dict[str, float] = {}
+        """Subscription -> seconds for which its latest reading was asked to pause, all together."""
         self._pages = 0
         self._told_at = 0.0
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -120,6 +122,7 @@ class AzurePolls:
         self._pages, self._told_at = 0, time.monotonic()
         late = set(self._readings)
         for name in self._sources.subscriptions.keys() - late:
+            self._asked_pauses[name] = 0.0
             self._readings[name] = tasks.create_task(self._read(name))
         await self._settled()
         listed: dict[str, VmListing] = {}
@@ -139,11 +142,12 @@ class AzurePolls:
         self._show(listed, failed)
 
     async def _settled(self) -> None:
-        """Until each subscription is read, or asks for a long pause."""
+        """Until each subscription is read, or asks for a long pause, or for so many that they are as long."""
         while waited := [
             reading
             for name, reading in self._readings.items()
-            if not reading.done() and self._budgets.of_subscription(name).reads.paused() < _LONG_PAUSE
+            if not reading.done()
+            and max(self._asked_pauses[name], self._budgets.of_subscription(name).reads.paused()) < _LONG_PAUSE
         ]:
             await asyncio.wait(waited, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
 
@@ -156,6 +160,8 @@ class AzurePolls:
 
         async def wait(asked: Wait) -> None:
             self._tell()
+            if asked.throttled:
+                self._asked_pauses[subscription] += asked.seconds
             await await_turn(budget.reads, asked, self._schedule, told=False)
 
         try:

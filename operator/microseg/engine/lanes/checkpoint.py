@@ -16,10 +16,10 @@ from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint_flush import CheckPointFlush, FlushResult
 from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
 from microseg.engine.lanes.gathering import Gathering
+from microseg.engine.lanes.next_publish import is_full, next_publish
 from microseg.engine.lanes.readings import await_pause, read_whole
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
-from microseg.engine.state.action_queues import ActionQueues
 from microseg.engine.state.host_table import HostTable
 from microseg.engine.state.last_known import objects_held_once
 from microseg.engine.state.snapshots import CheckPointSnapshot
@@ -36,8 +36,6 @@ _CLOSE_WITHIN = 0.4
 """Seconds that the end of a lane waits for its session where the term is over, so that the Lease is free within half a
 second: the next holder cleans up. Where the term goes on (the Estate was deleted, or changed), nobody may come after
 it, and a publish under way is waited for."""
-_MOST = 500
-"""Changes in one publish. The vendor advises to publish in chunks where there are many hundreds."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
 
@@ -213,8 +211,8 @@ class CheckPointLane:
         self.installs.begin(tasks, more_to_publish=bool(changes), done=self._installed)
 
     def _gathered(self, changes: Sequence[FirewallChange]) -> bool:
-        hosts, full = frozenset(change.vm_id for change in changes), len(changes) >= _MOST
-        return self._gathering.is_over(hosts, time.monotonic(), interval=self.schedule.interval, full=full)
+        hosts = frozenset(change.vm_id for change in changes)
+        return self._gathering.is_over(hosts, time.monotonic(), interval=self.schedule.interval, full=is_full(changes))
 
     async def _publish(self, changes: list[FirewallChange]) -> None:
         """Flush one batch; after any error the session is discarded and the truth is read anew."""
@@ -265,25 +263,6 @@ class CheckPointLane:
             held_up = self._table.hosts[vm_id].observed.held_up if vm_id in self._table.hosts else ""
             self._table.check_point_answered(vm_id, rejection="", held_up=held_up)
         return next_publish(self._table.actions, self._turns)
-
-
-def next_publish(actions: ActionQueues, turns: Turns, most: int = _MOST) -> list[FirewallChange]:
-    """The changes of the hosts whose turn it is, as many as fit into one publish."""
-    by_host: dict[str, list[FirewallChange]] = {}
-    for vm_id, action in actions.of(ReleaseAddress, DropObject, PutObject):
-        by_host.setdefault(vm_id, []).append(action)
-    line = turns.line(((vm_id, "") for vm_id in by_host), len(by_host))
-    return one_publish((by_host[vm_id] for vm_id in line), most)
-
-
-def one_publish(hosts: Iterable[list[FirewallChange]], most: int = _MOST) -> list[FirewallChange]:
-    """As many hosts' changes as fit into one publish: what one host asks for is never split (S2)."""
-    batch: list[FirewallChange] = []
-    for changes in hosts:
-        if batch and len(batch) + len(changes) > most:
-            break
-        batch += changes
-    return batch
 
 
 def _locked(group: Group) -> bool:
