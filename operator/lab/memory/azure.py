@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab.memory.scripted import Journal, Scripted
-from microseg.gateways.ports import GatewayError, Reading, Unreachable, Wait
+from microseg.gateways.ports import Reading, Unreachable, Wait
 from microseg.model.azure_facts import RunCommand, Vm, VmDetail, VmListing
 from microseg.model.azure_glimpse import Glimpse, Sighting
 from microseg.model.facts import ABSENT, Absent
@@ -45,8 +45,6 @@ class FakeAzure(Scripted):
         """Pages that the lists count."""
         self.cost = 0
         """Those among them that Azure's limits count, so that the next reading waits; 0: it waits for nothing."""
-        self.unread: dict[str, GatewayError] = {}
-        """Subscriptions that cannot be listed, and why."""
         self.details: dict[str, VmDetail | Absent] = {
             vm.record.resource_id: VmDetail(vm.vm_id, vm.record.power_state, agent_ready=True) for vm in vms
         }
@@ -69,8 +67,6 @@ class FakeAzure(Scripted):
     def list_vms(self, subscription: str) -> Reading[VmListing]:
         yield Wait()
         self.asked("list_vms")
-        if subscription in self.unread:
-            raise self.unread[subscription]
         return VmListing(
             vms=tuple(vm for vm in self.vms if vm.record.subscription == subscription),
             unreadable_rows=self.unreadable,

@@ -142,6 +142,23 @@ async def test_a_list_longer_than_the_bucket_is_read_once_from_end_to_end(worker
     assert sent[:40] == list(range(40))
 
 
+async def test_a_subscription_that_asks_for_many_short_pauses_holds_up_the_others_no_longer_than_a_long_one(
+    workers: Workers,
+) -> None:
+    world = two_subscriptions(ONE, TWO)
+    plain = world.azure.list_vms
+    in_pages(world, 1000, pause=4.0)
+    slow = world.azure.list_vms
+
+    def list_vms(subscription: str) -> Reading[VmListing]:
+        return (yield from (slow if subscription == "s2" else plain)(subscription))
+
+    world.azure.list_vms = list_vms  # type: ignore[method-assign]
+    async with Process(world, workers, limiter=lambda: RateLimiter(100.0, 100.0)).running():
+        await until(lambda: bool(world.hosts.stored) and world.host(ONE).status.stage == COMMISSIONED)
+        assert "Azure asked for a pause in the midst of it" in azure_reachable(world)[2]
+
+
 async def test_how_far_a_long_poll_is_stands_in_the_status(workers: Workers) -> None:
     world = World(ONE)
     in_pages(world, 200)
