@@ -28,7 +28,9 @@ def next_publish(actions: ActionQueues, turns: Turns, most: int = MOST) -> list[
     return one_publish((by_host[vm_id] for vm_id in turns.line(waiting, len(by_host))), most)
 
 
-def one_publish(hosts: Iterable[list[FirewallChange]], most: int = MOST, calls: int = MOST_CALLS) -> list[FirewallChange]:
+def one_publish(
+    hosts: Iterable[list[FirewallChange]], most: int = MOST, calls: int = MOST_CALLS
+) -> list[FirewallChange]:
     """As many hosts' changes as fit into one publish: what one host asks for is never split (S2)."""
     batch: list[FirewallChange] = []
     called = 0
