@@ -1,6 +1,6 @@
 """Which hosts' changes go into the next publish: VMs without an object do not wait for changes of those that have one.
 
-Pure: `checkpoint.py` takes the changes from the decisions, and has them published.
+Pure: `checkpoint.py` has them published (docs/decisions/0029).
 """
 
 from __future__ import annotations
