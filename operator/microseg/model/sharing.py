@@ -6,6 +6,7 @@ copies of what other records, or other parts of the same one, have too. The host
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,8 +22,9 @@ from microseg.model.illumio_record import LabelRecord
 T = TypeVar("T")
 _ALIKE = frozenset({Condition, HistoryLine, Image, InstalledAt, LabelRecord, MappingRecord, Tag, Timeline})
 """Structs that hosts have in common, also as a whole; of the others only the parts."""
-_MOST = 8192
-"""Values of a generation: many more than a fleet has in common, and some 2 MB at most in both."""
+_LEAST, _PER_HOST, _MOST = 512, 8, 8192
+"""Values of a generation: many more than a fleet has in common, and some 2 MB at most in both. A small fleet has less in
+common; with room for a large one it would keep the words of hours, and grow all that time."""
 
 
 class Sharing:
@@ -31,9 +33,9 @@ class Sharing:
     A value that was forgotten too early is held twice, and nothing else.
     """
 
-    def __init__(self, most: int = _MOST) -> None:
-        """`most`: values of one generation."""
-        self._most = most
+    def __init__(self, hosts: Callable[[], int] = lambda: _MOST) -> None:
+        """`hosts`: how many there are that may have values in common."""
+        self._hosts = hosts
         self._recent: dict[Any, Any] = {}
         self._older: dict[Any, Any] = {}
         self._fields: dict[type, tuple[str, ...]] = {}
@@ -65,7 +67,7 @@ class Sharing:
         found: T | None = self._recent.get(value)
         if found is None:
             found = self._older.get(value, value)
-            if len(self._recent) >= self._most:
+            if len(self._recent) >= min(max(_LEAST, _PER_HOST * self._hosts()), _MOST):
                 self._older, self._recent = self._recent, {}
             self._recent[found] = found
         return found

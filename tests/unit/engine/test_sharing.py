@@ -63,16 +63,16 @@ def test_conditions_that_differ_stay_apart() -> None:
 
 
 def test_what_is_not_seen_again_is_forgotten() -> None:
-    sharing = Sharing(most=4)
+    sharing = Sharing(lambda: 10)
     first = sharing.once(word())
-    for number in range(8):
+    for number in range(1100):
         sharing.once(f"value {number}")
     assert sharing.once(word()) is not first
 
 
 def test_what_is_seen_again_and_again_is_kept() -> None:
-    sharing = Sharing(most=4)
+    sharing = Sharing(lambda: 10)
     first = sharing.once(word())
-    for number in range(20):
+    for number in range(1200):
         sharing.once(f"value {number}")
         assert sharing.once(word()) is first

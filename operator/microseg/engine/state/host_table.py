@@ -45,7 +45,7 @@ class HostTable:
         """Whether the reflector has brought every record."""
         self.dirty: set[str] = set()
         self.wake = asyncio.Event()
-        self._sharing = Sharing()
+        self._sharing = Sharing(lambda: len(self.hosts))
         self._vm_ids: dict[str, str] = {}
         """Record's name -> vmId."""
         self._wait_for_sync: list[Callable[[], None]] = []
