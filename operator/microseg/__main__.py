@@ -11,8 +11,8 @@ _COLLECT_AFTER = 100_000
 """New objects after which a command looks for garbage. By default it looks so often, while it loads modules and decodes
 a thousand records, that this takes a tenth of a person's wait; in `status --watch` it must look at times."""
 _COLLECT_WHILE_RUNNING = 2_000
-"""The same of the operator, in which what modules made is not looked through again. That is 2 % of its CPU while a fleet
-is commissioned; with 20,000 a quiet operator looked every three minutes, and 5 MiB of garbage lay between its objects."""
+"""The same of the operator, in which what modules made is not looked through again. It is 2 % of its CPU while a fleet
+is commissioned. With 20,000 a quiet one looked every three minutes, and 5 MiB of garbage lay between its objects."""
 _ARENAS, _TRIM, _MMAP = (-8, 2), (-1, 1 << 17), (-3, 1 << 17)
 """M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's mallopt(3), and their values.
 

@@ -23,8 +23,8 @@ T = TypeVar("T")
 _ALIKE = frozenset({Condition, HistoryLine, Image, InstalledAt, LabelRecord, MappingRecord, Tag, Timeline})
 """Structs that hosts have in common, also as a whole; of the others only the parts."""
 _LEAST, _PER_HOST, _MOST = 512, 8, 8192
-"""Values of a generation: many more than a fleet has in common, and some 2 MB at most in both. A small fleet has less in
-common; with room for a large one it would keep the words of hours, and grow all that time."""
+"""Values of a generation: many more than a fleet has in common, and some 2 MB at most in both. A small fleet has less
+in common; with room for a large one it would keep the words of hours, and grow all that time."""
 
 
 class Sharing:
