@@ -22,9 +22,14 @@ _SHOWN = 5
 
 
 def added(kept: tuple[HistoryLine, ...], new: Iterable[HistoryLine], most: int) -> tuple[HistoryLine, ...]:
-    """The lines with the new ones at the end; one that was there already is counted and moves to the end."""
+    """The lines with the new ones at the end; one that was there already is counted and moves to the end.
+
+    With the same time it is the same one: the answer to its write was lost, so it is written once more.
+    """
     for line in new:
         same = _earlier(kept, line)
+        if same is not None and same.at == line.at:
+            continue
         kept = (*(each for each in kept if each is not same), line if same is None else _again(same, line))[-most:]
     return kept
 

@@ -15,12 +15,14 @@ from tests.unit.engine.test_rounds import in_subscription
 
 from lab.memory.world import Process, World, until, vm
 from microseg.engine.ground.workers import Workers
+from microseg.gateways.http.rate_limiter import RateLimiter
 from microseg.gateways.ports import GatewayError, Reading, Refused, Throttled, Unreachable, Wait
 from microseg.kube.errors import Unavailable
 from microseg.model.azure_facts import Vm, VmDetail
 from microseg.model.azure_glimpse import Sighting
 from microseg.model.azure_record import Tag
 from microseg.model.condition import ConditionStatus, ConditionType
+from microseg.model.facts import Absent
 
 LONG = 100
 LISTS, GRAPH, ALONE = "azure.list_vms", "azure.sightings", "azure.read_vm"
@@ -309,6 +311,26 @@ async def test_hints_that_unread_lists_did_not_answer_are_followed_later(workers
         await until(lambda: "subscription s2" in azure_says(world)[1])
         world.azure._fails.clear()
         await until(lambda: world.groups() == {"1": {"SO"}, "7": {"Web"}})
+
+
+async def test_a_look_waits_no_longer_for_many_short_pauses_of_one_subscription_than_for_a_long_one(
+    workers: Workers,
+) -> None:
+    there = in_subscription(vm(7), "s2")
+    world = with_long_lists(two_subscriptions(vm(1), there))
+    plain = world.azure.read_vm
+
+    def read_vm(resource_id: str) -> Reading[Vm | Absent]:
+        for _ in range(1000 if "/s2/" in resource_id else 0):
+            yield Wait(4.0, throttled=True)
+        return (yield from plain(resource_id))
+
+    world.azure.read_vm = read_vm  # type: ignore[method-assign]
+    async with Process(world, workers, limiter=lambda: RateLimiter(100.0, 100.0)).running():
+        await settled(world)
+        world.add(shop(there), vm(9))
+        await until(lambda: world.groups().get("9") == {"SO"})
+        assert world.groups()["7"] == {"SO"}, "it asks for pauses still"
 
 
 async def test_a_record_that_could_not_be_made_or_was_deleted_is_made_after_the_next_look(workers: Workers) -> None:

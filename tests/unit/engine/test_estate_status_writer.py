@@ -106,9 +106,23 @@ async def test_a_record_that_the_server_refuses_for_its_content_stops_no_later_w
 ) -> None:
     store.fail("patch_status", Invalid("too long"))
     await estate_status.record(counted)
-    store.fail("patch_status", Unavailable("away"), Invalid("too long"))
+    store.fail("patch_status", Unavailable("away"), Invalid("too long"), Invalid("too long"))
     await estate_status.record(counted)
     await estate_status.update(counted)
+    assert estate_status.status == store.stored.status == EstateStatus(observed_generation=1)
+
+
+async def test_a_change_that_the_server_refuses_takes_no_record_along_that_waits(
+    estate_status: EstateStatusWriter, store: FakeEstates
+) -> None:
+    store.fail("patch_status", Unavailable("away"))
+    await estate_status.record(counted)
+    store.fail("patch_status", Invalid("too long"))
+    for _ in range(2):
+        store.meanwhile("patch_status", lambda: None)
+    store.meanwhile("patch_status", lambda: store.fail("patch_status", Invalid("too long")))
+    with pytest.raises(Invalid):
+        await estate_status.update(lambda status: msgspec.structs.replace(status, observed_generation=50))
     assert estate_status.status == store.stored.status == EstateStatus(observed_generation=1)
 
 

@@ -12,7 +12,7 @@ from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.action_queues import ActionQueues
 from microseg.gateways.http.rate_limiter import RateLimiter
 from microseg.model.azure_facts import VmDetail
-from microseg.model.plan import PutObject, ReleaseAddress
+from microseg.model.plan import DropObject, PutObject, ReleaseAddress
 
 
 def test_parties_take_turns_however_many_wait_in_one() -> None:
@@ -70,3 +70,25 @@ def test_a_vm_without_an_object_waits_for_no_crowd_that_has_one() -> None:
     for vm_id in batch:
         turns.served(vm_id)
     assert not set(batch) & {change.vm_id for change in next_publish(actions, turns)} - {"new"}
+
+
+def test_who_takes_an_address_comes_with_the_change_of_its_former_holder() -> None:
+    """Without that change the former holder's object would leave its groups until the next publish (S4)."""
+    turns, actions = Turns(), ActionQueues()
+    for number in range(MOST_CALLS):
+        vm_id = f"old-{number}"
+        actions.deliver(vm_id, (PutObject(vm_id, "az", f"uid-{number}", "10.0.0.1", ("SO",), ("Web",)),))
+    actions.deliver("holder", (PutObject("holder", "az", "uid-h", "10.0.0.2", (), ()),))
+    taken = ReleaseAddress("new", "az-holder", "uid-h", ("SO",))
+    actions.deliver("new", (taken, PutObject("new", "az", "", "10.0.0.1", ("SO",), ())))
+    batch = [change.vm_id for change in next_publish(actions, turns)]
+    assert batch[:3] == ["new", "new", "holder"]
+    assert len(batch) == MOST_CALLS + 1
+
+
+def test_a_host_with_more_calls_than_a_publish_has_goes_beside_newcomers() -> None:
+    turns, actions = Turns(), ActionQueues()
+    turns.served("large")
+    actions.deliver("large", tuple(DropObject("large", f"az-{n}", f"uid-{n}") for n in range(MOST_CALLS + 1)))
+    actions.deliver("new", (PutObject("new", "az", "", "10.0.0.1", ("SO",), ()),))
+    assert {change.vm_id for change in next_publish(actions, turns)} == {"large", "new"}

@@ -44,3 +44,9 @@ def test_a_gap_that_flaps_is_counted_and_ends() -> None:
 def test_a_gap_of_less_than_a_second_has_ended() -> None:
     (gap,) = gaps(ring("Ready: all", "Not ready: X", "Ready: all", seconds=0))
     assert gap.ended == NOON
+
+
+def test_a_line_whose_write_was_answered_by_nothing_is_written_once_more_and_counted_once() -> None:
+    line = HistoryLine(at=NOON, what="Published 1 objects: az-1", system="checkpoint")
+    once = added((), [line], 32)
+    assert added(once, [line], 32) == once

@@ -82,14 +82,20 @@ class EstateStatusWriter:
         """Write what waits, and this change."""
         try:
             await self._swap((*self._unwritten, change))
-        except Invalid as error:
+        except Invalid:
             if not self._unwritten:
                 raise
-            log.warning("record refused", extra={"error": str(error)})
-            self._unwritten = ()
+            await self._write_what_waits()
             await self._swap((change,))
-        else:
-            self._unwritten = ()
+        self._unwritten = ()
+
+    async def _write_what_waits(self) -> None:
+        """By itself: what is refused may be only what came with it."""
+        try:
+            await self._swap(self._unwritten)
+        except Invalid as error:
+            log.warning("record refused", extra={"error": str(error)})
+        self._unwritten = ()
 
     async def _swap(self, changes: tuple[Change, ...]) -> None:
         for _ in range(_TRIES):

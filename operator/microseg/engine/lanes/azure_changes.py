@@ -67,6 +67,8 @@ class AzureChanges:
         self._agreed: Agreed = {}
         self._gates = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(_AT_ONCE))
         """By subscription, so that one that asks for pauses holds up only its own."""
+        self._pauses = defaultdict[str, float](float)
+        """Subscription -> seconds for which this look was asked to pause, all together."""
 
     async def look(self, most: Mapping[str, int], *, lists_allowed: bool) -> Look:
         """Look once. `most`: subscription in lower case -> requests that its lists need; VMs of others are not read.
@@ -129,6 +131,7 @@ class AzureChanges:
 
     async def _follow(self, todo: Plan, *, lists: bool) -> Look:
         """Read the VMs by themselves, and show them to the table."""
+        self._pauses.clear()
         answers = await asyncio.gather(*(self._answer(resource_id) for resource_id in todo.reread.values()))
         vms = [vm for vm_id, vm in zip(todo.reread, answers, strict=True) if self._settle(vm_id, vm)]
         shown = [vm for vm in vms if isinstance(vm, Vm)]
@@ -157,20 +160,29 @@ class AzureChanges:
     async def _answer(self, resource_id: str) -> Answer:
         """Resource Manager's answer, within the budget of its subscription. An error leaves the hint open."""
         gateway, budget = self._sources.of(resource_id), self._budgets.of(resource_id)
+        subscription = subscription_of(resource_id)
         if gateway is None:
             return Rejected("No source reads its subscription")
 
         async def wait(asked: Wait) -> None:
+            self._pauses[subscription] += asked.seconds if asked.throttled else 0.0
+            self._check_pauses(subscription)
             await _await_turn(budget.reads, asked, self._schedule)
 
         try:
-            async with self._gates[subscription_of(resource_id)]:
+            async with self._gates[subscription]:
                 check_pause(budget.reads, "Azure", _LONG_PAUSE)
+                self._check_pauses(subscription)
                 return await read_whole(gateway.read_vm(resource_id), self._workers, wait)
         except GatewayError as error:
             if isinstance(error, Throttled):
                 budget.pause(error.retry_after)
             return error
+
+    def _check_pauses(self, subscription: str) -> None:
+        """Raises Throttled where many short pauses are as long as a long one: the look of the others goes on."""
+        if self._pauses[subscription] > _LONG_PAUSE:
+            raise Throttled("Azure asks for pauses again and again", 1.0)
 
 
 async def _await_turn(limiter: RateLimiter, asked: Wait, lane: PollSchedule) -> None:

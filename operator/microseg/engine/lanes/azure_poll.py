@@ -75,6 +75,8 @@ class AzurePolls:
         """What the latest reading of the lists says, what it left out, and why nothing can be concluded from that."""
         self._requests: dict[str, int] = {}
         """Subscription -> requests that its lists needed when they were read last."""
+        self._costs: dict[str, int] = {}
+        """The same of the expensive ones among them: lists that fail in the midst cost as much."""
         self._trouble: tuple[str, ...] = ()
         """Why Resource Graph could not be read."""
         self._uniform = 0
@@ -191,8 +193,9 @@ class AzurePolls:
         self._count(vms)
         nics = self._unreadable_nics()
         self._requests |= {name: listing.requests for name, listing in listed.items()}
-        cost = max(each.cost for each in listed.values())
-        self._pace.read(sum(self._requests.values()), cost, doubtful=bool(failed or unreadable or nics))
+        self._costs |= {name: listing.cost for name, listing in listed.items()}
+        doubtful = bool(failed or unreadable or nics)
+        self._pace.read(sum(self._requests.values()), max(self._costs.values()), doubtful=doubtful)
         self._schedule.interval = self._pace.interval
         if self._pace.looks:
             self._changes.lists_answered(failed)

@@ -5,7 +5,7 @@ Pure: `checkpoint.py` has them published (docs/decisions/0029).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.action_queues import ActionQueues
@@ -25,7 +25,33 @@ def next_publish(actions: ActionQueues, turns: Turns, most: int = MOST) -> list[
     for vm_id, action in actions.of(ReleaseAddress, DropObject, PutObject):
         by_host.setdefault(vm_id, []).append(action)
     waiting = ((vm_id, _NEW if any(map(_is_new, changes)) else "") for vm_id, changes in by_host.items())
-    return one_publish((by_host[vm_id] for vm_id in turns.line(waiting, len(by_host))), most)
+    return one_publish(_together(turns.line(waiting, len(by_host)), by_host), most)
+
+
+def _together(line: Iterable[str], by_host: Mapping[str, list[FirewallChange]]) -> Iterator[list[FirewallChange]]:
+    """The hosts' changes in the order of their line; with who takes an address comes the former holder's own change.
+
+    In a publish without that one the former holder's object would only give the address up, and leave its groups (S4).
+    """
+    owners = {
+        change.uid: vm_id
+        for vm_id, changes in by_host.items()
+        for change in changes
+        if not isinstance(change, ReleaseAddress) and change.uid
+    }
+    taken: set[str] = set()
+    for first in line:
+        unit: list[FirewallChange] = []
+        waits = [first]
+        while waits:
+            vm_id = waits.pop()
+            if vm_id not in taken:
+                taken.add(vm_id)
+                unit += by_host[vm_id]
+                released = (change.uid for change in by_host[vm_id] if isinstance(change, ReleaseAddress))
+                waits += [owners[uid] for uid in released if uid in owners]
+        if unit:
+            yield unit
 
 
 def one_publish(
@@ -36,7 +62,7 @@ def one_publish(
     called = 0
     for changes in hosts:
         more = _calls(changes)
-        if not batch or (len(batch) + len(changes) <= most and called + more <= calls):
+        if not batch or (len(batch) + len(changes) <= most and (not called or called + more <= calls)):
             batch += changes
             called += more
     return batch
