@@ -15,7 +15,10 @@ MOST_GROWTH = 1.0
 _MORE_HANDLES = 4
 """By how many the median of the last quarter may exceed that of the first: connections come and go."""
 _WARM_UP, _OF_ALL = 600.0, 0.25
-"""Seconds, and at most this part of the soak, that say nothing of growth: pools fill, histories reach their length."""
+"""Seconds, and at most this part of the soak, that say nothing of handles and threads: pools fill."""
+_SETTLED, _PART = 3600.0, 0.5
+"""The same of memory: histories reach their length, and allocators their pages. For an hour a process was seen to grow
+more slowly from one ten minutes to the next (docs/scale.md); a leak goes on after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +31,27 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """How the operator's memory (MiB per hour), handles and threads developed after the warm-up."""
+    """How the operator's memory (MiB per hour), handles and threads developed once they had settled."""
 
     memory: Slope
     handles: float
     threads: float
     seconds: float
-    """The time that was judged."""
+    """The time in which memory was judged."""
 
 
 def growth(samples: Sequence[Sample]) -> Growth:
     """Judge the samples after the warm-up. `handles`, `threads`: median of the last quarter minus that of the first."""
     whole = samples[-1].at
     warm = [each for each in samples if each.at >= min(_WARM_UP, whole * _OF_ALL)]
+    settled = [each for each in samples if each.at >= min(_SETTLED, whole * _PART)]
     quarter = max(1, len(warm) // 4)
     first, last = warm[:quarter], warm[-quarter:]
     return Growth(
-        memory=slope([(each.at / 3600, each.vitals.memory / _MEGABYTE) for each in warm]),
+        memory=slope([(each.at / 3600, each.vitals.memory / _MEGABYTE) for each in settled]),
         handles=median(each.vitals.handles for each in last) - median(each.vitals.handles for each in first),
         threads=median(each.vitals.threads for each in last) - median(each.vitals.threads for each in first),
-        seconds=warm[-1].at - warm[0].at,
+        seconds=settled[-1].at - settled[0].at,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from random import Random
 
 from lab.soak import faults, judging
@@ -69,8 +70,10 @@ def test_a_growth_within_its_own_uncertainty_is_no_leak() -> None:
 
 
 def test_what_grows_while_the_soak_warms_up_is_no_leak() -> None:
-    early = [Sample(each.at, Vitals(each.vitals.memory // 2, 10, 10)) for each in samples() if each.at < 600]
-    late = [each for each in samples() if each.at >= 600]
+    early = [
+        Sample(each.at, replace(each.vitals, memory=each.vitals.memory // 2)) for each in samples() if each.at < 1800
+    ]
+    late = [each for each in samples() if each.at >= 1800]
     assert all(passed(judging.growth([*early, *late]), []))
 
 
