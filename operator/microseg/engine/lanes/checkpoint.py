@@ -79,6 +79,7 @@ class CheckPointLane:
         self._reread = True
         self._unseen = False
         """Whether something was flushed that was not read back yet: nothing is done twice meanwhile."""
+        self._publishing = False
         self._not_before = 0.0
         self._gathering = Gathering()
         self._rejected_at: dict[str, float] = {}
@@ -116,11 +117,28 @@ class CheckPointLane:
             log.info("session not closed", extra={"error": str(error)})
 
     async def _watch_installs(self) -> None:
-        """After an install, look at the gateways soon."""
+        """After an install, look at the gateways soon; at once beside a publish, which may take minutes."""
         while True:
             await self._installed.wait()
             self._installed.clear()
+            if self._publishing:
+                await self._look_at_gateways()
             self.schedule.look_soon()
+
+    async def _look_at_gateways(self) -> None:
+        """Read only them, beside a publish. It is not taken where the publish ended meanwhile.
+
+        A whole reading follows a publish, and this one may be older: it would take `PolicyInstalled` back.
+        """
+        before, installed = self._table.latest.check_point, self.installs.unseen()
+        try:
+            gateways = await self._read(self._gateway.gateways())
+        except GatewayError as error:
+            log.info("gateways not read beside a publish", extra={"error": str(error)})
+            return
+        if before is not None and self._publishing and before is self._table.latest.check_point:
+            self._table.saw_check_point(before.with_gateways(gateways, before.last), whole=False)
+            self.installs.observed(installed)
 
     async def _observe(self) -> None:
         """The newest revision and the gateways each time; objects and groups when something was published or locked.
@@ -221,7 +239,7 @@ class CheckPointLane:
         for vm_id in {change.vm_id for change in changes}:
             self._turns.served(vm_id)
         try:
-            result = await self._flush.run(await self._session(), changes)
+            result = await self._run_flush(changes)
         except (GatewayError, KubeError) as error:
             self.schedule.metrics.count(table.PUBLISHES, "failed")
             pause = self.schedule.effect_failed("publish", error) if isinstance(error, GatewayError) else 5.0
@@ -234,6 +252,14 @@ class CheckPointLane:
             if result.held_up:
                 self._not_before = time.monotonic() + min(self.schedule.interval, 15.0)
         self.schedule.look_soon()
+
+    async def _run_flush(self, changes: Sequence[FirewallChange]) -> FlushResult:
+        session = await self._session()
+        self._publishing = True
+        try:
+            return await self._flush.run(session, changes)
+        finally:
+            self._publishing = False
 
     def _count(self, result: FlushResult) -> None:
         """Count the flush by how it ended."""

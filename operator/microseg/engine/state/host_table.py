@@ -253,11 +253,12 @@ class HostTable:
 
     # the Check Point lane ---------------------------------------------------------------------------------------
 
-    def saw_check_point(self, snapshot: CheckPointSnapshot) -> None:
-        """A complete reading of Check Point."""
+    def saw_check_point(self, snapshot: CheckPointSnapshot, *, whole: bool = True) -> None:
+        """A complete reading of Check Point; not `whole`: only its gateways are newer than the one before."""
         before, self.latest.check_point = self.latest.check_point, snapshot
         changed = snapshot.changed(before)
-        self.touch(self.effects.looked("checkpoint", self.latest, self.hosts))
+        if whole:
+            self.touch(self.effects.looked("checkpoint", self.latest, self.hosts))
         if changed is None or before is None:
             self.touch_all()
         else:
