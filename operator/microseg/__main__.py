@@ -14,9 +14,9 @@ _COLLECT_WHILE_RUNNING = 2_000
 """The same of the operator, in which what modules made is not looked through again. It is 2 % of its CPU while a fleet
 is commissioned. With 20,000 a quiet one looked every three minutes, and 5 MiB of garbage lay between its objects."""
 _TURN = 0.001
-"""Seconds after which a thread that computes lets another one go on. With Python's own 0.005, each call of a system took
-12 ms longer while hosts are decided, and a publish of many changes is hundreds of calls; with 0.001 it takes 2, at
-the same CPU."""
+"""Seconds after which a thread that computes lets another one go on. With Python's own 0.005, each call of a system
+took 12 ms longer while hosts are decided, and a publish of many changes is hundreds of calls; with 0.001 it takes 2 ms
+longer, at the same CPU."""
 _ARENAS, _TRIM, _MMAP = (-8, 2), (-1, 1 << 17), (-3, 1 << 17)
 """M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's mallopt(3), and their values.
 

@@ -15,6 +15,7 @@ from microseg.engine.ground.ports import LeaseLost, Term
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint_flush import CheckPointFlush, FlushResult
 from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
+from microseg.engine.lanes.gateway_look import look_at_gateways
 from microseg.engine.lanes.gathering import Gathering
 from microseg.engine.lanes.next_publish import is_full, next_publish
 from microseg.engine.lanes.readings import await_pause, read_whole
@@ -79,7 +80,8 @@ class CheckPointLane:
         self._reread = True
         self._unseen = False
         """Whether something was flushed that was not read back yet: nothing is done twice meanwhile."""
-        self._publishing = False
+        self._publishing: Sequence[FirewallChange] = ()
+        """What the publish under way is made of."""
         self._not_before = 0.0
         self._gathering = Gathering()
         self._rejected_at: dict[str, float] = {}
@@ -126,19 +128,14 @@ class CheckPointLane:
             self.schedule.look_soon()
 
     async def _look_at_gateways(self) -> None:
-        """Read only them, beside a publish. It is not taken where the publish ended meanwhile.
+        """Take what the gateways show beside a publish, unless that ended meanwhile.
 
-        A whole reading follows a publish, and this one may be older: it would take `PolicyInstalled` back.
+        Then a whole reading follows, and older gateways would take `PolicyInstalled` back.
         """
-        before, installed = self._table.latest.check_point, self.installs.unseen()
-        try:
-            gateways = await self._read(self._gateway.gateways())
-        except GatewayError as error:
-            log.info("gateways not read beside a publish", extra={"error": str(error)})
-            return
-        if before is not None and self._publishing and before is self._table.latest.check_point:
+        publishing, before = self._publishing, self._table.latest.check_point
+        gateways = await look_at_gateways(self._gateway, self._workers, self._revision)
+        if gateways is not None and before is not None and self._publishing is publishing:
             self._table.saw_check_point(before.with_gateways(gateways, before.last), whole=False)
-            self.installs.observed(installed)
 
     async def _observe(self) -> None:
         """The newest revision and the gateways each time; objects and groups when something was published or locked.
@@ -255,11 +252,11 @@ class CheckPointLane:
 
     async def _run_flush(self, changes: Sequence[FirewallChange]) -> FlushResult:
         session = await self._session()
-        self._publishing = True
+        self._publishing = changes
         try:
             return await self._flush.run(session, changes)
         finally:
-            self._publishing = False
+            self._publishing = ()
 
     def _count(self, result: FlushResult) -> None:
         """Count the flush by how it ended."""
