@@ -81,11 +81,10 @@ async def test_an_install_is_seen_while_a_publish_goes_on(workers: Workers) -> N
     assert (scene.world.count("checkpoint.publish"), scene.world.count("checkpoint.install")) == (2, 2)
 
 
-@pytest.mark.parametrize("error", [Unreachable("away"), Throttled("too many", 20.0), Refused("no right to list")])
+@pytest.mark.parametrize("error", [Unreachable("away"), Throttled("too many", 1.0), Refused("no right to list")])
 async def test_gateways_that_cannot_be_read_at_once_are_read_after_the_publish(
     workers: Workers, error: GatewayError
 ) -> None:
-    """A pause that was asked for in the look holds up nobody: the lane goes on once the publish ended."""
     asked = threading.Event()
 
     def refuse() -> None:
@@ -97,7 +96,26 @@ async def test_gateways_that_cannot_be_read_at_once_are_read_after_the_publish(
         await until(asked.is_set)
         assert True not in scene.installed(FIRST)
         scene.free.set()
-        await until(lambda: scene.world.all_are("Commissioned"), seconds=15.0)
+        await until(lambda: scene.world.all_are("Commissioned"))
+
+
+async def test_a_pause_that_is_asked_for_beside_a_publish_is_kept_after_it(workers: Workers) -> None:
+    """What was refused waits that long (S13)."""
+    refused = threading.Event()
+
+    def refuse() -> None:
+        refused.set()
+        raise Throttled("too many", 600.0)
+
+    scene = Scene(refuse)
+    async with Process(scene.world, workers).running():
+        await until(refused.is_set)
+        await asyncio.sleep(0.2)  # so that the lane has heard it
+        asked = scene.world.count("checkpoint.gateways")
+        scene.free.set()
+        await until(lambda: len(scene.check_point.published) == 2)
+        await asyncio.sleep(0.5)  # a whole reading would follow the publish within that time
+        assert scene.world.count("checkpoint.gateways") == asked
 
 
 @pytest.mark.parametrize("published", [True, False])

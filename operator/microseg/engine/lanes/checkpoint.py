@@ -81,7 +81,7 @@ class CheckPointLane:
         self._unseen = False
         """Whether something was flushed that was not read back yet: nothing is done twice meanwhile."""
         self._publishing: Sequence[FirewallChange] = ()
-        """What the publish under way is made of."""
+        """What the publish under way is made of: a list of its own, each time."""
         self._not_before = 0.0
         self._gathering = Gathering()
         self._rejected_at: dict[str, float] = {}
@@ -133,7 +133,12 @@ class CheckPointLane:
         Then a whole reading follows, and older gateways would take `PolicyInstalled` back.
         """
         publishing, before = self._publishing, self._table.latest.check_point
-        gateways = await look_at_gateways(self._gateway, self._workers, self._revision)
+        try:
+            gateways = await look_at_gateways(self._gateway, self._workers, self._revision)
+        except GatewayError as error:
+            log.info("gateways not read beside a publish", extra={"error": str(error)})
+            self.schedule.obey(error)
+            return
         if gateways is not None and before is not None and self._publishing is publishing:
             self._table.saw_check_point(before.with_gateways(gateways, before.last), whole=False)
 

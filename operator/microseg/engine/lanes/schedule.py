@@ -155,7 +155,7 @@ class PollSchedule:
         away = isinstance(error, Unreachable) and not isinstance(error, ProxyRefused)
         longest = max(self.interval, _LONGEST_AWAY) if away else _LONGEST_PAUSE
         pause = min(self.interval * 2 ** min(self._failures - 1, 8), longest, _LONGEST_PAUSE)
-        self._obey(error)
+        self.obey(error)
         self._due = max(self._monotonic() + pause, self._paused_until)
         reason = reason_of(error)
         again = (
@@ -170,7 +170,7 @@ class PollSchedule:
         """Report an effect's failure, in the log and beside the readings; returns the seconds until the next try."""
         self._effect_failure = f" The latest change was not made ({what}): {error}. It is tried again by itself."
         log.warning("effect failed", extra={"system": self.system, "effect": what, "error": str(error)})
-        self._obey(error)
+        self.obey(error)
         match error:
             case Throttled():
                 return error.retry_after
@@ -185,7 +185,7 @@ class PollSchedule:
         """Effects are taken again; the next reading no longer mentions the failure."""
         self._effect_failure = ""
 
-    def _obey(self, error: GatewayError) -> None:
+    def obey(self, error: GatewayError) -> None:
         """A system that asks for a pause is not asked for anything meanwhile, whoever wants it (S13)."""
         if isinstance(error, Throttled):
             self._paused_until = max(self._paused_until, self._monotonic() + error.retry_after)
