@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import threading
-import time
 
 from microseg.cli.arguments import build_parser, parse
 
@@ -26,9 +24,6 @@ Each of 40 threads that read lists would keep its own heap, 16 on two cores, of 
 thousand hosts: 37 MiB. Threads of Python take turns, so two are enough. The thresholds are glibc's own at its start;
 set, they no longer rise with the largest answer that was freed, after which it would let go of less and less.
 """
-_TRIM_EVERY = 60.0
-"""Seconds between two calls of malloc_trim(3). Without it only the end of a heap is given back, and free pages between
-what lives are not."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,22 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _let_go_of_memory() -> None:
-    """Have the C library give back what is free, now and then; another one than glibc has no such functions."""
+    """Have the C library give back what is free; another one than glibc has no such settings."""
     import ctypes  # noqa: PLC0415 - no command needs it
 
-    library = ctypes.CDLL(None)
-    mallopt, malloc_trim = getattr(library, "mallopt", None), getattr(library, "malloc_trim", None)
-    if mallopt is None or malloc_trim is None:
-        return
-    for setting, value in (_ARENAS, _TRIM, _MMAP):
-        mallopt(setting, value)
-
-    def trim() -> None:
-        while True:
-            time.sleep(_TRIM_EVERY)
-            malloc_trim(0)
-
-    threading.Thread(target=trim, name="microseg-trim", daemon=True).start()
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for setting, value in (_ARENAS, _TRIM, _MMAP):
+            mallopt(setting, value)
 
 
 def complete() -> int:
