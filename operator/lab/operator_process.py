@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.child import Begin, execute
+from lab.image.environment import IMAGE_ENVIRONMENT
 from lab.processes import Process, answers, fetch, free_port, wait_until
 from simulators.server import in_url
 
@@ -74,6 +75,7 @@ class Operator:
         self._argv = [sys.executable, "-m", module, "run", *places]
         # Not the caller's environment: a Pod has little more than this.
         self._environment = {
+            **IMAGE_ENVIRONMENT,
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(folder),
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - the platform's own default

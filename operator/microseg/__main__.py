@@ -17,13 +17,6 @@ _TURN = 0.001
 """Seconds after which a thread that computes lets another one go on. With Python's own 0.005, each call of a system
 took 12 ms longer while hosts are decided, and a publish of many changes is hundreds of calls; with 0.001 it takes 2 ms
 longer, at the same CPU."""
-_ARENAS, _TRIM, _MMAP = (-8, 2), (-1, 1 << 17), (-3, 1 << 17)
-"""M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's mallopt(3), and their values.
-
-Each of 40 threads that read lists would keep its own heap, 16 on two cores, of which nine tenths were free after a
-thousand hosts: 37 MiB. Threads of Python take turns, so two are enough. The thresholds are glibc's own at its start;
-set, they no longer rise with the largest answer that was freed, after which it would let go of less and less.
-"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,18 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     gc.freeze()
     gc.set_threshold(_COLLECT_WHILE_RUNNING)
     sys.setswitchinterval(_TURN)
-    _let_go_of_memory()
     return run(settings)
-
-
-def _let_go_of_memory() -> None:
-    """Have the C library give back what is free; another one than glibc has no such settings."""
-    import ctypes  # noqa: PLC0415 - no command needs it
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for setting, value in (_ARENAS, _TRIM, _MMAP):
-            mallopt(setting, value)
 
 
 def complete() -> int:

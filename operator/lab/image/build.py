@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.image import archive, debian, sbom
+from lab.image.environment import IMAGE_ENVIRONMENT
 from lab.image.name import ROOT, project
 from lab.image.python_packages import SITE, compile_all, install_locked, install_product, run_inside
 
@@ -94,7 +95,7 @@ def config(plan: Plan) -> dict[str, Any]:
         "WorkingDir": "/tmp",  # noqa: S108 - the one folder that may be written
         "Entrypoint": ["/usr/local/bin/microseg"],
         "Cmd": ["run"],
-        "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
+        "Env": [f"{name}={value}" for name, value in IMAGE_ENVIRONMENT.items()],
         "Labels": labels(plan),
     }
 

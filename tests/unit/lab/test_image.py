@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
+import subprocess
+import sys
 import tarfile
+from collections.abc import Mapping
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -15,11 +19,50 @@ import yaml
 from lab.image import archive, sbom
 from lab.image.build import CACHE, DEBIAN_LOCK, PYTHON_LOCK, Plan, config, labels
 from lab.image.debian import PACKAGES, Package, read_lock
+from lab.image.environment import IMAGE_ENVIRONMENT
 from lab.image.name import ROOT, project
 from lab.image.problems import ImageFailed
 
 PLAN = Plan("amd64", 1_700_000_000, CACHE, CACHE, "registry.test/microseg", "1")
 CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
+
+
+EIGHT_THREADS = """
+import ctypes, threading
+
+class Mallinfo2(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes, libc.mallinfo2.restype = ctypes.c_void_p, [ctypes.c_void_p], Mallinfo2
+libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+together = threading.Barrier(8)
+
+def allocate():
+    together.wait()
+    address = libc.malloc(1000)
+    together.wait()
+    libc.free(address)
+
+threads = [threading.Thread(target=allocate) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+libc.mallinfo2()
+before = libc.mallinfo2().uordblks
+addresses = [libc.malloc(1000) for _ in range(7)]
+for address in addresses: libc.free(address)
+print("kept", libc.mallinfo2().uordblks - before, flush=True)
+"""
+
+
+def malloc_in(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Return how many heaps eight threads use, and the bytes of seven freed blocks that count as in use."""
+    argv = [sys.executable, "-c", EIGHT_THREADS]
+    out = subprocess.run(argv, env=dict(environment), capture_output=True, text=True, check=True).stdout
+    return out.count("<heap nr="), int(out.rpartition("kept ")[2])
 
 
 def tree(folder: Path, *, at: int) -> Path:
@@ -64,7 +107,16 @@ def test_the_containerfile_runs_as_make_image_does() -> None:
     assert f"ENTRYPOINT {json.dumps(made['Entrypoint'])}\n" in CONTAINERFILE
     assert f"CMD {json.dumps(made['Cmd'])}\n" in CONTAINERFILE
     assert f"ARG VERSION={project()[1]} " in CONTAINERFILE
-    assert f"ENV {' '.join(config(PLAN)['Env'])}\n" in CONTAINERFILE
+    variables = " \\\n    ".join(config(PLAN)["Env"])
+    assert f"ENV {variables}\n" in CONTAINERFILE
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such settings")
+def test_in_the_images_environment_threads_share_two_heaps_and_keep_nothing_that_they_freed() -> None:
+    heaps, kept = malloc_in({})
+    assert heaps > 2
+    assert kept > 0
+    assert malloc_in(IMAGE_ENVIRONMENT) == (2, 0)
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
