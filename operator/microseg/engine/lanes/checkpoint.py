@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from microseg.engine.ground.ports import LeaseLost, Term
+from microseg.engine.ground.ports import Term
 from microseg.engine.ground.workers import Workers
 from microseg.engine.lanes.checkpoint_flush import CheckPointFlush, FlushResult
 from microseg.engine.lanes.checkpoint_installs import PolicyInstalls
 from microseg.engine.lanes.gateway_look import look_at_gateways
 from microseg.engine.lanes.gathering import Gathering
 from microseg.engine.lanes.next_publish import is_full, next_publish
+from microseg.engine.lanes.own_session import OwnSession
 from microseg.engine.lanes.readings import await_pause, read_whole
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
@@ -27,16 +26,12 @@ from microseg.engine.state.snapshots import CheckPointSnapshot
 from microseg.gateways.ports import MOST_PROBLEMS, CheckPointGateway, GatewayError, Reading, Refused, Rejected
 from microseg.kube.errors import KubeError
 from microseg.metrics import table
-from microseg.model.checkpoint_facts import Group, Package, Revision, Session
+from microseg.model.checkpoint_facts import Group, Package, Revision
 from microseg.model.plan import DropObject, FirewallChange, InstallPolicy, PutObject, ReleaseAddress
 from microseg.stages.object_names import left_alone
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-_CLOSE_WITHIN = 0.4
-"""Seconds that the end of a lane waits for its session where the term is over, so that the Lease is free within half a
-second: the next holder cleans up. Where the term goes on (the Estate was deleted, or changed), nobody may come after
-it, and a publish under way is waited for."""
 _REJECTED_PAUSE = 600.0
 """Seconds after which a refused object is tried again: slowly, because only a person can have mended it."""
 
@@ -69,10 +64,9 @@ class CheckPointLane:
     ) -> None:
         """Take its parts; nothing is opened before `run`."""
         self._gateway, self._flush, self.installs = gateway, flush, installs
-        self._table, self.schedule, self._workers, self._term = table, schedule, workers, term
-        self._marks, self._prefix = marks, marks.session_prefix
-        self._cleaned = ""
-        """Uid of the session in which the dead ones were last looked for."""
+        self._table, self.schedule, self._workers = table, schedule, workers
+        self._marks = marks
+        self._session = OwnSession(gateway, workers, schedule, term, marks.session_prefix)
         self._copies: tuple[str, ...] = ()
         """What is told of objects with our mark that we did not make, while there were so many records:"""
         self._records = -1
@@ -101,22 +95,7 @@ class CheckPointLane:
                         await self._carry_out(tasks)
                     await self.schedule.pause(self._next_due())
         finally:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._close()), self._patience())
-
-    def _patience(self) -> float | None:
-        try:
-            self._term.check()
-        except LeaseLost:
-            return _CLOSE_WITHIN
-        return None
-
-    async def _close(self) -> None:
-        """Discard and log out; what fails is found by the next holder, which knows our sessions by name."""
-        try:
-            await self._workers.call(self._gateway.close)
-        except GatewayError as error:
-            log.info("session not closed", extra={"error": str(error)})
+            await self._session.close_in_time()
 
     async def _watch_installs(self) -> None:
         """After an install, look at the gateways soon; at once beside a publish, which may take minutes."""
@@ -149,7 +128,7 @@ class CheckPointLane:
         with the one before, a host would count as installed by an install that had not seen it (S8).
         """
         try:
-            await self._session()
+            await self._session.open()
             installed = self.installs.unseen()
             revision = last = await self._workers.call(self._gateway.last_published)
             gateways = await self._read(self._gateway.gateways())
@@ -192,29 +171,6 @@ class CheckPointLane:
             log.info("packages not listed", extra={"error": str(error)})
             return []
 
-    async def _session(self) -> Session:
-        """Our one session. A new one first discards our dead ones, of earlier terms and of this one (S9).
-
-        A session whose sid is lost lives on at the server, and its locks would hold groups until its time-out.
-        """
-        self._term.check()
-        name = f"{self._prefix}{self._term.number}"
-        session = await self._workers.call(self._gateway.open, name)
-        if self._cleaned != session.uid:
-            for old in await self._read(self._gateway.sessions()):
-                if self._is_earlier(old, session):
-                    self._term.check()
-                    await self._workers.call(self._gateway.discard_session, old.uid)
-                    log.info("earlier session discarded", extra={"session": old.name, "changes": old.changes})
-            self._cleaned = session.uid
-        return session
-
-    def _is_earlier(self, other: Session, ours: Session) -> bool:
-        """Whether a session is one of this estate's own, of an earlier term or an earlier start in this one."""
-        term = other.name.removeprefix(self._prefix)
-        mine = other.name.startswith(self._prefix) and re.fullmatch(r"[0-9]{1,9}", term) is not None
-        return mine and int(term) <= self._term.number and other.uid != ours.uid
-
     def _next_due(self) -> float | None:
         """Monotonic time before which nothing but a wake-up or a reading can bring work."""
         held_back = self._not_before if self._not_before > time.monotonic() else None
@@ -246,7 +202,7 @@ class CheckPointLane:
             self.schedule.metrics.count(table.PUBLISHES, "failed")
             pause = self.schedule.effect_failed("publish", error) if isinstance(error, GatewayError) else 5.0
             self._not_before = time.monotonic() + pause
-            await self._close()
+            await self._session.close()
         else:
             self.schedule.effect_taken()
             self._count(result)
@@ -256,7 +212,7 @@ class CheckPointLane:
         self.schedule.look_soon()
 
     async def _run_flush(self, changes: Sequence[FirewallChange]) -> FlushResult:
-        session = await self._session()
+        session = await self._session.open()
         self._publishing = changes
         try:
             return await self._flush.run(session, changes)
