@@ -167,7 +167,7 @@ class World:
         return len(self.journal.of(operation))
 
 
-QUICK = Pauses(settle=0.01, estate_status=0.1, retirement=1.0, approvals=0.05, write_retry=0.01)
+QUICK = Pauses(settle=0.01, estate_status=0.1, retirement=1.0, approvals=0.05, write_retry=0.01, lesser_news=0.1)
 """The pauses that spare real servers, short: the fakes need no sparing."""
 
 

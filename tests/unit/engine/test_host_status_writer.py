@@ -12,10 +12,12 @@ import pytest
 from tests.unit.engine.conftest import Bench
 
 from lab.memory import samples as m
+from lab.memory.world import QUICK
 from microseg.engine.cluster.host_status import Intent
 from microseg.engine.ground.ports import LeaseLost
 from microseg.kube.errors import Conflict, Invalid, NotFound, Unavailable
 from microseg.model.agent_record import AgentOutcome, AgentRecord
+from microseg.model.azure_facts import VmDetail
 from microseg.model.facts import ABSENT, Seen
 from microseg.model.host import HostStatus
 from microseg.model.names import Annotation
@@ -175,6 +177,56 @@ async def test_without_the_lease_nothing_is_written_and_the_recorder_ends(bench:
             await task
     assert ended.group_contains(LeaseLost)
     assert writes(bench) == 0
+
+
+# lesser news ------------------------------------------------------------------------------------------------------
+
+
+def agent_answers(bench: Bench) -> HostStatus:
+    """What Azure's agent says is read anew; nothing else is."""
+    detail = VmDetail(m.VM_ID, bench.vm.record.power_state, agent_ready=not bench.vm.record.agent_ready)
+    bench.table.saw_detail(m.VM_ID, detail)
+    return decided(bench)
+
+
+async def test_lesser_news_waits_for_more_and_is_written_with_it(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        status = agent_answers(bench)
+        bench.host_status.offer(m.VM_ID)
+        assert (bench.host_status.waiting, status == bench.stored.status) == (0, False)
+        bench.table.saw_azure([m.vm(power_state="stopped", agent_ready=False)])
+        await until_written(bench, decided(bench))
+        await asyncio.sleep(2 * QUICK.lesser_news)
+    assert writes(bench) == 2
+
+
+async def test_lesser_news_alone_is_written_after_a_while(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        await until_written(bench, agent_answers(bench))
+    assert writes(bench) == 2
+
+
+async def test_lesser_news_of_a_host_with_annotations_is_written_at_once(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        bench.hosts.annotate(m.NAME, somebody="wrote")
+        bench.sync()
+        agent_answers(bench)
+        assert bench.host_status.waiting == 1
+
+
+async def test_lesser_news_is_forgotten_at_the_end_of_the_term(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        agent_answers(bench)
+    await asyncio.sleep(2 * QUICK.lesser_news)
+    assert (bench.host_status.waiting, writes(bench)) == (0, 1)
+
+
+async def until_written(bench: Bench, status: HostStatus) -> None:
+    await until(lambda: bench.stored.status == status and not bench.state.writing.locked())
 
 
 # intents ----------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Child processes: what is waited for, what a failure says, and how they end."""
 
+import itertools
 import os
 import signal
 import sys
@@ -93,8 +94,8 @@ def test_waiting_says_what_was_not_seen() -> None:
 
 def test_a_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = free_port()
-    few = [first, first, first - 1 if first > 15_000 else first + 1]
-    monkeypatch.setattr("lab.processes.random.SystemRandom", lambda: SimpleNamespace(choice=lambda _: few.pop(0)))
+    drawn = itertools.chain([first, first], range(15_000, 32_000))
+    monkeypatch.setattr("lab.processes.random.SystemRandom", lambda: SimpleNamespace(choice=lambda _: next(drawn)))
 
     assert free_port() != first
 

@@ -1,7 +1,7 @@
 """The only writer of hosts' statuses: intents at once by compare-and-swap, everything else coalesced.
 
-One write is in flight per host. A status that does not differ is not written. A conflict means that somebody else
-wrote: the fresh record is taken and the host is decided again.
+One write is in flight per host. A status that does not differ is not written, and lesser news waits some seconds for
+the next write. A conflict means that somebody else wrote: the fresh record is taken and the host is decided again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import msgspec
 
 from microseg.engine.cluster import host_metrics
 from microseg.engine.cluster.event_recorder import EventRecorder
+from microseg.engine.cluster.lesser_news import is_lesser_news
 from microseg.engine.ground.ports import HostStore
 from microseg.engine.ground.runtime import Runtime
 from microseg.engine.state.host_state import HostState
@@ -47,12 +48,27 @@ class HostStatusWriter:
         self._hosts, self._events, self._table, self._runtime = hosts, events, table, runtime
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
+        self._later: dict[str, asyncio.TimerHandle] = {}
 
     def offer(self, vm_id: str) -> None:
         """This host's decision differs from its record: write it when its turn comes."""
+        state = self._table.hosts.get(vm_id)
+        if state is None or state.decision is None or not is_lesser_news(state.record, state.decision.status):
+            self._enqueue(vm_id)
+        elif vm_id not in self._later:
+            pause = self._runtime.pauses.lesser_news
+            self._later[vm_id] = asyncio.get_running_loop().call_later(pause, self._enqueue, vm_id)
+
+    def _enqueue(self, vm_id: str) -> None:
+        self._forget_timer(vm_id)
         if vm_id not in self._queued:
             self._queued.add(vm_id)
             self._queue.put_nowait(vm_id)
+
+    def _forget_timer(self, vm_id: str) -> None:
+        timer = self._later.pop(vm_id, None)
+        if timer is not None:
+            timer.cancel()
 
     @property
     def waiting(self) -> int:
@@ -61,9 +77,13 @@ class HostStatusWriter:
 
     async def run(self) -> None:
         """Write for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(_WRITERS):
-                tasks.create_task(self._write_forever(f"host-status-{number}"))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(_WRITERS):
+                    tasks.create_task(self._write_forever(f"host-status-{number}"))
+        finally:
+            for vm_id in tuple(self._later):
+                self._forget_timer(vm_id)
 
     async def intend(self, vm_id: str, agent: AgentRecord) -> Intent:
         """Write an intent now. Only after COMMITTED may the effect be tried. Raises KubeError when nobody can know.

@@ -19,6 +19,8 @@ class Pauses:
     """After which a loop goes round though nothing woke it."""
     write_retry: float = 2.0
     """Before a status is written again when the API server is away."""
+    lesser_news: float = 10.0
+    """For which a status that brings nothing that anybody waits for may wait for more."""
     retirement: float = 10.0
     """Between two rounds of retirement that nothing woke."""
     approvals: float = 5.0
