@@ -10,7 +10,7 @@ client=37.0.2 api=v0.36.0
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 cd "$work"
-python3 -m venv venv
+python3.11 -m venv venv
 venv/bin/pip install --quiet "kubernetes==$client"
 venv/bin/python >leases.txt <<'EOF'
 import json
