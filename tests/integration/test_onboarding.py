@@ -87,6 +87,7 @@ def _taken_over_from(run: ScenarioRun, commit: str) -> None:
     run.snapshot("an older version's state")
     run.operator.start()
     run.wait_polls(4)
+    run.wait("used run-commands are deleted", lambda: not _run_commands(run))
     run.wait_settled()
     run.snapshot("taken over")
 

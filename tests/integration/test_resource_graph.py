@@ -99,7 +99,7 @@ def _env(run: ScenarioRun, name: str) -> str:
     return next((str(each["value"]) for each in labels if each["key"] == "env"), "")
 
 
-SCENARIO = Scenario("resource-graph", scenario)
+SCENARIO = Scenario("resource-graph", scenario, long=True)
 
 
 def test_a_newcomer_and_a_changed_tag_are_seen_by_hints_and_read_by_themselves(recording: Recording) -> None:
