@@ -2,7 +2,8 @@
 
 Importing them takes more than a second of CPU time, as much as a point of the sweep needs for all else; hundreds of
 points and stories begin several processes each. What begins is the same: a process and process group of its own, with
-its own environment, output and `__main__`. The demo, the benches and the node begin real ones.
+its own environment, output and `__main__`; only the C library does not read that environment again. The demo, the
+benches and the node begin real ones.
 
 `multiprocessing`'s fork server does the forking, because a fork of a process with threads, like a test run, is unsafe
 (https://docs.python.org/3.11/library/multiprocessing.html#contexts-and-start-methods). It ends with its parent.

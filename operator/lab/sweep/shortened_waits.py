@@ -12,7 +12,7 @@ from functools import partial
 
 from lab.overrides import override
 from microseg.__main__ import main
-from microseg.engine.ground.engine_settings import EngineSettings
+from microseg.engine.ground.engine_settings import EngineSettings, Pauses
 from microseg.engine.leadership.estate_runner import RunnerPauses
 from microseg.gateways.http.tls import Limits
 from microseg.stages.context import Timing
@@ -20,8 +20,9 @@ from microseg.stages.context import Timing
 KEY_LIFE = 10
 """Seconds for which a pairing key of the sweep's profiles is valid."""
 _ANSWER_WITHIN = 4.0
+_PAUSES = Pauses(lesser_news=0.5)
 _SHORTER: tuple[tuple[str, str, object], ...] = (
-    ("microseg.settings", "EngineSettings", partial(EngineSettings, install_margin=2.0)),
+    ("microseg.settings", "EngineSettings", partial(EngineSettings, install_margin=2.0, pauses=_PAUSES)),
     ("microseg.settings", "Timing", partial(Timing, key_life=float(KEY_LIFE), sealing=4.0)),
     ("microseg.engine.estate_context", "_LIFE", (KEY_LIFE, 3600)),
     ("microseg.gateways.http.tls", "Limits", partial(Limits, read=_ANSWER_WITHIN, total=2 * _ANSWER_WITHIN)),

@@ -95,9 +95,35 @@ async def test_offers_of_one_host_are_one_write_and_one_is_in_flight_at_a_time(b
             bench.host_status.offer(m.VM_ID)
         await asyncio.sleep(0)
         assert writes(bench) == 1, "the second waits for the first"
+        bench.table.dirty.clear()
         gate.set()
+        await until(lambda: m.VM_ID in bench.table.dirty)
+        assert decided(bench) == status
         await until(lambda: bench.stored.status == status)
     assert writes(bench) == 2
+
+
+async def test_a_change_that_is_taken_back_while_it_is_written_does_not_stay(bench: Bench) -> None:
+    gate, entered = threading.Event(), threading.Semaphore(0)
+
+    def slow() -> None:
+        entered.release()
+        gate.wait(5)
+
+    async with running(bench):
+        running_vm = decided(bench)
+        await until_written(bench, running_vm)
+        bench.hosts.meanwhile("patch_status", slow)
+        bench.table.saw_azure([m.vm(power_state="stopped")])
+        decided(bench)
+        await asyncio.to_thread(entered.acquire)
+        bench.table.saw_azure([bench.vm])
+        assert decided(bench) == running_vm
+        bench.table.dirty.clear()
+        gate.set()
+        await until(lambda: m.VM_ID in bench.table.dirty)
+        decided(bench)
+        await until(lambda: bench.stored.status.azure == running_vm.azure)
 
 
 async def test_a_conflict_takes_the_fresh_record_and_lets_the_host_be_decided_again(bench: Bench) -> None:
@@ -182,10 +208,9 @@ async def test_without_the_lease_nothing_is_written_and_the_recorder_ends(bench:
 # lesser news ------------------------------------------------------------------------------------------------------
 
 
-def agent_answers(bench: Bench) -> HostStatus:
+def agent_answers(bench: Bench, *, ready: bool = False) -> HostStatus:
     """What Azure's agent says is read anew; nothing else is."""
-    detail = VmDetail(m.VM_ID, bench.vm.record.power_state, agent_ready=not bench.vm.record.agent_ready)
-    bench.table.saw_detail(m.VM_ID, detail)
+    bench.table.saw_detail(m.VM_ID, VmDetail(m.VM_ID, bench.vm.record.power_state, agent_ready=ready))
     return decided(bench)
 
 
@@ -217,12 +242,32 @@ async def test_lesser_news_of_a_host_with_annotations_is_written_at_once(bench: 
         assert bench.host_status.waiting == 1
 
 
+async def test_lesser_news_that_comes_again_is_written_again(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        await until_written(bench, agent_answers(bench, ready=False))
+        await until_written(bench, agent_answers(bench, ready=True))
+    assert writes(bench) == 3
+
+
+async def test_lesser_news_waits_no_longer_because_it_is_decided_again_and_again(bench: Bench) -> None:
+    async with running(bench):
+        await until_written(bench, decided(bench))
+        status = agent_answers(bench)
+        async with asyncio.timeout(30):
+            while bench.stored.status != status:
+                bench.host_status.offer(m.VM_ID)
+                await asyncio.sleep(QUICK.lesser_news / 20)
+    assert writes(bench) == 2
+
+
 async def test_lesser_news_is_forgotten_at_the_end_of_the_term(bench: Bench) -> None:
     async with running(bench):
         await until_written(bench, decided(bench))
         agent_answers(bench)
+        before = writes(bench)
     await asyncio.sleep(2 * QUICK.lesser_news)
-    assert (bench.host_status.waiting, writes(bench)) == (0, 1)
+    assert (bench.host_status.waiting, writes(bench)) == (0, before)
 
 
 async def until_written(bench: Bench, status: HostStatus) -> None:

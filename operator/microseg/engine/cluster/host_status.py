@@ -157,6 +157,9 @@ class HostStatusWriter:
                     status = state.decision.status
                     before = state.record
                     self._took(before, await self._patch(state, status))
+                    if state.decision.status != status:
+                        # Decided meanwhile by the record before this write, which may be what is wanted again.
+                        self._table.touch((vm_id,))
                 await self._clear_retry(state)
                 await self._clear_void(state)
             except Conflict:

@@ -10,8 +10,9 @@ from microseg.model.host import HostStatus, ManagedHost
 def is_lesser_news(record: ManagedHost, decided: HostStatus) -> bool:
     """Whether nothing differs but what nobody waits for, which soon falls into a write that brings more.
 
-    That is whether Azure's agent answers, read just before an intent, and that a used run-command was deleted. A record
-    with annotations may hold a person's word, which is answered at once.
+    That is whether Azure's agent answers, read just before an intent, and that a used run-command was deleted. What of
+    it the end of a term leaves unwritten, the next holder finds by itself. A record with annotations may hold a
+    person's word, which is answered at once.
     """
     known = record.status
     if record.annotations or known == decided:
