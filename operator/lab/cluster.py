@@ -136,14 +136,26 @@ def prepare(cluster: Cluster, namespace: str = OWN_NAMESPACE, *, account_in: str
 
 
 def await_definitions(cluster: Cluster) -> None:
-    """Wait until our CRDs are served; `kubectl wait` fails on a CRD that has no conditions yet."""
+    """Wait until our CRDs are served and their objects can be listed.
+
+    `kubectl wait` fails on a CRD that has no conditions yet. And the API server lists the objects of a CRD to delete
+    them with it: where its storage is not ready for that yet ("(re)initializing"), a deleted CRD stays for minutes.
+    """
 
     def served() -> bool:
         found = json.loads(cluster.kubectl("get", "crd", *CRD_NAMES, "-o", "json"))["items"]
         told = [each for crd in found for each in crd.get("status", {}).get("conditions") or ()]
         return sum((each["type"], each["status"]) == ("Established", "True") for each in told) == len(CRD_NAMES)
 
+    def listed() -> bool:
+        try:
+            cluster.kubectl("get", ",".join(CRD_NAMES), "--all-namespaces", "-o", "name")
+        except KubectlFailed:
+            return False
+        return True
+
     wait_until(served, seconds=30, what="our CRDs are established")
+    wait_until(listed, seconds=90, what="the objects of our CRDs can be listed")
 
 
 def apply(cluster: Cluster, documents: list[dict[str, Any]]) -> None:

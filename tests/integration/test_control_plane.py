@@ -137,7 +137,12 @@ def test_a_borrowed_cluster_is_left_as_it_was(tmp_path: Path) -> None:
             cluster.kubectl("-n", OWN_NAMESPACE, "apply", "-f", "-", input=estate_text())
             with pytest.raises(AlreadyThere, match="nothing was changed there"), borrowed(theirs.admin_kubeconfig):
                 pass
-        wait_until(lambda: not any(exists(cluster, "crd", name) for name in CRD_NAMES), seconds=30, what="no CRDs")
+        wait_until(
+            lambda: not any(exists(cluster, "crd", name) for name in CRD_NAMES),
+            seconds=50,
+            what="no CRDs",
+            otherwise=lambda: theirs.kubectl("get", "crd", "-o", "jsonpath={.items[*].status.conditions}"),
+        )
         roles = theirs.kubectl("get", "clusterrole,clusterrolebinding,validatingadmissionpolicy", "-o", "name")
         assert "microseg" not in roles
         namespace = json.loads(theirs.kubectl("get", "namespace", OWN_NAMESPACE, "-o", "json"))

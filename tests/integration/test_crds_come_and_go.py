@@ -14,7 +14,7 @@ import pytest
 from tests.integration.examples import estate_text
 
 from lab.cluster import CRD_NAMES, OWN_NAMESPACE, ROOT, await_definitions, prepare
-from lab.controlplane import ControlPlane, KubectlFailed
+from lab.controlplane import ControlPlane
 from lab.operator_process import Operator
 from lab.processes import wait_until
 
@@ -31,26 +31,14 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 def take_away(plane: ControlPlane) -> None:
-    """Delete the CRDs. kubectl's own wait for their end may miss it, and has no end then.
-
-    Not before their objects can be listed: the API server lists them to delete them, and where its storage is not ready
-    for that yet ("(re)initializing"), it leaves the CRD for minutes.
-    """
-    wait_until(lambda: listed(plane), seconds=90, what="the objects of the CRDs can be listed")
+    """Delete the CRDs. kubectl's own wait for their end may miss it, and has no end then."""
+    await_definitions(plane)
     plane.kubectl("delete", "crd", "--wait=false", *CRD_NAMES)
     wait_until(
         lambda: not plane.kubectl("get", "crd", "--ignore-not-found", "-o", "name", *CRD_NAMES).strip(),
         seconds=90,
         what="the CRDs are gone",
     )
-
-
-def listed(plane: ControlPlane) -> bool:
-    try:
-        plane.kubectl("get", ",".join(CRD_NAMES), "--all-namespaces", "--output", "name")
-    except KubectlFailed:
-        return False
-    return True
 
 
 @pytest.fixture
