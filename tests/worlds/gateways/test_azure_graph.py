@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from lab.processes import wait_until
 from microseg.gateways.azure.gateway import AzureArmGateway
 from microseg.gateways.ports import GatewayError, Refused, Rejected, Throttled, Unreachable, Wait
 from microseg.model.azure_facts import Vm
@@ -57,6 +58,7 @@ def test_every_change_that_the_operator_would_see_contradicts(azure: Azure, gate
     azure.act(lambda: world.resize(made["resized"], "Standard_E2s_v5"))
     azure.act(lambda: world.rename(made["renamed"], "another"))
     azure.act(lambda: world.stop(made["stopped"]))
+    wait_until(lambda: made["stopped"].power == "deallocated", seconds=30, what="the VM has stopped")
     azure.act(lambda: world.move(made["moved"], "elsewhere"))
     seen, marked = glimpses(gateway), marks(gateway)
     assert {name for name, vm in made.items() if seen[vm.vm_id].contradicts(before[vm.vm_id])} == set(names)
