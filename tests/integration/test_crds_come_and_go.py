@@ -32,7 +32,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 def take_away(plane: ControlPlane) -> None:
     """Delete the CRDs. kubectl's own wait for their end may miss it, and has no end then."""
-    await_definitions(plane)
     plane.kubectl("delete", "crd", "--wait=false", *CRD_NAMES)
     wait_until(
         lambda: not plane.kubectl("get", "crd", "--ignore-not-found", "-o", "name", *CRD_NAMES).strip(),

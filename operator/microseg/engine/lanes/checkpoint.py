@@ -17,7 +17,7 @@ from microseg.engine.lanes.gateway_look import look_at_gateways
 from microseg.engine.lanes.gathering import Gathering
 from microseg.engine.lanes.next_publish import is_full, next_publish
 from microseg.engine.lanes.own_session import OwnSession
-from microseg.engine.lanes.readings import await_pause, read_whole
+from microseg.engine.lanes.readings import read_uncounted
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.engine.lanes.turns import Turns
 from microseg.engine.state.host_table import HostTable
@@ -160,8 +160,8 @@ class CheckPointLane:
         self.schedule.read("The latest reading was complete.", (*self._gateway.problems(), *self._copies))
 
     async def _read(self, reading: Reading[T]) -> T:
-        """A whole list, page by page. Check Point counts no calls, but it may ask for a pause."""
-        return await read_whole(reading, self._workers, lambda wait: await_pause(wait, self.schedule))
+        """A whole list, page by page."""
+        return await read_uncounted(reading, self._workers, self.schedule)
 
     async def _packages(self) -> list[Package]:
         """The policy packages; none where they may not be listed: names are then taken as they are written."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from microseg.engine.ground.ports import LeaseLost, Term
 from microseg.engine.ground.workers import Workers
-from microseg.engine.lanes.readings import await_pause, read_whole
+from microseg.engine.lanes.readings import read_uncounted
 from microseg.engine.lanes.schedule import PollSchedule
 from microseg.gateways.ports import CheckPointGateway, GatewayError
 from microseg.model.checkpoint_facts import Session
@@ -41,8 +41,7 @@ class OwnSession:
         self._term.check()
         session = await self._workers.call(self._gateway.open, f"{self._prefix}{self._term.number}")
         if self._cleaned != session.uid:
-            reading = self._gateway.sessions()
-            for old in await read_whole(reading, self._workers, lambda wait: await_pause(wait, self._schedule)):
+            for old in await read_uncounted(self._gateway.sessions(), self._workers, self._schedule):
                 if self._is_earlier(old, session):
                     self._term.check()
                     await self._workers.call(self._gateway.discard_session, old.uid)

@@ -64,11 +64,15 @@ async def await_turn(limiter: RateLimiter, wait: Wait, lane: PollSchedule, *, to
         await sleep_alive(left, lane.alive)
 
 
-async def await_pause(wait: Wait, lane: PollSchedule) -> None:
-    """Wait as the reading asks, of a system that counts no calls."""
-    if wait.throttled and wait.seconds >= _WORTH_TELLING:
-        lane.held_up()
-    await sleep_alive(wait.seconds, lane.alive)
+async def read_uncounted(reading: Reading[T], workers: Workers, lane: PollSchedule) -> T:
+    """The whole list of a system that counts no calls, but may ask for a pause. Raises the reading's GatewayError."""
+
+    async def wait_as_asked(wait: Wait) -> None:
+        if wait.throttled and wait.seconds >= _WORTH_TELLING:
+            lane.held_up()
+        await sleep_alive(wait.seconds, lane.alive)
+
+    return await read_whole(reading, workers, wait_as_asked)
 
 
 async def sleep_alive(seconds: float, alive: Callable[[], None]) -> None:
